@@ -1,0 +1,72 @@
+# Type `make help` for the targets.
+
+GO        ?= go
+FUZZTIME  ?= 30s
+TESTFLAGS ?=
+
+VERSION := $(shell git describe --tags --match 'v*' --dirty 2>/dev/null || echo dev)
+COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+
+# nomsgpack drops a codec that gin would bring along and nothing here speaks.
+export GOFLAGS := $(strip $(GOFLAGS) -tags=nomsgpack)
+STATIC := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false \
+	-ldflags '-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)'
+
+PLATFORMS := linux-amd64 linux-arm64 linux-armv7 linux-armv6 linux-386 linux-riscv64 \
+	darwin-amd64 darwin-arm64 windows-amd64 windows-arm64
+
+# Debian keeps nginx where only root looks.
+export PATH := $(PATH):/usr/sbin
+
+# A test whose tool (browser, proxy, node) is missing skips itself, or fails when
+# LASTSEEN_TEST_REQUIRE is 1, as it is in CI.
+ifeq ($(CI),true)
+export LASTSEEN_TEST_REQUIRE ?= 1
+endif
+
+.PHONY: build run demo test lint fuzz release $(PLATFORMS) clean help go
+
+build: go ## build bin/lastseen, one static binary
+	$(STATIC) -o bin/lastseen .
+
+run: build ## build, then serve from ./data
+	bin/lastseen serve
+
+demo: build ## build, then show a throwaway instance with sample data
+	bin/lastseen demo
+
+test: go ## run every test, with the race detector where there is a C compiler
+	@.ci/test-tools
+	@if command -v gcc >/dev/null; then race=-race cgo=1; else race= cgo=0; fi; set -x; \
+	CGO_ENABLED=$$cgo $(GO) test $$race $(TESTFLAGS) ./...
+
+lint: go ## check format, vet, staticcheck and known vulnerabilities
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	@.ci/vulncheck
+
+fuzz: go ## run each fuzz test for FUZZTIME (30s)
+	@list=$$($(GO) test -list '^Fuzz' ./...) || { echo "$$list"; exit 1; }; echo "$$list" | \
+	awk '/^Fuzz/ {names[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print $$2, names[i]; n = 0}' | \
+	while read -r package name; do \
+		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package || exit; \
+	done
+
+release: clean $(PLATFORMS) ## build dist/ for every platform, the same bytes each time
+	cd dist && sha256sum lastseen-* > SHA256SUMS && cat SHA256SUMS
+
+# linux-armv7 means GOOS=linux GOARCH=arm GOARM=7.
+$(PLATFORMS): arch = $(word 2,$(subst -, ,$@))
+$(PLATFORMS): go
+	GOOS=$(word 1,$(subst -, ,$@)) GOARCH=$(patsubst armv%,arm,$(arch)) GOARM=$(patsubst armv%,%,$(filter armv%,$(arch))) \
+	$(STATIC) -o dist/lastseen-$@$(if $(filter windows-%,$@),.exe) .
+
+clean: ## remove bin/ and dist/
+	rm -rf bin dist
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+go:
+	@command -v $(GO) >/dev/null || { echo "Lastseen is built with Go 1.26 or newer, and there is no \`$(GO)\` here: install it from https://go.dev/dl/ and try again." >&2; exit 1; }
