@@ -1,0 +1,48 @@
+package web
+
+import "time"
+
+// chartDay is how many sign-ins a day saw.
+type chartDay struct {
+	Day               time.Time
+	Succeeded, Failed int
+}
+
+// chart draws sign-ins by day as bars, failed ones standing on the succeeded.
+type chart struct {
+	Days              []chartBar
+	Succeeded, Failed int
+	Most              int // the highest bar
+}
+
+// Height and Width are of the view box; a day is ten wide.
+func (*chart) Height() int  { return chartHeight }
+func (c *chart) Width() int { return 10 * len(c.Days) }
+
+const chartHeight = 80
+
+type chartBar struct {
+	chartDay
+	X                      int
+	SucceededY, SucceededH float64
+	FailedY, FailedH       float64
+}
+
+func newChart(days []chartDay) *chart {
+	c := &chart{}
+	for _, d := range days {
+		c.Succeeded += d.Succeeded
+		c.Failed += d.Failed
+		c.Most = max(c.Most, d.Succeeded+d.Failed)
+	}
+	unit := float64(chartHeight-2) / float64(max(c.Most, 4))
+	for i, d := range days {
+		b := chartBar{chartDay: d, X: 10 * i}
+		b.SucceededH = tenth(float64(d.Succeeded) * unit)
+		b.SucceededY = tenth(chartHeight - b.SucceededH)
+		b.FailedH = tenth(float64(d.Failed) * unit)
+		b.FailedY = tenth(b.SucceededY - b.FailedH)
+		c.Days = append(c.Days, b)
+	}
+	return c
+}

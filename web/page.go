@@ -1,0 +1,373 @@
+package web
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"html/template"
+	"io"
+	"io/fs"
+	"net/http"
+	"path"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"golang.org/x/text/language"
+)
+
+//go:embed templates static languages
+var pageFiles embed.FS
+
+// pages are the viewer's templates, languages and assets, all parsed at start. It is
+// never changed afterwards, so any number of requests may use it at once.
+type pages struct {
+	languages []*words // English first
+	match     language.Matcher
+	templates map[string]map[string]*template.Template // by language, then page
+	assets    map[string]asset                         // by the name in the URL
+	urls      map[string]string                        // by file name
+}
+
+type asset struct {
+	contentType  string
+	body, packed []byte // packed is the body through gzip
+}
+
+// newPages parses everything that is embedded, and panics if any of it is wrong: that
+// is a mistake in the program, found by its first test.
+func newPages() *pages {
+	p := &pages{
+		templates: map[string]map[string]*template.Template{},
+		assets:    map[string]asset{},
+		urls:      map[string]string{},
+	}
+	p.readAssets()
+	p.languages = readLanguages(pageFiles)
+	var tags []language.Tag
+	for _, w := range p.languages {
+		tags = append(tags, w.tag)
+		p.templates[w.code] = p.parse(w)
+	}
+	p.match = language.NewMatcher(tags)
+	return p
+}
+
+// parse reads every page once for a language, since a template's functions, and with
+// them the language of t, are fixed when it is parsed.
+func (p *pages) parse(w *words) map[string]*template.Template {
+	funcs := template.FuncMap{
+		"t":      w.text,
+		"h":      w.html,
+		"when":   w.when,
+		"day":    w.day,
+		"count":  w.count,
+		"lang":   func() string { return w.code },
+		"device": w.device,
+		"bdi":    isolate,
+		"clean":  clean,
+		"raw":    visible,
+		"asset":  p.asset,
+		"icon":   p.icon,
+		"both":   func(page, item any) both { return both{page, item} },
+	}
+	layout := template.Must(template.New("layout.html").Funcs(funcs).
+		ParseFS(pageFiles, "templates/layout.html", "templates/parts.html"))
+	files, err := fs.Glob(pageFiles, "templates/*.html")
+	if err != nil {
+		panic(err)
+	}
+	parsed := map[string]*template.Template{}
+	for _, file := range files {
+		name := path.Base(file)
+		if name == "layout.html" || name == "parts.html" {
+			continue
+		}
+		t := template.Must(template.Must(layout.Clone()).ParseFS(pageFiles, file))
+		parsed[strings.TrimSuffix(name, ".html")] = t
+	}
+	return parsed
+}
+
+// both hands a part of a page the page itself too.
+type both struct{ Page, Item any }
+
+// render writes a page, such as "sessions", in a language from [pages.language]. It
+// writes nothing when the template fails, so that w can still carry an error page.
+func (p *pages) render(w io.Writer, page, lang string, data any) error {
+	templates, ok := p.templates[lang]
+	if !ok {
+		templates = p.templates[p.languages[0].code]
+	}
+	t, ok := templates[page]
+	if !ok {
+		return fmt.Errorf("render %s: no such page", page)
+	}
+	var buf bytes.Buffer
+	if err := t.ExecuteTemplate(&buf, "layout.html", data); err != nil {
+		return fmt.Errorf("render %s: %w", page, err)
+	}
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+// language picks the best language we have: the chosen one, usually a cookie's value,
+// or else by the Accept-Language header.
+func (p *pages) language(chosen, accept string) string {
+	for _, w := range p.languages {
+		if w.code == chosen {
+			return chosen
+		}
+	}
+	_, i := language.MatchStrings(p.match, accept)
+	return p.languages[i].code
+}
+
+// text says a message, by its English key, in one of our languages. What the args hold
+// may come from strangers; the result is plain text.
+func (p *pages) text(lang, key string, args ...any) string {
+	for _, w := range p.languages {
+		if w.code == lang {
+			return w.text(key, args...)
+		}
+	}
+	return p.languages[0].text(key, args...)
+}
+
+// Assets.
+
+func (p *pages) readAssets() {
+	files, err := fs.Glob(pageFiles, "static/*")
+	if err != nil {
+		panic(err)
+	}
+	types := map[string]string{
+		".css": "text/css; charset=utf-8",
+		".js":  "text/javascript; charset=utf-8",
+		".svg": "image/svg+xml",
+	}
+	for _, file := range files {
+		body, err := fs.ReadFile(pageFiles, file)
+		if err != nil {
+			panic(err)
+		}
+		name, ext := path.Base(file), path.Ext(file)
+		contentType, ok := types[ext]
+		if !ok {
+			panic("no content type for " + file)
+		}
+		var packed bytes.Buffer
+		gz, _ := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+		if _, err := gz.Write(body); err != nil {
+			panic(err)
+		}
+		if err := gz.Close(); err != nil {
+			panic(err)
+		}
+		sum := sha256.Sum256(body)
+		hashed := strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:6]) + ext
+		p.assets[hashed] = asset{contentType, body, packed.Bytes()}
+		p.urls[name] = "/static/" + hashed
+	}
+}
+
+// asset returns the address of a file in static/, which changes with its content.
+func (p *pages) asset(name string) (string, error) {
+	if u, ok := p.urls[name]; ok {
+		return u, nil
+	}
+	return "", fmt.Errorf("no asset %s", name)
+}
+
+// serveAsset answers a GET or HEAD for the last part of an asset's address. It reports
+// false, having written nothing, when there is no such asset.
+func (p *pages) serveAsset(w http.ResponseWriter, r *http.Request, name string) bool {
+	a, ok := p.assets[name]
+	if !ok {
+		return false
+	}
+	h := w.Header()
+	h.Set("Content-Type", a.contentType)
+	h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	h.Set("Vary", "Accept-Encoding")
+	body := a.body
+	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
+		h.Set("Content-Encoding", "gzip")
+		body = a.packed
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // a client that left is nobody's error
+	}
+	return true
+}
+
+func acceptsGzip(header string) bool {
+	for part := range strings.SplitSeq(header, ",") {
+		coding, params, _ := strings.Cut(part, ";")
+		if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+			q, isQ := strings.CutPrefix(strings.ReplaceAll(params, " ", ""), "q=")
+			weight, err := strconv.ParseFloat(q, 64)
+			return !isQ || err == nil && weight > 0
+		}
+	}
+	return false
+}
+
+// icon draws one of the symbols of static/icons.svg. It is an ornament: whatever it
+// means is also said in words.
+func (p *pages) icon(name string) template.HTML {
+	return template.HTML(`<svg class="icon" width="20" height="20" aria-hidden="true" focusable="false"><use href="` +
+		p.urls["icons.svg"] + "#" + template.HTMLEscapeString(name) + `"></use></svg>`)
+}
+
+// Text from strangers.
+
+// clean makes text from a stranger safe to stand in a sentence: characters that would
+// turn the order of what follows, or cannot be seen, become U+FFFD.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if hidden(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+}
+
+// visible shows such characters by their numbers, for where the text itself is the
+// matter, as with a raw user agent.
+func visible(s string) string {
+	var b strings.Builder
+	for _, r := range strings.ToValidUTF8(s, "\uFFFD") {
+		if hidden(r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// hidden is for control characters and for format characters, among them those of the
+// bidirectional algorithm, but for the joiners, which some scripts need.
+func hidden(r rune) bool {
+	return r != '\u200C' && r != '\u200D' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
+}
+
+// isolate keeps the direction of a stranger's text from the text around it. A bare
+// element would not do: a pop character inside it ends the isolation early.
+func isolate(s string) template.HTML {
+	return template.HTML("<bdi>" + template.HTMLEscapeString(clean(s)) + "</bdi>")
+}
+
+// html says a message whose parts are isolated. Parts that are HTML already, made by
+// the other functions here, are left as they are.
+func (w *words) html(key string, args ...any) template.HTML {
+	parts := make([]any, len(args))
+	for i, arg := range args {
+		switch arg := arg.(type) {
+		case template.HTML:
+			parts[i] = string(arg)
+		case string:
+			parts[i] = string(isolate(arg))
+		default:
+			parts[i] = arg
+		}
+	}
+	return template.HTML(w.say(key, parts))
+}
+
+// text says a message as plain text.
+func (w *words) text(key string, args ...any) string {
+	parts := make([]any, len(args))
+	for i, arg := range args {
+		if s, ok := arg.(string); ok {
+			arg = clean(s)
+		}
+		parts[i] = arg
+	}
+	return w.say(key, parts)
+}
+
+// device names a client and its system, of which either may be unknown.
+func (w *words) device(client, system string) string {
+	switch {
+	case client != "" && system != "":
+		return w.text("%s on %s", client, system)
+	case client != "" || system != "":
+		return clean(client + system)
+	}
+	return w.text("Unknown client")
+}
+
+// Times. A page says them relative to its own moment, and names the exact one in UTC
+// for those without JavaScript; app.js says both again in the reader's own zone.
+
+// when says how long ago, or how soon, t is.
+func (w *words) when(now, t time.Time) template.HTML {
+	if t.IsZero() {
+		return template.HTML(w.say("never", nil))
+	}
+	return w.timeElement("when", t, w.relative(now, t))
+}
+
+// day says the date of t.
+func (w *words) day(now, t time.Time) template.HTML {
+	if t.IsZero() {
+		return template.HTML(w.say("never", nil))
+	}
+	return w.timeElement("day", t, w.date(now, t))
+}
+
+func (w *words) timeElement(kind string, t time.Time, text string) template.HTML {
+	t = t.UTC()
+	exact := w.say("exact time", []any{
+		strconv.Itoa(t.Day()), w.say(t.Format("Jan"), nil), strconv.Itoa(t.Year()), t.Format("15:04"),
+	})
+	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s" data-time="%s">%s</time>`,
+		t.Format("2006-01-02T15:04:05Z"), exact, kind, text))
+}
+
+func (w *words) relative(now, t time.Time) string {
+	d, past := now.Sub(t), true
+	if d < 0 {
+		d, past = -d, false
+	}
+	pick := func(ago, in string, n time.Duration) string {
+		if past {
+			return w.say(ago, []any{int(n)})
+		}
+		return w.say(in, []any{int(n)})
+	}
+	switch {
+	case d < time.Minute && past:
+		return w.say("now", nil)
+	case d < time.Hour:
+		return pick("%d minutes ago", "in %d minutes", max(d/time.Minute, 1))
+	case d < 24*time.Hour:
+		return pick("%d hours ago", "in %d hours", d/time.Hour)
+	case d < 7*24*time.Hour:
+		return pick("%d days ago", "in %d days", d/(24*time.Hour))
+	}
+	return w.date(now, t)
+}
+
+func (w *words) date(now, t time.Time) string {
+	t = t.UTC()
+	month, day := w.say(t.Format("Jan"), nil), strconv.Itoa(t.Day())
+	if d := now.Sub(t).Abs(); d < 300*24*time.Hour {
+		return w.say("short date", []any{day, month})
+	}
+	return w.say("long date", []any{day, month, strconv.Itoa(t.Year())})
+}
+
+// count writes a whole number the way the language groups its digits.
+func (w *words) count(n any) string {
+	return w.say("%d", []any{int(reflect.ValueOf(n).Int())})
+}
