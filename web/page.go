@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
-	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -368,6 +367,6 @@ func (w *words) date(now, t time.Time) string {
 }
 
 // count writes a whole number the way the language groups its digits.
-func (w *words) count(n any) string {
-	return w.say("%d", []any{int(reflect.ValueOf(n).Int())})
+func (w *words) count(n int) string {
+	return w.printer.Sprint(n)
 }

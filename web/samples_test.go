@@ -130,7 +130,7 @@ func sampleHostile() *sessionsPage {
 	p.Flash = &flash{"good", hostile, sampleNow}
 	for i := range p.Groups[0].Rows {
 		r := &p.Groups[0].Rows[i]
-		r.Client, r.System, r.User, r.Network, r.Place, r.IP, r.UUID, r.Local = hostile, hostile, hostile, hostile, hostile, hostile, hostile, false
+		r.Client, r.System, r.User, r.Network, r.Place, r.UUID, r.Local = hostile, hostile, hostile, hostile, hostile, hostile, false
 	}
 	p.Groups[0].Label = hostile
 	p.Networks[0].Text, p.Networks[0].Value = hostile, hostile

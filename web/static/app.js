@@ -3,7 +3,8 @@
 "use strict";
 (() => {
   const root = document.documentElement;
-  const lang = root.lang || "en";
+  // Times are said as the reader's own region writes them, if the page's language allows.
+  const lang = navigator.languages.find((l) => l.split("-")[0] === root.lang) ?? root.lang;
   const words = document.getElementById("words")?.dataset ?? {};
 
   // Times: the same steps as the server takes, and "yesterday" where it cannot know.
@@ -108,9 +109,9 @@
   });
 
   // Browsers that give autofocus only to controls need help with the failure text.
-  addEventListener("load", () => {
+  addEventListener("load", () => requestAnimationFrame(() => {
     if (document.activeElement === document.body) document.getElementById("problem")?.focus();
-  });
+  }));
 
   // Lists: when the revision changes the page is fetched again and its list put in
   // place of this one, but never under somebody's hands.

@@ -8,10 +8,10 @@ import "math"
 // Antarctica, from where nobody signs in, and the sea north of Greenland.
 const (
 	Width  = 800
-	Height = 362
+	Height = 350
 
 	scale = Width / (2 * math.Pi * 0.8707)
-	north = 1.3435 // the projected latitude of the top edge
+	north = 1.384 // the projected latitude of the top edge
 )
 
 // Project returns the point of the outline for a latitude and longitude in degrees.
