@@ -19,7 +19,7 @@ type chart struct {
 func (*chart) Height() int  { return chartHeight }
 func (c *chart) Width() int { return 10 * len(c.Days) }
 
-const chartHeight = 120
+const chartHeight = 110
 
 type chartBar struct {
 	chartDay

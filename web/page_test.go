@@ -66,6 +66,14 @@ func TestRender(t *testing.T) {
 			})
 		}
 	}
+	for _, s := range samples() {
+		page := renderSample(t, p, s, "en")
+		var packed bytes.Buffer
+		gz := gzip.NewWriter(&packed)
+		_, _ = io.WriteString(gz, page)
+		_ = gz.Close()
+		t.Logf("%s: %d bytes, %d packed", s.name, len(page), packed.Len())
+	}
 	for page := range p.templates["en"] {
 		if !seen[page] {
 			t.Errorf("no sample of %s", page)
