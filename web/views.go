@@ -94,7 +94,7 @@ type loginPage struct {
 }
 
 // Minutes is RetryAfter, rounded up.
-func (p *loginPage) Minutes() int {
+func (p loginPage) Minutes() int {
 	return int((p.RetryAfter + time.Minute - 1) / time.Minute)
 }
 
@@ -169,7 +169,7 @@ type sessionsPage struct {
 }
 
 // Devices is how many devices one is signed in on, this one counted.
-func (p *sessionsPage) Devices() int {
+func (p sessionsPage) Devices() int {
 	if p.Current == nil {
 		return p.Others
 	}
@@ -391,7 +391,7 @@ type doctorPage struct {
 }
 
 // Worst is the state of the worst check.
-func (p *doctorPage) Worst() string {
+func (p doctorPage) Worst() string {
 	worst := "good"
 	for _, c := range p.Checks {
 		if c.State == "bad" || c.State == "warning" && worst == "good" {
@@ -402,7 +402,7 @@ func (p *doctorPage) Worst() string {
 }
 
 // Problems is how many checks are not good.
-func (p *doctorPage) Problems() int {
+func (p doctorPage) Problems() int {
 	n := 0
 	for _, c := range p.Checks {
 		if c.State != "good" {
