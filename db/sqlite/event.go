@@ -1,0 +1,179 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"lastseen/db"
+
+	"github.com/google/uuid"
+)
+
+// insertEvent stores an event in the transaction of what it tells.
+func insertEvent(ctx context.Context, tx *sql.Tx, e db.Event) error {
+	content, err := json.Marshal(e.Context)
+	if err != nil {
+		return fmt.Errorf("event context: %w", err)
+	}
+	id := uuid.New()
+	_, err = tx.ExecContext(ctx, `INSERT INTO events (uuid, created, action, actor_id, actor, subject_id, client_ip, context)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		id[:], micros(e.Created), e.Action, orNull(e.ActorID), e.Actor, orNull(e.SubjectID), addrText(e.IP), string(content))
+	return err
+}
+
+func orNull(id int64) any {
+	if id == 0 {
+		return nil
+	}
+	return id
+}
+
+var eventOrderings = map[string]string{
+	"created":   "e.created",
+	"action":    "e.action",
+	"client_ip": "e.client_ip",
+	"user":      "e.actor",
+}
+
+// Events is one page of what the filter chooses, and how many there are in all.
+func (s *Store) Events(ctx context.Context, f db.EventFilter) (page []db.Event, total int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	where, args := eventConditions(f)
+	if err := s.list.QueryRowContext(ctx, `SELECT count(*) FROM events e WHERE `+where, args...).Scan(&total); err != nil || f.Limit == 0 {
+		return nil, total, storeError(err)
+	}
+	order := orderBy(f.Ordering, eventOrderings, "e.created DESC", "e.id DESC")
+	args = append(args, f.Limit, f.Offset)
+	rows, err := s.list.QueryContext(ctx, fmt.Sprintf(`SELECT e.uuid, e.created, e.action, coalesce(e.actor_id, 0), e.actor, coalesce(e.subject_id, 0), e.client_ip, e.context
+		FROM events e WHERE %s ORDER BY %s LIMIT $%d OFFSET $%d`, where, order, len(args)-1, len(args)), args...)
+	if err != nil {
+		return nil, 0, storeError(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var e db.Event
+		var content []byte
+		err := rows.Scan(&e.UUID, timeColumn{&e.Created}, &e.Action, &e.ActorID, &e.Actor, &e.SubjectID, addrColumn{&e.IP}, &content)
+		if err != nil {
+			return nil, 0, storeError(err)
+		}
+		if err := json.Unmarshal(content, &e.Context); err != nil {
+			return nil, 0, fmt.Errorf("event %s: %w", e.UUID, err)
+		}
+		page = append(page, e)
+	}
+	return page, total, storeError(rows.Err())
+}
+
+func eventConditions(f db.EventFilter) (string, []any) {
+	where, args := []string{"1"}, []any{}
+	add := func(condition string, arg any) {
+		args = append(args, arg)
+		where = append(where, strings.ReplaceAll(condition, "?", fmt.Sprintf("$%d", len(args))))
+	}
+	if f.Subject != 0 {
+		add(`e.subject_id = ?`, f.Subject)
+	}
+	if f.UUID != nil {
+		add(`e.uuid = ?`, f.UUID[:])
+	}
+	if f.Actions != nil {
+		list, _ := json.Marshal(f.Actions) // strings always marshal
+		add(`e.action IN (SELECT value FROM json_each(?))`, string(list))
+	}
+	if f.Username != nil {
+		add(`e.actor = ?`, *f.Username)
+	}
+	if f.IP != nil {
+		add(`e.client_ip = ?`, *f.IP)
+	}
+	if !f.Since.IsZero() {
+		add(`e.created >= ?`, micros(f.Since))
+	}
+	for _, word := range f.Search {
+		add(`(e.actor LIKE ? ESCAPE '\' OR e.client_ip LIKE ? ESCAPE '\' OR e.action LIKE ? ESCAPE '\' OR e.context LIKE ? ESCAPE '\')`, likePattern(word))
+	}
+	return strings.Join(where, " AND "), args
+}
+
+// CountEvents counts the events that the filter chooses, by action and span.
+func (s *Store) CountEvents(ctx context.Context, f db.EventFilter, span time.Duration) ([]db.EventCount, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	where, args := eventConditions(f)
+	args = append(args, span.Microseconds())
+	rows, err := s.list.QueryContext(ctx, fmt.Sprintf(`SELECT e.action, e.created / $%d * $%d AS start, count(*) FROM events e
+		WHERE %s GROUP BY e.action, start ORDER BY start, e.action`, len(args), len(args), where), args...)
+	if err != nil {
+		return nil, storeError(err)
+	}
+	defer rows.Close()
+	var counts []db.EventCount
+	for rows.Next() {
+		var c db.EventCount
+		if err := rows.Scan(&c.Action, timeColumn{&c.Time}, &c.Count); err != nil {
+			return nil, storeError(err)
+		}
+		counts = append(counts, c)
+	}
+	return counts, storeError(rows.Err())
+}
+
+// LoginFailed stores a wrong password with its event.
+func (s *Store) LoginFailed(ctx context.Context, username, network string, event db.Event) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO login_failures (created, username, network) VALUES ($1, $2, $3)`,
+			micros(event.Created), username, network)
+		if err != nil {
+			return err
+		}
+		return insertEvent(ctx, tx, event)
+	})
+}
+
+// LoginBlockedUntil says when a sign-in may be tried again, the zero time for
+// at once. username is folded.
+func (s *Store) LoginBlockedUntil(ctx context.Context, username, network string, now time.Time, l db.LoginLimits) (time.Time, error) {
+	var until time.Time
+	for _, rule := range []struct {
+		where  string
+		limit  int
+		window time.Duration
+	}{
+		{`username = $3 AND network = $4`, l.Pair, l.Window},
+		{`network = $4 AND $3 = $3`, l.Network, l.Window},
+		{`username = $3 AND NOT EXISTS (SELECT 1 FROM known_networks k JOIN users u ON u.id = k.user_id
+			WHERE u.folded = $3 AND k.network = $4)`, l.Account, l.Lock},
+	} {
+		// The limit-th failure from the newest has to leave its window.
+		var nth time.Time
+		err := s.read.QueryRowContext(ctx, `SELECT created FROM login_failures WHERE created > $1 AND `+rule.where+`
+			ORDER BY created DESC LIMIT 1 OFFSET $2`, micros(now.Add(-rule.window)), rule.limit-1, username, network).Scan(timeColumn{&nth})
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return time.Time{}, storeError(err)
+		}
+		if free := nth.Add(rule.window); free.After(until) {
+			until = free
+		}
+	}
+	return until, nil
+}
+
+// ForgetLoginFailures lets an account try again from one network, or from
+// every network when network is "".
+func (s *Store) ForgetLoginFailures(ctx context.Context, username, network string) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM login_failures WHERE username = $1 AND (network = $2 OR $2 = '')`, username, network)
+		return err
+	})
+}

@@ -1,0 +1,138 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+
+	"lastseen/schema"
+
+	"github.com/golang-migrate/migrate/v4"
+	driver "github.com/golang-migrate/migrate/v4/database/sqlite"
+	"github.com/golang-migrate/migrate/v4/source/iofs"
+)
+
+// NewerError says that another, newer version of the program wrote the database.
+type NewerError struct {
+	Path      string
+	Got, Want int
+}
+
+func (e *NewerError) Error() string {
+	return fmt.Sprintf("the database %s has schema %d, this program knows up to %d: run the newer lastseen that wrote it, or restore a backup",
+		e.Path, e.Got, e.Want)
+}
+
+// Latest is the schema version that this program migrates to.
+func Latest() int { return latest(schema.SQLite) }
+
+func latest(files fs.FS) int {
+	latest := 0
+	names, _ := fs.Glob(files, "sqlite/*.up.sql")
+	for _, name := range names {
+		number, _, _ := strings.Cut(path.Base(name), "_")
+		n, _ := strconv.Atoi(number)
+		latest = max(latest, n)
+	}
+	return latest
+}
+
+// version is the schema version of an open database file, 0 for an empty one.
+func version(ctx context.Context, conn *sql.DB) (v int, dirty bool, err error) {
+	var tables int
+	err = conn.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master WHERE name = 'schema_migrations'`).Scan(&tables)
+	if err != nil || tables == 0 {
+		return 0, false, err
+	}
+	err = conn.QueryRowContext(ctx, `SELECT version, dirty FROM schema_migrations`).Scan(&v, &dirty)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, false, nil
+	}
+	return v, dirty, err
+}
+
+// migrate brings the schema to the latest version. It first copies a database
+// that holds something, and puts the copy back if a migration fails.
+func (s *Store) migrate(ctx context.Context, files fs.FS, mayMigrate bool) error {
+	from, dirty, err := version(ctx, s.write)
+	if err != nil {
+		return fmt.Errorf("cannot read the database %s: %w", s.path, storeError(err))
+	}
+	to := latest(files)
+	switch {
+	case dirty:
+		return fmt.Errorf("a migration of %s to schema %d was cut off: put the copy %s back in its place, or restore a backup, and start again",
+			s.path, from, beforePath(s.path, from-1))
+	case from > to:
+		return &NewerError{s.path, from, to}
+	case from == to:
+		return nil
+	case !mayMigrate:
+		return fmt.Errorf("the database %s has schema %d and a running server uses it, this program needs %d: start the server anew with this program first",
+			s.path, from, to)
+	}
+
+	before := ""
+	if from > 0 {
+		before = beforePath(s.path, from)
+		os.Remove(before)
+		if _, err := s.write.ExecContext(ctx, `VACUUM INTO $1`, before); err != nil {
+			return fmt.Errorf("cannot copy the database to %s before migrating it (free some disk space?): %w", before, err)
+		}
+		if err := os.Chmod(before, 0o600); err != nil {
+			return fmt.Errorf("cannot keep the copy %s private: %w", before, err)
+		}
+	}
+	if err := migrateUp(s.write, files); err != nil {
+		if before == "" {
+			return fmt.Errorf("cannot set up the database %s: %w", s.path, err)
+		}
+		if restoreErr := s.putBack(before); restoreErr != nil {
+			return fmt.Errorf("cannot migrate %s from schema %d to %d: %w; nor put the copy %s back: %w", s.path, from, to, err, before, restoreErr)
+		}
+		return fmt.Errorf("cannot migrate %s from schema %d to %d; it is as it was before: run the previous lastseen, and report this: %w",
+			s.path, from, to, err)
+	}
+	return nil
+}
+
+// beforePath is where the copy made before migrating from a version is kept.
+func beforePath(path string, from int) string {
+	return fmt.Sprintf("%s.before-schema-%d", path, from+1)
+}
+
+func migrateUp(conn *sql.DB, files fs.FS) error {
+	source, err := iofs.New(files, "sqlite")
+	if err != nil {
+		return err
+	}
+	target, err := driver.WithInstance(conn, &driver.Config{})
+	if err != nil {
+		return err
+	}
+	m, err := migrate.NewWithInstance("iofs", source, "sqlite", target)
+	if err != nil {
+		return err
+	}
+	if err := m.Up(); err != nil && !errors.Is(err, migrate.ErrNoChange) {
+		return err
+	}
+	return nil // not m.Close: it would close the *sql.DB that we go on using
+}
+
+// putBack closes the database and puts the copy in its place.
+func (s *Store) putBack(copy string) error {
+	err := s.write.Close()
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if e := os.Remove(s.path + suffix); e != nil && !errors.Is(e, os.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+	}
+	return errors.Join(err, os.Rename(copy, s.path))
+}

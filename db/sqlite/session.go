@@ -1,0 +1,497 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"lastseen/db"
+
+	"github.com/google/uuid"
+)
+
+const sessionTables = `sessions s JOIN users u ON u.id = s.user_id JOIN user_agents a ON a.id = s.agent_id`
+
+const agentColumns = `a.string, a.definitions, a.kind, a.browser, a.browser_major, a.browser_minor, a.browser_patch,
+	a.os, a.os_major, a.os_minor, a.os_patch, a.os_patch_minor, a.device, a.device_brand, a.device_model`
+
+func agentFields(a *db.Agent) []any {
+	return []any{&a.String, &a.Definitions, &a.Kind, &a.Browser, &a.BrowserMajor, &a.BrowserMinor, &a.BrowserPatch,
+		&a.OS, &a.OSMajor, &a.OSMinor, &a.OSPatch, &a.OSPatchMinor, &a.Device, &a.DeviceBrand, &a.DeviceModel}
+}
+
+const sessionColumns = `s.id, s.uuid, s.user_id, u.username, s.last_ip, s.via, s.method, s.remember,
+	s.created, s.last_used, s.ends, s.expires, ` + agentColumns
+
+func sessionFields(s *db.Session) []any {
+	return append([]any{&s.ID, &s.UUID, &s.UserID, &s.Username, addrColumn{&s.IP}, addrColumn{&s.Via}, &s.Method, &s.Remember,
+		timeColumn{&s.Created}, timeColumn{&s.LastUsed}, timeColumn{&s.Ends}, timeColumn{&s.Expires}}, agentFields(&s.Agent)...)
+}
+
+// SessionByToken finds the session and its user by the token's hash.
+// It does not look at expiry or at whether the user is active: the caller judges.
+func (s *Store) SessionByToken(ctx context.Context, hash []byte) (db.Session, db.User, error) {
+	var sess db.Session
+	var user db.User
+	err := s.sessionByToken.QueryRowContext(ctx, hash).Scan(append(sessionFields(&sess), userFields(&user)...)...)
+	return sess, user, storeError(err)
+}
+
+// Session is a living session by its public name.
+func (s *Store) Session(ctx context.Context, id uuid.UUID) (db.Session, error) {
+	var sess db.Session
+	err := s.sessionByUUID.QueryRowContext(ctx, id[:]).Scan(sessionFields(&sess)...)
+	return sess, storeError(err)
+}
+
+// CreateSession stores a sign-in: the session, its event, what it replaces, and
+// that its network is now known for the user. It fails with db.ErrNotFound when
+// the user is gone or disabled, or no longer has the password hash that was verified.
+func (s *Store) CreateSession(ctx context.Context, user db.User, sess db.Session, hash []byte, replaces []uuid.UUID, network string, event db.Event) (db.Session, error) {
+	err := s.inTx(ctx, func(tx *sql.Tx) error {
+		err := oneRow(tx.ExecContext(ctx, `UPDATE users SET last_login = $1 WHERE id = $2 AND active AND password_hash = $3`,
+			micros(sess.Created), user.ID, user.PasswordHash))
+		if err != nil {
+			return err
+		}
+		for _, old := range replaces {
+			if err := endSessions(ctx, tx, `uuid = $1`, []any{old[:]}, db.Replaced, user.Username, sess.Created); err != nil {
+				return err
+			}
+		}
+		agent, err := agentID(ctx, tx, sess.Agent)
+		if err != nil {
+			return err
+		}
+		res, err := tx.ExecContext(ctx, `INSERT INTO sessions
+			(uuid, token_hash, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+			sess.UUID[:], hash, user.ID, agent, addrText(sess.IP), addrText(sess.Via), sess.Method, sess.Remember,
+			micros(sess.Created), micros(sess.LastUsed), micros(sess.Ends), micros(sess.Expires))
+		if err != nil {
+			return err
+		}
+		if sess.ID, err = res.LastInsertId(); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO known_networks (user_id, network, last_used) VALUES ($1, $2, $3)
+			ON CONFLICT (user_id, network) DO UPDATE SET last_used = excluded.last_used`, user.ID, network, micros(sess.Created))
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM login_failures WHERE username = $1 AND network = $2`, db.Fold(user.Username), network)
+		if err != nil {
+			return err
+		}
+		return insertEvent(ctx, tx, event)
+	})
+	return sess, err
+}
+
+// agentID is the row of an agent, stored or brought up to newer definitions if need be.
+func agentID(ctx context.Context, tx *sql.Tx, a db.Agent) (id int64, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT id FROM user_agents WHERE string = $1 AND definitions = $2`, a.String, a.Definitions).Scan(&id)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return id, err
+	}
+	err = tx.QueryRowContext(ctx, `INSERT INTO user_agents
+		(string, definitions, kind, browser, browser_major, browser_minor, browser_patch,
+			os, os_major, os_minor, os_patch, os_patch_minor, device, device_brand, device_model)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+		ON CONFLICT (string) DO UPDATE SET definitions = excluded.definitions, kind = excluded.kind,
+			browser = excluded.browser, browser_major = excluded.browser_major, browser_minor = excluded.browser_minor,
+			browser_patch = excluded.browser_patch, os = excluded.os, os_major = excluded.os_major, os_minor = excluded.os_minor,
+			os_patch = excluded.os_patch, os_patch_minor = excluded.os_patch_minor, device = excluded.device,
+			device_brand = excluded.device_brand, device_model = excluded.device_model
+		RETURNING id`,
+		a.String, a.Definitions, a.Kind, a.Browser, a.BrowserMajor, a.BrowserMinor, a.BrowserPatch,
+		a.OS, a.OSMajor, a.OSMinor, a.OSPatch, a.OSPatchMinor, a.Device, a.DeviceBrand, a.DeviceModel).Scan(&id)
+	return id, err
+}
+
+// RecordUses writes the latest use of each session, unless it has ended. The
+// idle limit, 0 for none, moves expires along.
+func (s *Store) RecordUses(ctx context.Context, uses map[uuid.UUID]db.Use, idle time.Duration) error {
+	ids := make([]uuid.UUID, 0, len(uses))
+	for id := range uses {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b uuid.UUID) int { return strings.Compare(string(a[:]), string(b[:])) })
+	for chunk := range slices.Chunk(ids, 500) { // so that nobody waits long for the writer
+		err := s.inTx(ctx, func(tx *sql.Tx) error {
+			update, err := tx.PrepareContext(ctx, `UPDATE sessions SET last_used = max(last_used, $1), agent_id = $2, last_ip = $3, via = $4,
+				expires = CASE WHEN $5 > 0 THEN min(ends, max(last_used, $1) + $5) ELSE ends END WHERE uuid = $6`)
+			if err != nil {
+				return err
+			}
+			defer update.Close()
+			agents := map[string]int64{}
+			for _, id := range chunk {
+				use := uses[id]
+				agent, ok := agents[use.Agent.String]
+				if !ok {
+					if agent, err = agentID(ctx, tx, use.Agent); err != nil {
+						return err
+					}
+					agents[use.Agent.String] = agent
+				}
+				if _, err := update.ExecContext(ctx, micros(use.At), agent, addrText(use.IP), addrText(use.Via), idle.Microseconds(), id[:]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SetIdle recomputes every expires for an idle limit, 0 for none, unless it was
+// the one already in force.
+func (s *Store) SetIdle(ctx context.Context, idle time.Duration) error {
+	last, err := s.Setting(ctx, "session_idle")
+	if err != nil || last == idle.String() {
+		return err
+	}
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE sessions SET expires = CASE WHEN $1 > 0 THEN min(ends, last_used + $1) ELSE ends END`, idle.Microseconds())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.SetSetting(ctx, "session_idle", idle.String())
+}
+
+// endSessions moves the sessions that match where, a condition over the columns
+// of sessions, to the ended ones. Its conditions' parameters come first.
+func endSessions(ctx context.Context, tx *sql.Tx, where string, args []any, reason db.Reason, by string, at time.Time) error {
+	n := len(args)
+	_, err := tx.ExecContext(ctx, fmt.Sprintf(`INSERT INTO ended_sessions
+		(uuid, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires, ended, reason, ended_by)
+		SELECT uuid, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires, $%d, $%d, $%d
+		FROM sessions WHERE `, n+1, n+2, n+3)+where, append(slices.Clone(args), micros(at), reason, by)...)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `DELETE FROM sessions WHERE `+where, args...)
+	return err
+}
+
+// EndSession ends one session. Its event is stored with it; a session that is
+// already gone is db.ErrNotFound and stores nothing.
+func (s *Store) EndSession(ctx context.Context, id uuid.UUID, reason db.Reason, event db.Event) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		var one int
+		if err := tx.QueryRowContext(ctx, `SELECT 1 FROM sessions WHERE uuid = $1`, id[:]).Scan(&one); err != nil {
+			return err
+		}
+		if err := endSessions(ctx, tx, `uuid = $1`, []any{id[:]}, reason, event.Actor, event.Created); err != nil {
+			return err
+		}
+		return insertEvent(ctx, tx, event)
+	})
+}
+
+// EndSessions ends the sessions of the given users (of everybody when users is
+// nil) except one, and returns those it ended. Each ended session gets the
+// event, completed with its own subject and uuid by describe.
+func (s *Store) EndSessions(ctx context.Context, users []int64, except uuid.UUID, now time.Time, reason db.Reason, describe func(db.Session) db.Event) ([]uuid.UUID, error) {
+	var ended []uuid.UUID
+	err := s.inTx(ctx, func(tx *sql.Tx) error {
+		where, args := `uuid <> $1`, []any{except[:]}
+		if users != nil {
+			list, err := json.Marshal(users)
+			if err != nil {
+				return err
+			}
+			where, args = where+` AND user_id IN (SELECT value FROM json_each($2))`, append(args, string(list))
+		}
+		found, err := querySessions(ctx, tx, `SELECT `+sessionColumns+` FROM `+sessionTables+` WHERE s.id IN (SELECT id FROM sessions WHERE `+where+`)`, args...)
+		if err != nil {
+			return err
+		}
+		by := ""
+		for _, sess := range found {
+			if !sess.Expires.After(now) {
+				continue // ended by itself, and counted by nobody
+			}
+			event := describe(sess)
+			by = event.Actor
+			if err := insertEvent(ctx, tx, event); err != nil {
+				return err
+			}
+			ended = append(ended, sess.UUID)
+		}
+		return endSessions(ctx, tx, where, args, reason, by, now)
+	})
+	return ended, err
+}
+
+// ExpireSessions ends what has expired by now, at most limit at once, and says how many.
+func (s *Store) ExpireSessions(ctx context.Context, now time.Time, limit int) (int, error) {
+	var due int
+	err := s.list.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM sessions WHERE expires <= $1 LIMIT $2)`, micros(now), limit).Scan(&due)
+	if err != nil || due == 0 {
+		return 0, storeError(err)
+	}
+	return due, s.inTx(ctx, func(tx *sql.Tx) error {
+		where := `id IN (SELECT id FROM sessions WHERE expires <= $1 ORDER BY expires LIMIT $2)`
+		_, err := tx.ExecContext(ctx, `INSERT INTO ended_sessions
+			(uuid, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires, ended, reason, ended_by)
+			SELECT uuid, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires, expires,
+				CASE WHEN expires < ends THEN $3 ELSE $4 END, ''
+			FROM sessions WHERE `+where, micros(now), limit, db.Idle, db.Expired)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM sessions WHERE `+where, micros(now), limit)
+		return err
+	})
+}
+
+// Forget removes what history no longer keeps: ended sessions and events from
+// before the given time, agents that nothing names any more, and wrong
+// passwords from before failures.
+func (s *Store) Forget(ctx context.Context, before, failures time.Time) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		for _, step := range []struct {
+			query string
+			until time.Time
+		}{
+			{`DELETE FROM ended_sessions WHERE ended < $1`, before},
+			{`DELETE FROM events WHERE created < $1`, before},
+			{`DELETE FROM known_networks WHERE last_used < $1`, before},
+			{`DELETE FROM login_failures WHERE created < $1`, failures},
+		} {
+			if _, err := tx.ExecContext(ctx, step.query, micros(step.until)); err != nil {
+				return err
+			}
+		}
+		_, err := tx.ExecContext(ctx, `DELETE FROM user_agents WHERE NOT EXISTS (SELECT 1 FROM sessions s WHERE s.agent_id = user_agents.id)
+			AND NOT EXISTS (SELECT 1 FROM ended_sessions e WHERE e.agent_id = user_agents.id)`)
+		return err
+	})
+}
+
+// sessionOrderings are the columns to sort by, by their names in the API. The
+// index of each ends in uuid, which breaks ties.
+var sessionOrderings = map[string]string{
+	"user__username":  "u.username",
+	"user":            "s.user_id",
+	"last_ip":         "s.last_ip",
+	"last_user_agent": "a.string",
+	"last_used":       "s.last_used",
+	"expires":         "s.expires",
+	"uuid":            "s.uuid",
+}
+
+// Sessions is one page of what the filter chooses, and how many there are in all.
+func (s *Store) Sessions(ctx context.Context, f db.SessionFilter) (page []db.Session, total int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	where, args := sessionConditions(f)
+	tables := sessionTables
+	if len(where) == 0 {
+		// Counting the table and taking off the few that expired reads no row.
+		err = s.list.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM sessions) - (SELECT count(*) FROM sessions WHERE expires <= $1)`,
+			micros(f.Now)).Scan(&total)
+	} else {
+		err = s.list.QueryRowContext(ctx, `SELECT count(*) FROM `+tables+` WHERE s.expires > $1 AND `+strings.Join(where, " AND "), args...).Scan(&total)
+	}
+	if err != nil || f.Limit == 0 || f.Offset >= total {
+		return nil, total, storeError(err)
+	}
+
+	order := sessionOrder(f.Ordering)
+	where = append([]string{"s.expires > $1"}, where...)
+	args = append(args, f.Limit, f.Offset)
+	// The page is found in an index alone, then its rows are read.
+	query := fmt.Sprintf(`SELECT %s FROM %s WHERE s.id IN (SELECT s.id FROM %s WHERE %s ORDER BY %s LIMIT $%d OFFSET $%d) ORDER BY %s`,
+		sessionColumns, sessionTables, tables, strings.Join(where, " AND "), order, len(args)-1, len(args), order)
+	page, err = querySessions(ctx, s.list, query, args...)
+	return page, total, storeError(err)
+}
+
+func sessionOrder(ordering []db.Order) string {
+	if len(ordering) == 0 {
+		ordering = []db.Order{{Column: "user__username"}}
+	}
+	var terms []string
+	direction := ""
+	for i, o := range ordering {
+		dir := ""
+		if o.Descending {
+			dir = " DESC"
+		}
+		if i == 0 {
+			direction = dir // ties go the same way, so that one index serves both
+		}
+		terms = append(terms, sessionOrderings[o.Column]+dir)
+		if o.Column == "uuid" {
+			return strings.Join(terms, ", ")
+		}
+	}
+	return strings.Join(append(terms, "s.uuid"+direction), ", ")
+}
+
+// sessionConditions says the filter in SQL; $1 is f.Now.
+func sessionConditions(f db.SessionFilter) (where []string, args []any) {
+	args = []any{micros(f.Now)}
+	add := func(condition string, arg any) {
+		args = append(args, arg)
+		where = append(where, strings.ReplaceAll(condition, "?", fmt.Sprintf("$%d", len(args))))
+	}
+	if f.User != nil {
+		add(`s.user_id = ?`, *f.User)
+	}
+	if f.Username != nil {
+		add(`s.user_id = (SELECT id FROM users WHERE username = ?)`, *f.Username)
+	}
+	if f.IP != nil {
+		add(`s.last_ip = ?`, *f.IP)
+	}
+	if f.IPs != nil {
+		list, _ := json.Marshal(f.IPs) // strings always marshal
+		add(`s.last_ip IN (SELECT value FROM json_each(?))`, string(list))
+	}
+	if f.Agent != nil {
+		add(`s.agent_id = (SELECT id FROM user_agents WHERE string = ?)`, *f.Agent)
+	}
+	if f.Kind != nil {
+		add(`a.kind = ?`, *f.Kind)
+	}
+	for _, word := range f.Search {
+		add(`(u.folded LIKE ? ESCAPE '\' OR s.last_ip LIKE ? ESCAPE '\' OR a.string LIKE ? ESCAPE '\')`, likePattern(word))
+	}
+	return where, args
+}
+
+var likeEscapes = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+
+func likePattern(word string) string { return "%" + likeEscapes.Replace(db.Fold(word)) + "%" }
+
+// IPs are the distinct addresses of living sessions.
+func (s *Store) IPs(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	rows, err := s.list.QueryContext(ctx, `SELECT DISTINCT last_ip FROM sessions`)
+	if err != nil {
+		return nil, storeError(err)
+	}
+	defer rows.Close()
+	var ips []string
+	for rows.Next() {
+		var ip string
+		if err := rows.Scan(&ip); err != nil {
+			return nil, storeError(err)
+		}
+		ips = append(ips, ip)
+	}
+	return ips, storeError(rows.Err())
+}
+
+// EndedSessions are the latest that ended, of one user or, for 0, of everybody.
+func (s *Store) EndedSessions(ctx context.Context, user int64, limit, offset int) (page []db.EndedSession, total int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	where, args := `1`, []any{}
+	if user != 0 {
+		where, args = `s.user_id = $1`, []any{user}
+	}
+	err = s.list.QueryRowContext(ctx, `SELECT count(*) FROM ended_sessions s WHERE `+where, args...).Scan(&total)
+	if err != nil || total == 0 {
+		return nil, total, storeError(err)
+	}
+	args = append(args, limit, offset)
+	page, err = s.endedSessions(ctx, fmt.Sprintf(`%s ORDER BY s.ended DESC, s.id DESC LIMIT $%d OFFSET $%d`, where, len(args)-1, len(args)), args...)
+	return page, total, storeError(err)
+}
+
+// EndedSession is one that ended, by its public name.
+func (s *Store) EndedSession(ctx context.Context, id uuid.UUID) (db.EndedSession, error) {
+	found, err := s.endedSessions(ctx, `s.uuid = $1`, id[:])
+	if err == nil && len(found) == 0 {
+		err = db.ErrNotFound
+	}
+	if err != nil {
+		return db.EndedSession{}, storeError(err)
+	}
+	return found[0], nil
+}
+
+func (s *Store) endedSessions(ctx context.Context, where string, args ...any) ([]db.EndedSession, error) {
+	rows, err := s.list.QueryContext(ctx, `SELECT `+sessionColumns+`, s.ended, s.reason, s.ended_by FROM ended_sessions s
+		JOIN users u ON u.id = s.user_id JOIN user_agents a ON a.id = s.agent_id WHERE `+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var found []db.EndedSession
+	for rows.Next() {
+		var e db.EndedSession
+		if err := rows.Scan(append(sessionFields(&e.Session), timeColumn{&e.Ended}, &e.Reason, &e.EndedBy)...); err != nil {
+			return nil, err
+		}
+		found = append(found, e)
+	}
+	return found, rows.Err()
+}
+
+// StaleAgents are up to limit agent strings that other definitions parsed.
+func (s *Store) StaleAgents(ctx context.Context, definitions string, limit int) ([]string, error) {
+	rows, err := s.list.QueryContext(ctx, `SELECT string FROM user_agents WHERE definitions < $1 OR definitions > $1 LIMIT $2`, definitions, limit)
+	if err != nil {
+		return nil, storeError(err)
+	}
+	defer rows.Close()
+	var found []string
+	for rows.Next() {
+		var agent string
+		if err := rows.Scan(&agent); err != nil {
+			return nil, storeError(err)
+		}
+		found = append(found, agent)
+	}
+	return found, storeError(rows.Err())
+}
+
+// StoreAgents keeps what newer definitions say of agents.
+func (s *Store) StoreAgents(ctx context.Context, agents []db.Agent) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		for _, a := range agents {
+			if _, err := agentID(ctx, tx, a); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func querySessions(ctx context.Context, q querier, query string, args ...any) ([]db.Session, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var found []db.Session
+	for rows.Next() {
+		var sess db.Session
+		if err := rows.Scan(sessionFields(&sess)...); err != nil {
+			return nil, err
+		}
+		found = append(found, sess)
+	}
+	return found, rows.Err()
+}

@@ -1,0 +1,363 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"lastseen/db"
+
+	"github.com/google/uuid"
+)
+
+func TestSessionRoundTrip(t *testing.T) {
+	s := open(t)
+	ada := createUser(t, s, "ada", true)
+	want := createSession(t, s, ada, "2001:db8::1", start)
+	want.Username = "ada"
+	got, err := s.Session(t.Context(), want.UUID)
+	if err != nil || got != want {
+		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
+	}
+	got, user, err := s.SessionByToken(t.Context(), want.UUID[:])
+	if err != nil || got != want || user.Username != "ada" || user.LastLogin != start {
+		t.Errorf("by token: got %+v of %+v, %v", got, user, err)
+	}
+	if _, err := s.Session(t.Context(), uuid.New()); !errors.Is(err, db.ErrNotFound) {
+		t.Errorf("unknown session: got %v, want db.ErrNotFound", err)
+	}
+}
+
+func TestCreateSessionNeedsTheVerifiedPassword(t *testing.T) {
+	s := open(t)
+	createUser(t, s, "root", true)
+	for name, change := range map[string]func(db.User) error{
+		"password": func(u db.User) error {
+			return s.SetPassword(t.Context(), u.ID, "other", uuid.Nil, event(db.PasswordSet))
+		},
+		"disabled": func(u db.User) error { return s.SetActive(t.Context(), u.ID, false, event(db.ModelUpdated)) },
+		"deleted":  func(u db.User) error { return s.DeleteUser(t.Context(), u.ID, event(db.ModelDeleted)) },
+	} {
+		u := createUser(t, s, name, false)
+		if err := change(u); err != nil {
+			t.Fatal(err)
+		}
+		sess := db.Session{UUID: uuid.New(), Agent: agent("x"), IP: netip.MustParseAddr("192.0.2.1"), Created: start, LastUsed: start, Ends: start.Add(1), Expires: start.Add(1)}
+		_, err := s.CreateSession(t.Context(), u, sess, []byte(name), nil, "", event(db.Login))
+		if !errors.Is(err, db.ErrNotFound) {
+			t.Errorf("%s after it was verified: got %v, want db.ErrNotFound", name, err)
+		}
+	}
+}
+
+func TestRecordUses(t *testing.T) {
+	s := open(t)
+	ada := createUser(t, s, "ada", true)
+	sess := createSession(t, s, ada, "192.0.2.1", start)
+	gone := createSession(t, s, ada, "192.0.2.1", start)
+	if err := s.EndSession(t.Context(), gone.UUID, db.Revoked, event(db.ModelDeleted)); err != nil {
+		t.Fatal(err)
+	}
+	use := db.Use{At: start.Add(time.Minute), IP: netip.MustParseAddr("192.0.2.9"), Via: netip.MustParseAddr("10.0.0.1"), Agent: agent("new")}
+	uses := map[uuid.UUID]db.Use{sess.UUID: use, gone.UUID: use, uuid.New(): use}
+	if err := s.RecordUses(t.Context(), uses, 10*time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Session(t.Context(), sess.UUID)
+	if err != nil || got.LastUsed != use.At || got.IP != use.IP || got.Via != use.Via || got.Agent != use.Agent {
+		t.Errorf("got %+v, %v, want the use %+v", got, err, use)
+	}
+	if want := start.Add(11 * time.Minute); got.Expires != want {
+		t.Errorf("expires with an idle limit: got %v, want %v", got.Expires, want)
+	}
+	if _, err := s.Session(t.Context(), gone.UUID); !errors.Is(err, db.ErrNotFound) {
+		t.Errorf("a use brought an ended session back: %v", err)
+	}
+	// An older use never turns the clock back.
+	use.At = start
+	if err := s.RecordUses(t.Context(), map[uuid.UUID]db.Use{sess.UUID: use}, 0); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := s.Session(t.Context(), sess.UUID); got.LastUsed != start.Add(time.Minute) || got.Expires != got.Ends {
+		t.Errorf("after an older use: got %v until %v", got.LastUsed, got.Expires)
+	}
+}
+
+func TestSetIdle(t *testing.T) {
+	s := open(t)
+	sess := createSession(t, s, createUser(t, s, "ada", true), "192.0.2.1", start)
+	for _, tt := range []struct {
+		idle time.Duration
+		want time.Time
+	}{{0, sess.Ends}, {time.Hour, start.Add(time.Hour)}, {100 * time.Hour, sess.Ends}, {0, sess.Ends}} {
+		if err := s.SetIdle(t.Context(), tt.idle); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := s.Session(t.Context(), sess.UUID); got.Expires != tt.want {
+			t.Errorf("idle %v: expires %v, want %v", tt.idle, got.Expires, tt.want)
+		}
+	}
+}
+
+func TestWhatEndsSessions(t *testing.T) {
+	s := open(t)
+	createUser(t, s, "root", true)
+	ada := createUser(t, s, "ada", false)
+	for _, tt := range []struct {
+		name   string
+		end    func(db.Session) error
+		reason db.Reason
+	}{
+		{"revoked", func(x db.Session) error {
+			return s.EndSession(t.Context(), x.UUID, db.Revoked, event(db.ModelDeleted))
+		}, db.Revoked},
+		{"password", func(x db.Session) error {
+			return s.SetPassword(t.Context(), ada.ID, "new", uuid.Nil, event(db.PasswordSet))
+		}, db.PasswordChanged},
+		{"all", func(x db.Session) error {
+			_, err := s.EndSessions(t.Context(), []int64{ada.ID}, uuid.Nil, start, db.Revoked, func(db.Session) db.Event { return event(db.ModelDeleted) })
+			return err
+		}, db.Revoked},
+		{"expired", func(x db.Session) error {
+			_, err := s.ExpireSessions(t.Context(), x.Ends, 10)
+			return err
+		}, db.Expired},
+		{"disabled", func(x db.Session) error {
+			return s.SetActive(t.Context(), ada.ID, false, event(db.ModelUpdated))
+		}, db.UserDisabled},
+	} {
+		ada.PasswordHash = "hash of ada"
+		if tt.name != "revoked" {
+			ada, _ = s.User(t.Context(), ada.ID)
+		}
+		sess := createSession(t, s, ada, "192.0.2.1", start)
+		if err := tt.end(sess); err != nil {
+			t.Fatal(tt.name, err)
+		}
+		if _, err := s.Session(t.Context(), sess.UUID); !errors.Is(err, db.ErrNotFound) {
+			t.Errorf("%s: the session lives on: %v", tt.name, err)
+		}
+		ended, err := s.EndedSession(t.Context(), sess.UUID)
+		if err != nil || ended.Reason != tt.reason || ended.Agent != sess.Agent {
+			t.Errorf("%s: history has %+v, %v", tt.name, ended, err)
+		}
+	}
+	if err := s.EndSession(t.Context(), uuid.New(), db.Revoked, event(db.ModelDeleted)); !errors.Is(err, db.ErrNotFound) {
+		t.Errorf("ending what is not there: got %v, want db.ErrNotFound", err)
+	}
+	if err := s.DeleteUser(t.Context(), ada.ID, event(db.ModelDeleted)); err != nil {
+		t.Error("delete a user with history:", err)
+	}
+}
+
+func TestEndSessionsSparesOne(t *testing.T) {
+	s := open(t)
+	ada := createUser(t, s, "ada", true)
+	bob := createUser(t, s, "bob", false)
+	here, there := createSession(t, s, ada, "192.0.2.1", start), createSession(t, s, ada, "192.0.2.2", start)
+	other := createSession(t, s, bob, "192.0.2.3", start)
+	ended, err := s.EndSessions(t.Context(), []int64{ada.ID}, here.UUID, start, db.Revoked, func(db.Session) db.Event { return event(db.ModelDeleted) })
+	if err != nil || !slices.Equal(ended, []uuid.UUID{there.UUID}) {
+		t.Errorf("ended %v, %v, want %v", ended, err, there.UUID)
+	}
+	for _, sess := range []db.Session{here, other} {
+		if _, err := s.Session(t.Context(), sess.UUID); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// fill stores n sessions of several users, addresses and agents.
+func fill(t testing.TB, s *Store, n int) []db.Session {
+	var all []db.Session
+	var users []db.User
+	for i := range 5 {
+		users = append(users, createUser(t, s, fmt.Sprintf("user%d", i), i == 0))
+	}
+	for i := range n {
+		all = append(all, createSession(t, s, users[i%5], fmt.Sprintf("192.0.2.%d", i%7), start.Add(time.Duration(i%11)*time.Minute)))
+	}
+	return all
+}
+
+func TestSessionsPagesNeverOverlap(t *testing.T) {
+	s := open(t)
+	all := fill(t, s, 60)
+	for column := range sessionOrderings {
+		for _, descending := range []bool{false, true} {
+			seen := map[uuid.UUID]bool{}
+			var keys []string
+			for offset := 0; offset < 60; offset += 7 {
+				page, total, err := s.Sessions(t.Context(), db.SessionFilter{
+					Now: start, Ordering: []db.Order{{Column: column, Descending: descending}}, Limit: 7, Offset: offset,
+				})
+				if err != nil || total != len(all) {
+					t.Fatalf("%s: %d in all, %v, want %d", column, total, err, len(all))
+				}
+				for _, sess := range page {
+					if seen[sess.UUID] {
+						t.Errorf("%s, descending %v: %s is on two pages", column, descending, sess.UUID)
+					}
+					seen[sess.UUID] = true
+					keys = append(keys, map[string]string{
+						"user__username": sess.Username, "user": fmt.Sprintf("%05d", sess.UserID), "last_ip": sess.IP.String(),
+						"last_user_agent": sess.Agent.String, "last_used": sess.LastUsed.String(), "expires": sess.Expires.String(),
+						"uuid": sess.UUID.String(),
+					}[column])
+				}
+			}
+			if len(seen) != len(all) {
+				t.Errorf("%s, descending %v: %d on all pages, want %d", column, descending, len(seen), len(all))
+			}
+			if descending {
+				slices.Reverse(keys)
+			}
+			if !slices.IsSorted(keys) {
+				t.Errorf("%s, descending %v: not in order", column, descending)
+			}
+		}
+	}
+}
+
+func TestSessionFilters(t *testing.T) {
+	s := open(t)
+	fill(t, s, 35)
+	ptr := func(s string) *string { return &s }
+	id := int64(2)
+	for _, tt := range []struct {
+		name   string
+		filter db.SessionFilter
+		want   int
+	}{
+		{"all", db.SessionFilter{}, 35},
+		{"user", db.SessionFilter{User: &id}, 7},
+		{"user name", db.SessionFilter{Username: ptr("user3")}, 7},
+		{"user name in another case", db.SessionFilter{Username: ptr("User3")}, 0},
+		{"unknown user name", db.SessionFilter{Username: ptr("nobody")}, 0},
+		{"address", db.SessionFilter{IP: ptr("192.0.2.3")}, 5},
+		{"addresses", db.SessionFilter{IPs: []string{"192.0.2.3", "192.0.2.4"}}, 10},
+		{"no addresses", db.SessionFilter{IPs: []string{}}, 0},
+		{"agent", db.SessionFilter{Agent: ptr("agent of user1")}, 7},
+		{"kind", db.SessionFilter{Kind: ptr("desktop")}, 35},
+		{"other kind", db.SessionFilter{Kind: ptr("phone")}, 0},
+		{"search in agents", db.SessionFilter{Search: []string{"AGENT OF USER4"}}, 7},
+		{"search in addresses", db.SessionFilter{Search: []string{"0.2.5"}}, 5},
+		{"every word", db.SessionFilter{Search: []string{"user4", "0.2.5"}}, 1},
+		{"wildcards are letters", db.SessionFilter{Search: []string{"%"}}, 0},
+		{"so are underscores", db.SessionFilter{Search: []string{"user_"}}, 0},
+	} {
+		f := tt.filter
+		f.Now, f.Limit = start, 100
+		page, total, err := s.Sessions(t.Context(), f)
+		if err != nil || total != tt.want || len(page) != tt.want {
+			t.Errorf("%s: got %d of %d, %v, want %d", tt.name, len(page), total, err, tt.want)
+		}
+	}
+}
+
+func TestExpiredAreNotListed(t *testing.T) {
+	s := open(t)
+	all := fill(t, s, 22)
+	now := start.Add(24*time.Hour + 3*time.Minute) // those of the minutes 0 to 3 have expired
+	page, total, err := s.Sessions(t.Context(), db.SessionFilter{Now: now, Limit: 100})
+	if err != nil || total != 14 || len(page) != 14 {
+		t.Errorf("got %d of %d, %v, want 14", len(page), total, err)
+	}
+	name := "user1"
+	_, filtered, err := s.Sessions(t.Context(), db.SessionFilter{Now: now, Username: &name, Limit: 100})
+	want := 0
+	for _, sess := range all {
+		if sess.UserID == 2 && sess.Expires.After(now) {
+			want++
+		}
+	}
+	if err != nil || filtered != want {
+		t.Errorf("of one user: got %d, %v, want %d", filtered, err, want)
+	}
+}
+
+func TestForget(t *testing.T) {
+	s := open(t)
+	ada := createUser(t, s, "ada", true)
+	sess := createSession(t, s, ada, "192.0.2.1", start)
+	if err := s.EndSession(t.Context(), sess.UUID, db.Revoked, event(db.ModelDeleted)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Forget(t.Context(), start, start); err != nil {
+		t.Fatal(err)
+	}
+	if _, n, _ := s.EndedSessions(t.Context(), ada.ID, 10, 0); n != 1 {
+		t.Errorf("within history: got %d, want 1", n)
+	}
+	if err := s.Forget(t.Context(), start.Add(time.Second), start); err != nil {
+		t.Fatal(err)
+	}
+	if _, n, _ := s.EndedSessions(t.Context(), ada.ID, 10, 0); n != 0 {
+		t.Errorf("after history: got %d, want 0", n)
+	}
+	if _, n, _ := s.Events(t.Context(), db.EventFilter{Limit: 10}); n != 0 {
+		t.Errorf("events after history: got %d, want 0", n)
+	}
+	var agents int
+	if err := s.read.QueryRow(`SELECT count(*) FROM user_agents`).Scan(&agents); err != nil || agents != 0 {
+		t.Errorf("agents that nothing names: got %d, %v, want 0", agents, err)
+	}
+}
+
+func TestLoginBlockedUntil(t *testing.T) {
+	limits := db.LoginLimits{Pair: 3, Network: 5, Window: 15 * time.Minute, Account: 6, Lock: time.Hour}
+	type failure struct {
+		user, network string
+		at            time.Duration
+	}
+	repeat := func(n int, f failure) []failure { return slices.Repeat([]failure{f}, n) }
+	for _, tt := range []struct {
+		name     string
+		failures []failure
+		want     time.Duration // from start; 0 is not blocked
+	}{
+		{"none", nil, 0},
+		{"two", repeat(2, failure{"ada", "n1", 0}), 0},
+		{"three", repeat(3, failure{"ada", "n1", 0}), 15 * time.Minute},
+		{"the third-newest must leave", append(repeat(1, failure{"ada", "n1", 0}), repeat(3, failure{"ada", "n1", time.Minute})...), 16 * time.Minute},
+		{"of others elsewhere", repeat(9, failure{"bob", "n2", 0}), 0},
+		{"of others from here", repeat(5, failure{"bob", "n1", 0}), 15 * time.Minute},
+		{"of ada elsewhere", repeat(5, failure{"ada", "n2", 0}), 0},
+		{"a flood at ada", repeat(6, failure{"ada", "n2", 0}), time.Hour},
+		{"long ago", repeat(3, failure{"ada", "n1", -time.Hour}), 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := open(t)
+			ada := createUser(t, s, "ada", true)
+			for _, f := range tt.failures {
+				e := event(db.LoginFailed)
+				e.Created = start.Add(f.at)
+				if err := s.LoginFailed(t.Context(), f.user, f.network, e); err != nil {
+					t.Fatal(err)
+				}
+			}
+			until, err := s.LoginBlockedUntil(t.Context(), "ada", "n1", start.Add(2*time.Minute), limits)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.want == 0 && !until.IsZero() || tt.want != 0 && !until.Equal(start.Add(tt.want)) {
+				t.Errorf("got %v, want start + %v", until, tt.want)
+			}
+			if !strings.HasPrefix(tt.name, "a flood") {
+				return
+			}
+			// Where ada has signed in before, the flood locks nothing.
+			sess := db.Session{UUID: uuid.New(), Agent: agent("x"), IP: netip.MustParseAddr("192.0.2.1"), Created: start, LastUsed: start, Ends: start.Add(1), Expires: start.Add(1)}
+			if _, err := s.CreateSession(t.Context(), ada, sess, []byte("h"), nil, "n1", event(db.Login)); err != nil {
+				t.Fatal(err)
+			}
+			if until, err := s.LoginBlockedUntil(t.Context(), "ada", "n1", start.Add(2*time.Minute), limits); err != nil || !until.IsZero() {
+				t.Errorf("from a known network: got %v, %v, want not blocked", until, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,247 @@
+// Package sqlite is the store: users, sessions, tokens and events in one SQLite
+// file. Each method is one use case and one transaction, takes and returns the
+// types of package db, and answers with its errors.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"lastseen/db"
+	"lastseen/schema"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// listTimeout bounds the queries whose cost depends on what was asked for.
+const listTimeout = 10 * time.Second
+
+// A Store is an open database. All its methods may be called concurrently.
+type Store struct {
+	path  string
+	write *sql.DB // one connection: SQLite has one writer
+	read  *sql.DB // point reads, as many connections as cores
+	list  *sql.DB // lists and searches, so that slow ones never starve point reads
+
+	sessionByToken *sql.Stmt
+	sessionByUUID  *sql.Stmt
+	userByKey      *sql.Stmt
+}
+
+// Open opens the database file at path, creating and migrating it where needed,
+// unless mayMigrate is false: then a database that would have to be is refused.
+// Only one program at a time may migrate; the caller sees to that. The errors
+// name the file and say what to do.
+func Open(ctx context.Context, path string, mayMigrate bool) (*Store, error) {
+	// SQLite gives its -wal and -shm files the mode of the database.
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the database for writing: %w", err)
+	}
+	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
+		return nil, fmt.Errorf("cannot keep the database %s private: %w", path, err)
+	}
+	s := &Store{path: path}
+	if err := s.open(ctx, mayMigrate); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context, mayMigrate bool) error {
+	var err error
+	if s.write, err = s.pool(1, "_txlock=immediate"); err != nil {
+		return err
+	}
+	if err := s.write.PingContext(ctx); err != nil {
+		return fmt.Errorf("cannot open the database %s: %w", s.path, storeError(err))
+	}
+	if err := s.migrate(ctx, schema.SQLite, mayMigrate); err != nil {
+		return err
+	}
+	cores := max(2, runtime.GOMAXPROCS(0))
+	if s.read, err = s.pool(cores, "_pragma=query_only(1)"); err != nil {
+		return err
+	}
+	if s.list, err = s.pool(2, "_pragma=query_only(1)"); err != nil {
+		return err
+	}
+	for query, stmt := range map[string]**sql.Stmt{
+		`SELECT ` + sessionColumns + `, ` + userColumns + ` FROM ` + sessionTables + ` WHERE s.token_hash = $1`: &s.sessionByToken,
+		`SELECT ` + sessionColumns + ` FROM ` + sessionTables + ` WHERE s.uuid = $1`:                            &s.sessionByUUID,
+		`SELECT ` + tokenColumns + ` FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.key_hash = $1`:      &s.userByKey,
+	} {
+		if *stmt, err = s.read.PrepareContext(ctx, query); err != nil {
+			return fmt.Errorf("prepare: %w", storeError(err))
+		}
+	}
+	return nil
+}
+
+// pool opens connections that share the pragmas every connection must have;
+// busy_timeout comes first, so that the others can wait for a lock.
+func (s *Store) pool(connections int, more string) (*sql.DB, error) {
+	mmap := 256 << 20
+	if ^uint(0)>>32 == 0 {
+		mmap = 64 << 20
+	}
+	dsn := url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(s.path)}).EscapedPath()}
+	dsn.RawQuery = fmt.Sprintf("_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)"+
+		"&_pragma=synchronous(FULL)&_pragma=cache_size(-2048)&_pragma=mmap_size(%d)&%s", mmap, more)
+	pool, err := sql.Open("sqlite", dsn.String())
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", s.path, err)
+	}
+	pool.SetMaxOpenConns(connections)
+	pool.SetMaxIdleConns(connections)
+	return pool, nil
+}
+
+// Path is the database file.
+func (s *Store) Path() string { return s.path }
+
+// Close closes the database; SQLite then folds the write-ahead log into it.
+func (s *Store) Close() error {
+	var errs []error
+	for _, pool := range []*sql.DB{s.list, s.read, s.write} {
+		if pool != nil {
+			errs = append(errs, pool.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Ready reports whether the database can be read and written.
+func (s *Store) Ready(ctx context.Context) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO settings (name, value) VALUES ('ready', '')
+			ON CONFLICT (name) DO UPDATE SET value = excluded.value`)
+		return err
+	})
+}
+
+// Setting is a value that the program keeps for itself, "" when it never was set.
+func (s *Store) Setting(ctx context.Context, name string) (string, error) {
+	var value string
+	err := s.read.QueryRowContext(ctx, `SELECT value FROM settings WHERE name = $1`, name).Scan(&value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return value, storeError(err)
+}
+
+// SetSetting keeps a value under name.
+func (s *Store) SetSetting(ctx context.Context, name, value string) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO settings (name, value) VALUES ($1, $2)
+			ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
+		return err
+	})
+}
+
+// inTx runs f in one write transaction, committed when f returns nil. What it
+// reports as done is on disk: synchronous is FULL.
+func (s *Store) inTx(ctx context.Context, f func(tx *sql.Tx) error) error {
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return storeError(err)
+	}
+	defer tx.Rollback()
+	if err := f(tx); err != nil {
+		return storeError(err)
+	}
+	return storeError(tx.Commit())
+}
+
+// oneRow turns a statement that matched nothing into db.ErrNotFound.
+func oneRow(res sql.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	n, err := res.RowsAffected()
+	if err == nil && n == 0 {
+		err = db.ErrNotFound
+	}
+	return err
+}
+
+// storeError gives the driver's errors the names of package db.
+func storeError(err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		return db.ErrNotFound
+	}
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch code := e.Code(); {
+	case code == sqlite3.SQLITE_CONSTRAINT_UNIQUE, code == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+		return fmt.Errorf("%w: %w", db.ErrConflict, err)
+	case code&0xff == sqlite3.SQLITE_INTERRUPT: // the caller's context ended
+		return err
+	case code&0xff != sqlite3.SQLITE_ERROR && code&0xff != sqlite3.SQLITE_CONSTRAINT:
+		return fmt.Errorf("%w: %w", db.ErrUnavailable, err)
+	}
+	return err
+}
+
+// micros is how times are stored; the zero time is null.
+func micros(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMicro()
+}
+
+// A timeColumn scans microseconds, null as the zero time.
+type timeColumn struct{ t *time.Time }
+
+func (c timeColumn) Scan(src any) error {
+	switch v := src.(type) {
+	case nil:
+		*c.t = time.Time{}
+	case int64:
+		*c.t = time.UnixMicro(v).UTC()
+	default:
+		return fmt.Errorf("a time is a %T", src)
+	}
+	return nil
+}
+
+// An addrColumn scans an address, "" as the invalid one.
+type addrColumn struct{ a *netip.Addr }
+
+func (c addrColumn) Scan(src any) error {
+	text, ok := src.(string)
+	if !ok {
+		return fmt.Errorf("an address is a %T", src)
+	}
+	if text == "" {
+		*c.a = netip.Addr{}
+		return nil
+	}
+	addr, err := netip.ParseAddr(text)
+	*c.a = addr
+	return err
+}
+
+// addrText is how addresses are stored.
+func addrText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}

@@ -1,0 +1,247 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"lastseen/db"
+	"lastseen/schema"
+
+	"github.com/golang-migrate/migrate/v4"
+	driver "github.com/golang-migrate/migrate/v4/database/sqlite"
+	"github.com/golang-migrate/migrate/v4/source/iofs"
+	"github.com/google/uuid"
+)
+
+var start = time.Date(2026, 11, 2, 10, 0, 0, 0, time.UTC)
+
+func open(t testing.TB) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "lastseen.db"), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func event(action db.Action) db.Event {
+	return db.Event{Created: start, Action: action, Actor: "test", IP: netip.MustParseAddr("192.0.2.1"), Context: map[string]any{}}
+}
+
+func createUser(t testing.TB, s *Store, name string, superuser bool) db.User {
+	t.Helper()
+	u, err := s.CreateUser(t.Context(), db.User{
+		UUID: uuid.New(), Username: name, PasswordHash: "hash of " + name, Active: true, Superuser: superuser,
+		Created: start, Updated: start, PasswordChanged: start,
+	}, false, event(db.ModelCreated))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func agent(s string) db.Agent {
+	return db.Agent{String: s, Definitions: "1", AgentParts: db.AgentParts{Kind: "desktop", Browser: "Firefox", OS: "Other", Device: "Other"}}
+}
+
+// createSession makes a session that was last used at the given time and lives for a day.
+func createSession(t testing.TB, s *Store, u db.User, ip string, used time.Time) db.Session {
+	t.Helper()
+	sess := db.Session{
+		UUID: uuid.New(), UserID: u.ID, Agent: agent("agent of " + u.Username), IP: netip.MustParseAddr(ip), Method: "password",
+		Created: used, LastUsed: used, Ends: used.Add(24 * time.Hour), Expires: used.Add(24 * time.Hour),
+	}
+	sess, err := s.CreateSession(t.Context(), u, sess, sess.UUID[:], nil, ip+"/32", event(db.Login))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sess
+}
+
+func TestFilesArePrivate(t *testing.T) {
+	s := open(t)
+	createUser(t, s, "ada", true)
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		info, err := os.Stat(s.Path() + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != 0o600 {
+			t.Errorf("mode of %s: got %o, want 600", info.Name(), got)
+		}
+	}
+}
+
+func TestEveryConnectionHasForeignKeys(t *testing.T) {
+	s := open(t)
+	var on int
+	for range 5 {
+		conn, err := s.read.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.QueryRowContext(t.Context(), `PRAGMA foreign_keys`).Scan(&on); err != nil || on != 1 {
+			t.Errorf("foreign_keys: got %d, %v, want 1", on, err)
+		}
+		if _, err := conn.ExecContext(t.Context(), `DELETE FROM users`); err == nil {
+			t.Error("a reading connection could write")
+		}
+		conn.Close()
+	}
+}
+
+// dump is the whole schema, in the order of its names.
+func dump(t *testing.T, s *Store) string {
+	t.Helper()
+	rows, err := s.write.QueryContext(t.Context(), `SELECT name, coalesce(sql, '') FROM sqlite_master WHERE name NOT LIKE 'schema_migrations' AND name NOT LIKE 'version_unique' AND name NOT LIKE 'sqlite_%' ORDER BY name`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var b strings.Builder
+	for rows.Next() {
+		var name, text string
+		if err := rows.Scan(&name, &text); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintln(&b, name, text)
+	}
+	return b.String()
+}
+
+func TestMigrationsDownAndUpAgain(t *testing.T) {
+	s := open(t)
+	before := dump(t, s)
+	source, err := iofs.New(schema.SQLite, "sqlite")
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := driver.WithInstance(s.write, &driver.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := migrate.NewWithInstance("iofs", source, "sqlite", target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Down(); err != nil {
+		t.Fatal(err)
+	}
+	if left := dump(t, s); left != "" {
+		t.Errorf("left after migrating down:\n%s", left)
+	}
+	if err := m.Up(); err != nil {
+		t.Fatal(err)
+	}
+	if after := dump(t, s); after != before {
+		t.Errorf("schema after down and up:\n%s\nwant:\n%s", after, before)
+	}
+}
+
+func TestEveryMigrationHasItsPair(t *testing.T) {
+	ups, _ := fs.Glob(schema.SQLite, "sqlite/*.up.sql")
+	downs, _ := fs.Glob(schema.SQLite, "sqlite/*.down.sql")
+	if len(ups) == 0 || len(ups) != len(downs) {
+		t.Fatalf("got %d up and %d down", len(ups), len(downs))
+	}
+	for i, up := range ups {
+		if want := strings.TrimSuffix(up, ".up.sql") + ".down.sql"; downs[i] != want {
+			t.Errorf("got %s, want %s", downs[i], want)
+		}
+	}
+}
+
+// broken is our migrations and one more that fails half way.
+func broken(t *testing.T) fs.FS {
+	files := fstest.MapFS{}
+	names, _ := fs.Glob(schema.SQLite, "sqlite/*")
+	for _, name := range names {
+		content, err := fs.ReadFile(schema.SQLite, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name] = &fstest.MapFile{Data: content}
+	}
+	next := Latest() + 1
+	files[fmt.Sprintf("sqlite/%04d_broken.up.sql", next)] = &fstest.MapFile{Data: []byte("DROP TABLE events; SELECT nonsense FROM nowhere;")}
+	files[fmt.Sprintf("sqlite/%04d_broken.down.sql", next)] = &fstest.MapFile{Data: []byte("SELECT 1;")}
+	return files
+}
+
+func TestFailedMigrationPutsTheCopyBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lastseen.db")
+	s, err := Open(t.Context(), path, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	createUser(t, s, "ada", true)
+	before := dump(t, s)
+	err = s.migrate(t.Context(), broken(t), true)
+	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "as it was before") {
+		t.Errorf("error: got %v, want one that names the file and says that nothing changed", err)
+	}
+	s.Close()
+
+	s, err = Open(t.Context(), path, true)
+	if err != nil {
+		t.Fatal("open after a failed migration:", err)
+	}
+	defer s.Close()
+	if after := dump(t, s); after != before {
+		t.Errorf("schema after a failed migration:\n%s\nwant:\n%s", after, before)
+	}
+	if _, err := s.UserByName(t.Context(), "ada"); err != nil {
+		t.Error("user after a failed migration:", err)
+	}
+}
+
+func TestNewerDatabaseIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lastseen.db")
+	s, err := Open(t.Context(), path, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.write.Exec(`UPDATE schema_migrations SET version = version + 1`); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	var newer *NewerError
+	if _, err := Open(t.Context(), path, true); !errors.As(err, &newer) || !strings.Contains(err.Error(), path) {
+		t.Errorf("got %v, want a NewerError that names the file", err)
+	}
+}
+
+func TestMayNotMigrate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lastseen.db")
+	if _, err := Open(t.Context(), path, false); err == nil || !strings.Contains(err.Error(), "running server") {
+		t.Errorf("got %v, want a refusal", err)
+	}
+}
+
+func TestOpenNoDatabase(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lastseen.db")
+	if err := os.WriteFile(path, []byte(strings.Repeat("this is no database ", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(t.Context(), path, true)
+	if !errors.Is(err, db.ErrUnavailable) || !strings.Contains(err.Error(), path) {
+		t.Errorf("got %v, want db.ErrUnavailable naming the file", err)
+	}
+	content, _ := os.ReadFile(path)
+	if !strings.HasPrefix(string(content), "this is no database") {
+		t.Error("a file that is no database was written to")
+	}
+}

@@ -1,0 +1,339 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"lastseen/db"
+
+	"github.com/google/uuid"
+)
+
+const userColumns = `u.id, u.uuid, u.username, u.name, u.email, u.password_hash, u.active, u.superuser,
+	u.created, u.updated, u.password_changed, u.last_login`
+
+func userFields(u *db.User) []any {
+	return []any{&u.ID, &u.UUID, &u.Username, &u.Name, &u.Email, &u.PasswordHash, &u.Active, &u.Superuser,
+		timeColumn{&u.Created}, timeColumn{&u.Updated}, timeColumn{&u.PasswordChanged}, timeColumn{&u.LastLogin}}
+}
+
+// CreateUser stores a user with their groups, which are made where they do not
+// exist, and returns it with its ID. With onlyFirst, it fails with
+// db.ErrConflict when there is any user already. A name that another user has,
+// in whatever case, is db.ErrConflict too.
+func (s *Store) CreateUser(ctx context.Context, u db.User, onlyFirst bool, event db.Event) (db.User, error) {
+	err := s.inTx(ctx, func(tx *sql.Tx) error {
+		if onlyFirst {
+			var any bool
+			if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM users)`).Scan(&any); err != nil {
+				return err
+			}
+			if any {
+				return fmt.Errorf("a first user: %w", db.ErrConflict)
+			}
+		}
+		res, err := tx.ExecContext(ctx, `INSERT INTO users
+			(uuid, username, folded, name, email, password_hash, active, superuser, created, updated, password_changed)
+			VALUES ($1, $2, $9, $3, $4, $5, $6, $7, $8, $8, $8)`,
+			u.UUID[:], u.Username, u.Name, u.Email, u.PasswordHash, u.Active, u.Superuser, micros(u.Created), db.Fold(u.Username))
+		if err != nil {
+			return err
+		}
+		if u.ID, err = res.LastInsertId(); err != nil {
+			return err
+		}
+		for _, group := range u.Groups {
+			if err := addToGroup(ctx, tx, u.ID, group.Name); err != nil {
+				return err
+			}
+		}
+		event.SubjectID = u.ID
+		return insertEvent(ctx, tx, event)
+	})
+	return u, err
+}
+
+// HasUsers reports whether there is any user.
+func (s *Store) HasUsers(ctx context.Context) (any bool, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM users)`).Scan(&any)
+	return any, storeError(err)
+}
+
+// User is the user with that ID, with groups.
+func (s *Store) User(ctx context.Context, id int64) (db.User, error) {
+	return s.user(ctx, `u.id = $1`, id)
+}
+
+// UserByName is the user with that name, in whatever case, with groups.
+func (s *Store) UserByName(ctx context.Context, name string) (db.User, error) {
+	return s.user(ctx, `u.folded = $1`, db.Fold(name))
+}
+
+func (s *Store) user(ctx context.Context, where string, args ...any) (db.User, error) {
+	users, err := s.queryUsers(ctx, s.read, `SELECT `+userColumns+` FROM users u WHERE `+where, args...)
+	if err == nil && len(users) == 0 {
+		err = db.ErrNotFound
+	}
+	if err != nil {
+		return db.User{}, storeError(err)
+	}
+	return users[0], nil
+}
+
+var userOrderings = map[string]string{
+	"pk":           "u.id",
+	"username":     "u.username",
+	"name":         "u.name",
+	"email":        "u.email",
+	"is_active":    "u.active",
+	"is_superuser": "u.superuser",
+	"last_login":   "u.last_login",
+	"date_joined":  "u.created",
+	"last_updated": "u.updated",
+}
+
+// Users is one page of what the filter chooses, with groups, and how many there are in all.
+func (s *Store) Users(ctx context.Context, f db.UserFilter) (page []db.User, total int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	where, args := []string{"1"}, []any{}
+	add := func(condition string, arg any) {
+		args = append(args, arg)
+		where = append(where, strings.ReplaceAll(condition, "?", fmt.Sprintf("$%d", len(args))))
+	}
+	if f.ID != 0 {
+		add(`u.id = ?`, f.ID)
+	}
+	for column, value := range map[string]*string{"u.username": f.Username, "u.name": f.Name, "u.email": f.Email} {
+		if value != nil {
+			add(column+` = ?`, *value)
+		}
+	}
+	if f.UUID != nil {
+		add(`u.uuid = ?`, f.UUID[:])
+	}
+	if f.Active != nil {
+		add(`u.active = ?`, *f.Active)
+	}
+	if f.Superuser != nil {
+		add(`u.superuser = ?`, *f.Superuser)
+	}
+	if f.Groups != nil {
+		names, _ := json.Marshal(f.Groups) // strings always marshal
+		add(`u.id IN (SELECT m.user_id FROM user_groups m JOIN groups g ON g.id = m.group_id
+			WHERE g.name IN (SELECT value FROM json_each(?)))`, string(names))
+	}
+	for _, word := range f.Search {
+		add(`(u.folded LIKE ? ESCAPE '\' OR u.name LIKE ? ESCAPE '\' OR u.email LIKE ? ESCAPE '\')`, likePattern(word))
+	}
+	conditions := strings.Join(where, " AND ")
+	if err := s.list.QueryRowContext(ctx, `SELECT count(*) FROM users u WHERE `+conditions, args...).Scan(&total); err != nil || f.Limit == 0 {
+		return nil, total, storeError(err)
+	}
+	order := orderBy(f.Ordering, userOrderings, "u.username", "u.id")
+	args = append(args, f.Limit, f.Offset)
+	page, err = s.queryUsers(ctx, s.list, fmt.Sprintf(`SELECT %s FROM users u WHERE %s ORDER BY %s LIMIT $%d OFFSET $%d`,
+		userColumns, conditions, order, len(args)-1, len(args)), args...)
+	return page, total, storeError(err)
+}
+
+// orderBy says an ordering in SQL; names that columns does not know are passed
+// over, and unique breaks ties.
+func orderBy(ordering []db.Order, columns map[string]string, standard, unique string) string {
+	var terms []string
+	for _, o := range ordering {
+		column, ok := columns[o.Column]
+		if !ok {
+			continue
+		}
+		if o.Descending {
+			column += " DESC"
+		}
+		terms = append(terms, column)
+	}
+	if len(terms) == 0 {
+		terms = []string{standard}
+	}
+	return strings.Join(append(terms, unique), ", ")
+}
+
+// queryUsers reads users and then, in one query, the groups of all of them.
+func (s *Store) queryUsers(ctx context.Context, q querier, query string, args ...any) ([]db.User, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var users []db.User
+	var ids []int64
+	for rows.Next() {
+		var u db.User
+		if err := rows.Scan(userFields(&u)...); err != nil {
+			return nil, err
+		}
+		users, ids = append(users, u), append(ids, u.ID)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil || len(users) == 0 {
+		return nil, err
+	}
+	groups, err := groupsOf(ctx, q, ids)
+	for i := range users {
+		users[i].Groups = groups[users[i].ID]
+	}
+	return users, err
+}
+
+func groupsOf(ctx context.Context, q querier, users []int64) (map[int64][]db.Group, error) {
+	list, err := json.Marshal(users)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := q.QueryContext(ctx, `SELECT m.user_id, g.uuid, g.name FROM user_groups m JOIN groups g ON g.id = m.group_id
+		WHERE m.user_id IN (SELECT value FROM json_each($1)) ORDER BY g.name`, string(list))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	groups := map[int64][]db.Group{}
+	for rows.Next() {
+		var user int64
+		var g db.Group
+		if err := rows.Scan(&user, &g.UUID, &g.Name); err != nil {
+			return nil, err
+		}
+		groups[user] = append(groups[user], g)
+	}
+	return groups, rows.Err()
+}
+
+// Groups are a user's groups by name.
+func (s *Store) Groups(ctx context.Context, user int64) ([]db.Group, error) {
+	groups, err := groupsOf(ctx, s.read, []int64{user})
+	return groups[user], storeError(err)
+}
+
+// UpdateUser stores a user's name, email and whether they are a superuser. It
+// fails with db.ErrLastSuperuser when that would leave no active one.
+func (s *Store) UpdateUser(ctx context.Context, u db.User, now time.Time, event db.Event) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		err := oneRow(tx.ExecContext(ctx, `UPDATE users SET name = $1, email = $2, superuser = $3, updated = $4 WHERE id = $5`,
+			u.Name, u.Email, u.Superuser, micros(now), u.ID))
+		if err != nil {
+			return err
+		}
+		if err := someSuperuser(ctx, tx); err != nil {
+			return err
+		}
+		return insertEvent(ctx, tx, event)
+	})
+}
+
+// SetActive enables or disables a user; disabling ends their sessions. It
+// fails with db.ErrLastSuperuser when that would leave no active one.
+func (s *Store) SetActive(ctx context.Context, user int64, active bool, event db.Event) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		err := oneRow(tx.ExecContext(ctx, `UPDATE users SET active = $1, updated = $2 WHERE id = $3`, active, micros(event.Created), user))
+		if err != nil {
+			return err
+		}
+		if !active {
+			if err := endSessions(ctx, tx, `user_id = $1`, []any{user}, db.UserDisabled, event.Actor, event.Created); err != nil {
+				return err
+			}
+			if err := someSuperuser(ctx, tx); err != nil {
+				return err
+			}
+		}
+		return insertEvent(ctx, tx, event)
+	})
+}
+
+// DeleteUser removes a user with all that is theirs but the events. It fails
+// with db.ErrConflict when that would leave no active superuser.
+func (s *Store) DeleteUser(ctx context.Context, user int64, event db.Event) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1`, user); err != nil {
+			return err
+		}
+		if err := oneRow(tx.ExecContext(ctx, `DELETE FROM users WHERE id = $1`, user)); err != nil {
+			return err
+		}
+		if err := someSuperuser(ctx, tx); err != nil {
+			return err
+		}
+		return insertEvent(ctx, tx, event)
+	})
+}
+
+// someSuperuser refuses a change that leaves users but no active superuser,
+// when there was one before: nobody could mend that from a browser.
+func someSuperuser(ctx context.Context, tx *sql.Tx) error {
+	var users, superusers int
+	err := tx.QueryRowContext(ctx, `SELECT count(*), count(*) FILTER (WHERE active AND superuser) FROM users`).Scan(&users, &superusers)
+	if err == nil && users > 0 && superusers == 0 {
+		err = db.ErrLastSuperuser
+	}
+	return err
+}
+
+// SetPassword stores a new hash and ends the user's sessions but one (the zero
+// uuid spares none).
+func (s *Store) SetPassword(ctx context.Context, user int64, hash string, spare uuid.UUID, event db.Event) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		err := oneRow(tx.ExecContext(ctx, `UPDATE users SET password_hash = $1, password_changed = $2, updated = $2 WHERE id = $3`,
+			hash, micros(event.Created), user))
+		if err != nil {
+			return err
+		}
+		err = endSessions(ctx, tx, `user_id = $1 AND uuid <> $2`, []any{user, spare[:]}, db.PasswordChanged, event.Actor, event.Created)
+		if err != nil {
+			return err
+		}
+		return insertEvent(ctx, tx, event)
+	})
+}
+
+// RehashPassword replaces a hash by a stronger one of the same password,
+// unless the password was changed meanwhile.
+func (s *Store) RehashPassword(ctx context.Context, user int64, old, hash string) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3`, hash, user, old)
+		return err
+	})
+}
+
+// AddToGroup makes a user a member, and the group if need be.
+func (s *Store) AddToGroup(ctx context.Context, user int64, group string, event db.Event) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		if err := addToGroup(ctx, tx, user, group); err != nil {
+			return err
+		}
+		return insertEvent(ctx, tx, event)
+	})
+}
+
+func addToGroup(ctx context.Context, tx *sql.Tx, user int64, group string) error {
+	id := uuid.New()
+	if _, err := tx.ExecContext(ctx, `INSERT INTO groups (uuid, name) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`, id[:], group); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO user_groups (user_id, group_id) SELECT $1, id FROM groups WHERE name = $2
+		ON CONFLICT DO NOTHING`, user, group)
+	return err
+}
+
+// RemoveFromGroup ends a membership; db.ErrNotFound when there was none.
+func (s *Store) RemoveFromGroup(ctx context.Context, user int64, group string, event db.Event) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		err := oneRow(tx.ExecContext(ctx, `DELETE FROM user_groups WHERE user_id = $1 AND group_id = (SELECT id FROM groups WHERE name = $2)`, user, group))
+		if err != nil {
+			return err
+		}
+		return insertEvent(ctx, tx, event)
+	})
+}

@@ -1,0 +1,11 @@
+DROP TABLE settings;
+DROP TABLE known_networks;
+DROP TABLE login_failures;
+DROP TABLE events;
+DROP TABLE ended_sessions;
+DROP TABLE sessions;
+DROP TABLE user_agents;
+DROP TABLE tokens;
+DROP TABLE user_groups;
+DROP TABLE groups;
+DROP TABLE users;
