@@ -1,0 +1,160 @@
+// Package app is what Lastseen does, in its own words: people sign in, their
+// sessions are recorded, enriched, listed and ended. It knows no SQL and no HTTP.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"lastseen/app/useragent"
+	"lastseen/db"
+	"lastseen/db/sqlite"
+	"lastseen/geoip"
+
+	"github.com/google/uuid"
+)
+
+// Errors that callers tell apart. What is wrong with input is an InputError.
+var (
+	ErrBadCredentials  = errors.New("wrong user name or password")
+	ErrUnauthenticated = errors.New("not signed in")
+	ErrInvalidToken    = errors.New("token unknown, expired or its owner disabled")
+	ErrForbidden       = errors.New("not permitted")
+)
+
+// An InputError says what is wrong with one field of what somebody gave, in a
+// sentence for them to read.
+type InputError struct{ Field, Problem string }
+
+func (e *InputError) Error() string { return e.Field + ": " + e.Problem }
+
+// A BusyError says that signing in is refused for a while.
+type BusyError struct{ RetryAfter time.Duration }
+
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("too many attempts, try again in %s", e.RetryAfter.Round(time.Second))
+}
+
+// How often the background loop does what.
+const (
+	flushEvery  = 2 * time.Second
+	expireEvery = 10 * time.Second
+	forgetEvery = time.Hour
+	geoipEvery  = 5 * time.Second
+)
+
+// App is the program behind its doors, the web and the command line. All its
+// methods may be called concurrently.
+type App struct {
+	Config Config
+	Log    *slog.Logger
+	Now    func() time.Time // the clock; a test may set it before the first use
+
+	store     *sqlite.Store
+	geo       *geoip.DB
+	agents    *useragent.Parser
+	passwords passwords
+	attempts  attempts
+
+	mu sync.Mutex
+	// touched holds each session's latest use since the last flush, flushed what
+	// the last one wrote or is writing: a row read just before it was written is
+	// still shown as it is. Both are bounded by the sessions seen in one
+	// interval; a crash loses at most that interval.
+	touched, flushed map[uuid.UUID]db.Use
+	flushMu          sync.Mutex // held by the one flush that runs
+
+	setupToken string // guarded by mu; "" when there is nothing to set up
+}
+
+// New wires the parts together; it starts nothing.
+func New(store *sqlite.Store, geo *geoip.DB, agents *useragent.Parser, c Config, log *slog.Logger) *App {
+	return &App{
+		Config: c, Log: log, Now: time.Now,
+		store: store, geo: geo, agents: agents,
+		passwords: newPasswords(),
+		touched:   map[uuid.UUID]db.Use{},
+	}
+}
+
+// DatabasePath is where the database of a data directory is.
+func DatabasePath(dataDir string) string { return filepath.Join(dataDir, "lastseen.db") }
+
+// Start prepares a server's instance: the idle limit in force, the first user.
+func (a *App) Start(ctx context.Context) error {
+	if err := a.store.SetIdle(ctx, a.Config.SessionIdle); err != nil {
+		return fmt.Errorf("apply the idle limit: %w", err)
+	}
+	return a.bootstrap(ctx)
+}
+
+// Run does what is periodic until ctx ends, then writes what is buffered.
+func (a *App) Run(ctx context.Context) {
+	var wait sync.WaitGroup
+	wait.Go(func() { a.geo.Watch(ctx, geoipEvery) })
+	wait.Go(func() { a.reparseAgents(ctx) })
+	flush, expire, forget := time.NewTicker(flushEvery), time.NewTicker(expireEvery), time.NewTicker(forgetEvery)
+	for done := false; !done; {
+		var err error
+		select {
+		case <-ctx.Done():
+			done = true
+			err = a.flush(context.WithoutCancel(ctx))
+		case <-flush.C:
+			err = a.flush(ctx)
+		case <-expire.C:
+			_, err = a.store.ExpireSessions(ctx, a.Now(), 1000)
+		case <-forget.C:
+			now := a.Now()
+			err = a.store.Forget(ctx, now.Add(-a.Config.History), now.Add(-loginLimits.Lock))
+		}
+		if err != nil && (done || ctx.Err() == nil) {
+			a.Log.Error("background work", "err", err)
+		}
+	}
+	wait.Wait()
+}
+
+// Ready reports whether requests can be served: the database read and written.
+func (a *App) Ready(ctx context.Context) error { return a.store.Ready(ctx) }
+
+// GeoIPFiles is the state of the databases of places and networks.
+func (a *App) GeoIPFiles() []geoip.File { return a.geo.Files() }
+
+// Locate says what the databases know of an address.
+func (a *App) Locate(ip netip.Addr) geoip.Location { return a.geo.Lookup(ip) }
+
+// agent is what the definitions say of a User-Agent header.
+func (a *App) agent(header string) db.Agent {
+	clean := useragent.Clean(header)
+	return db.Agent{String: clean, Definitions: a.agents.Version(), AgentParts: db.AgentParts(a.agents.Parse(clean))}
+}
+
+// reparseAgents brings what older definitions said up to date.
+func (a *App) reparseAgents(ctx context.Context) {
+	for {
+		stale, err := a.store.StaleAgents(ctx, a.agents.Version(), 200)
+		if err != nil || len(stale) == 0 {
+			if err != nil && ctx.Err() == nil {
+				a.Log.Error("parse user agents anew", "err", err)
+			}
+			return
+		}
+		var parsed []db.Agent
+		for _, s := range stale {
+			parsed = append(parsed, a.agent(s))
+		}
+		if err := a.store.StoreAgents(ctx, parsed); err != nil {
+			if ctx.Err() == nil {
+				a.Log.Error("parse user agents anew", "err", err)
+			}
+			return
+		}
+	}
+}

@@ -1,0 +1,377 @@
+package app
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Config is what a person may set. It is filled by ParseConfig, which checks
+// it, and passed by value; the zero value of a field is safe or refused.
+type Config struct {
+	DataDir      string
+	Listen       string
+	PublicURL    *url.URL // without a path; nil until the listen address is known
+	CookieDomain string   // "": the cookie is for the public URL's host alone
+
+	// TrustedProxies are the peers whose X-Forwarded-* we believe. Empty means nobody's.
+	TrustedProxies []netip.Prefix
+
+	SessionDuration time.Duration // absolute, from sign-in
+	SessionIdle     time.Duration // 0: off
+	History         time.Duration // how long ended sessions and events are kept
+
+	GeoIPCity, GeoIPASN string
+	UserAgentRegexes    string // "": the definitions built in
+
+	LogFormat     string // text, json, or "" for what fits standard error
+	LogDebug      bool
+	MetricsListen string // "": off
+
+	BootstrapUsername, BootstrapPassword, BootstrapToken string
+}
+
+// A Setting is one thing that a person may set: by flag, by environment
+// variable, by default, in this order.
+type Setting struct {
+	Flag    string // without dashes; "" for one that has no flag
+	Env     string
+	Default string
+	Value   string // what a value looks like, for the help text
+	Usage   string
+	Secret  bool // may also come from the file named by Env + "_FILE"
+	set     func(c *Config, value string) error
+}
+
+// Settings are all there are, in the order of the help text.
+var Settings = []Setting{
+	{Flag: "data", Env: "LASTSEEN_DATA", Default: "./data", Value: "DIR", Usage: "data directory; created with mode 0700", set: func(c *Config, v string) error {
+		if v == "" {
+			return errors.New("needs a directory")
+		}
+		c.DataDir = v
+		return nil
+	}},
+	{Flag: "listen", Env: "LASTSEEN_LISTEN", Default: "127.0.0.1:9000", Value: "HOST:PORT", Usage: "address to serve; port 0 picks a free one", set: func(c *Config, v string) error {
+		c.Listen = v
+		return checkListen(v)
+	}},
+	{Flag: "public-url", Env: "LASTSEEN_PUBLIC_URL", Value: "URL", Usage: "address that browsers use, such as https://auth.home.example (default: http:// and the listen address)", set: setPublicURL},
+	{Flag: "cookie-domain", Env: "LASTSEEN_COOKIE_DOMAIN", Value: "DOMAIN", Usage: "domain whose hosts share the sign-in, such as home.example (default: the public URL's host alone)", set: func(c *Config, v string) error {
+		c.CookieDomain = strings.ToLower(strings.TrimPrefix(strings.TrimSuffix(v, "."), "."))
+		return nil
+	}},
+	{Flag: "trusted-proxies", Env: "LASTSEEN_TRUSTED_PROXIES", Value: "CIDR,...", Usage: "proxies whose X-Forwarded-For is believed (default: nobody's)", set: setTrustedProxies},
+	{Flag: "session-duration", Env: "LASTSEEN_SESSION_DURATION", Default: "14d", Value: "DURATION", Usage: "how long a session may last from its sign-in", set: positive(func(c *Config) *time.Duration { return &c.SessionDuration })},
+	{Flag: "session-idle", Env: "LASTSEEN_SESSION_IDLE", Default: "0", Value: "DURATION", Usage: "how long a session may go unused; 0 is for ever", set: func(c *Config, v string) error {
+		if v == "0" {
+			c.SessionIdle = 0
+			return nil
+		}
+		return positive(func(c *Config) *time.Duration { return &c.SessionIdle })(c, v)
+	}},
+	{Flag: "history", Env: "LASTSEEN_HISTORY", Default: "90d", Value: "DURATION", Usage: "how long ended sessions and events are kept", set: positive(func(c *Config) *time.Duration { return &c.History })},
+	{Flag: "geoip-city", Env: "LASTSEEN_GEOIP_CITY", Value: "FILE", Usage: "MaxMind DB file with places (default: DATA/geoip/GeoLite2-City.mmdb)", set: text(func(c *Config) *string { return &c.GeoIPCity })},
+	{Flag: "geoip-asn", Env: "LASTSEEN_GEOIP_ASN", Value: "FILE", Usage: "MaxMind DB file with networks (default: DATA/geoip/GeoLite2-ASN.mmdb)", set: text(func(c *Config) *string { return &c.GeoIPASN })},
+	{Flag: "user-agent-regexes", Env: "LASTSEEN_USER_AGENT_REGEXES", Value: "FILE", Usage: "a newer uap-core regexes.yaml (default: the definitions built in)", set: text(func(c *Config) *string { return &c.UserAgentRegexes })},
+	{Flag: "log-format", Env: "LASTSEEN_LOG_FORMAT", Value: "text|json", Usage: "form of the log (default: text on a terminal, else json)", set: func(c *Config, v string) error {
+		c.LogFormat = v
+		if v != "" && v != "text" && v != "json" {
+			return fmt.Errorf("must be text or json, is %q", v)
+		}
+		return nil
+	}},
+	{Flag: "log-level", Env: "LASTSEEN_LOG_LEVEL", Default: "info", Value: "info|debug", Usage: "debug adds a line for every request that only reads", set: func(c *Config, v string) error {
+		c.LogDebug = v == "debug"
+		if v != "info" && v != "debug" {
+			return fmt.Errorf("must be info or debug, is %q", v)
+		}
+		return nil
+	}},
+	{Flag: "metrics-listen", Env: "LASTSEEN_METRICS_LISTEN", Value: "HOST:PORT", Usage: "address to serve Prometheus metrics on (default: off)", set: func(c *Config, v string) error {
+		c.MetricsListen = v
+		if v == "" {
+			return nil
+		}
+		return checkListen(v)
+	}},
+	{Env: "LASTSEEN_BOOTSTRAP_USERNAME", Default: "admin", Value: "NAME", Usage: "name of the first superuser, made only while there is no user", set: func(c *Config, v string) error {
+		c.BootstrapUsername = v
+		return CheckUsername(v)
+	}},
+	{Env: "LASTSEEN_BOOTSTRAP_PASSWORD", Value: "PASSWORD", Secret: true, Usage: "the first superuser's password", set: func(c *Config, v string) error {
+		c.BootstrapPassword = v
+		if v == "" {
+			return nil
+		}
+		return CheckPassword(v)
+	}},
+	{Env: "LASTSEEN_BOOTSTRAP_TOKEN", Value: "KEY", Secret: true, Usage: "an API key for the first superuser; 20 characters or more", set: func(c *Config, v string) error {
+		c.BootstrapToken = v
+		if v != "" && (len(v) < 20 || strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r > '~' })) {
+			return errors.New("must be 20 characters or more, without spaces, plain ASCII")
+		}
+		return nil
+	}},
+}
+
+// Name is how messages call the setting.
+func (s Setting) Name() string {
+	if s.Flag != "" {
+		return "--" + s.Flag
+	}
+	return s.Env
+}
+
+// ParseConfig reads every setting through given, which returns a flag's value,
+// and through environment. The error tells everything that is wrong, one line each.
+func ParseConfig(flag func(name string) (string, bool), environment func(name string) (string, bool)) (Config, error) {
+	var c Config
+	var errs []error
+	for _, s := range Settings {
+		value, from, err := s.value(flag, environment)
+		if err == nil {
+			err = s.set(&c, value)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", from, err))
+		}
+	}
+	c.GeoIPCity = cmp.Or(c.GeoIPCity, filepath.Join(c.DataDir, "geoip", "GeoLite2-City.mmdb"))
+	c.GeoIPASN = cmp.Or(c.GeoIPASN, filepath.Join(c.DataDir, "geoip", "GeoLite2-ASN.mmdb"))
+	if err := c.checkTogether(); len(errs) == 0 && err != nil {
+		errs = append(errs, err)
+	}
+	return c, errors.Join(errs...)
+}
+
+// value finds what was given for the setting and the name it was given under.
+// An empty environment variable counts as not given.
+func (s Setting) value(flag, environment func(string) (string, bool)) (value, from string, err error) {
+	if s.Flag != "" {
+		if v, ok := flag(s.Flag); ok {
+			return v, s.Name(), nil
+		}
+	}
+	v, _ := environment(s.Env)
+	if !s.Secret {
+		return cmp.Or(v, s.Default), cmp.Or(s.envIfSet(v), s.Name()), nil
+	}
+	file, _ := environment(s.Env + "_FILE")
+	switch {
+	case file == "":
+		return v, s.Env, nil
+	case v != "":
+		return "", s.Env + "_FILE", fmt.Errorf("give either this or %s", s.Env)
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return "", s.Env + "_FILE", err
+	}
+	return strings.TrimRight(string(content), "\r\n"), s.Env + "_FILE", nil
+}
+
+func (s Setting) envIfSet(v string) string {
+	if v == "" {
+		return ""
+	}
+	return s.Env
+}
+
+// checkTogether looks at settings that only make sense with one another.
+func (c Config) checkTogether() error {
+	if c.BootstrapToken != "" && c.BootstrapPassword == "" {
+		return errors.New("LASTSEEN_BOOTSTRAP_TOKEN: needs LASTSEEN_BOOTSTRAP_PASSWORD too, the token is for that user")
+	}
+	return c.checkCookie()
+}
+
+// UnknownVariables are the LASTSEEN_* variables that name no setting, each with
+// the nearest name that does, or "".
+func UnknownVariables(environ []string) (unknown [][2]string) {
+	var known []string
+	for _, s := range Settings {
+		known = append(known, s.Env)
+		if s.Secret {
+			known = append(known, s.Env+"_FILE")
+		}
+	}
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, "LASTSEEN_") || slices.Contains(known, name) || strings.HasPrefix(name, "LASTSEEN_TEST") {
+			continue
+		}
+		nearest := slices.MinFunc(known, func(a, b string) int { return distance(name, a) - distance(name, b) })
+		if distance(name, nearest) > len(name)/3 {
+			nearest = ""
+		}
+		unknown = append(unknown, [2]string{name, nearest})
+	}
+	slices.SortFunc(unknown, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
+	return unknown
+}
+
+// distance is the Levenshtein distance.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}
+
+// ParseDuration reads 90s, 15m, 12h, 30d, or several after one another: 1d12h.
+func ParseDuration(text string) (time.Duration, error) {
+	var total time.Duration
+	rest := text
+	if days, after, ok := strings.Cut(text, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		if err != nil {
+			return 0, fmt.Errorf("%q is no duration: write 90s, 15m, 12h or 30d", text)
+		}
+		total, rest = time.Duration(n)*24*time.Hour, after
+	}
+	if rest != "" || text == "" {
+		d, err := time.ParseDuration(rest)
+		if err != nil || d < 0 {
+			return 0, fmt.Errorf("%q is no duration: write 90s, 15m, 12h or 30d", text)
+		}
+		total += d
+	}
+	return total, nil
+}
+
+func positive(field func(*Config) *time.Duration) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		d, err := ParseDuration(v)
+		if err == nil && d < time.Second {
+			err = fmt.Errorf("must be at least 1s, is %q", v)
+		}
+		*field(c) = d
+		return err
+	}
+}
+
+func text(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		*field(c) = v
+		return nil
+	}
+}
+
+func checkListen(v string) error {
+	_, port, err := net.SplitHostPort(v)
+	if err != nil {
+		return fmt.Errorf("must be HOST:PORT, such as 127.0.0.1:9000 or :9000, is %q", v)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("the port must be a number up to 65535, is %q", port)
+	}
+	return nil
+}
+
+func setPublicURL(c *Config, v string) error {
+	if v == "" {
+		return nil
+	}
+	u, err := url.Parse(v)
+	if err != nil {
+		return fmt.Errorf("is no URL: %w", err)
+	}
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
+		return fmt.Errorf("must begin with http:// or https:// and a host, is %q", v)
+	case u.User != nil, u.RawQuery != "", u.Fragment != "", u.Path != "" && u.Path != "/":
+		return fmt.Errorf("must be scheme and host alone, such as https://auth.home.example, is %q", u.Redacted())
+	}
+	c.PublicURL = &url.URL{Scheme: u.Scheme, Host: canonicalHost(u)}
+	return nil
+}
+
+// canonicalHost is a URL's host in lower case, without the port that its scheme implies.
+func canonicalHost(u *url.URL) string {
+	host, port := strings.ToLower(u.Hostname()), u.Port()
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port == "" || port == map[string]string{"http": "80", "https": "443"}[u.Scheme] {
+		return host
+	}
+	return host + ":" + port
+}
+
+func setTrustedProxies(c *Config, v string) error {
+	var errs []error
+	for _, part := range strings.Split(v, ",") {
+		part = strings.TrimSpace(part)
+		if part == "" {
+			continue
+		}
+		prefix, err := netip.ParsePrefix(part)
+		if err != nil {
+			addr, addrErr := netip.ParseAddr(part)
+			if addrErr != nil || addr.Zone() != "" {
+				errs = append(errs, fmt.Errorf("%q is neither an address nor a CIDR", part))
+				continue
+			}
+			prefix = netip.PrefixFrom(addr, addr.BitLen())
+		}
+		if a := prefix.Addr(); a.Is4In6() {
+			if prefix.Bits() < 96 {
+				errs = append(errs, fmt.Errorf("%q: write it as an IPv4 CIDR", part))
+				continue
+			}
+			prefix = netip.PrefixFrom(a.Unmap(), prefix.Bits()-96)
+		}
+		if prefix.Bits() == 0 {
+			errs = append(errs, fmt.Errorf("%q would believe everybody, so that anyone could choose their address: name your proxies", part))
+			continue
+		}
+		c.TrustedProxies = append(c.TrustedProxies, prefix.Masked())
+	}
+	return errors.Join(errs...)
+}
+
+// checkCookie refuses what makes browsers drop the cookie, or loop.
+func (c Config) checkCookie() error {
+	domain := c.CookieDomain
+	if domain == "" {
+		return nil
+	}
+	if _, err := netip.ParseAddr(domain); err == nil {
+		return fmt.Errorf("--cookie-domain: %s is an address, browsers accept only names: leave it empty", domain)
+	}
+	if strings.ContainsAny(domain, ":/@ ") {
+		return fmt.Errorf("--cookie-domain: %q must be a bare domain, without scheme, port or path", domain)
+	}
+	if err := checkDomainSuffix(domain); err != nil {
+		return fmt.Errorf("--cookie-domain: %w", err)
+	}
+	if c.PublicURL == nil {
+		return fmt.Errorf("--cookie-domain: needs --public-url, with a host under %s", domain)
+	}
+	if host := c.PublicURL.Hostname(); host != domain && !strings.HasSuffix(host, "."+domain) {
+		return fmt.Errorf("--cookie-domain: the public URL's host %s is not under %s, so browsers would refuse the cookie", host, domain)
+	}
+	return nil
+}

@@ -1,0 +1,313 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"maps"
+	"net/netip"
+	"time"
+
+	"lastseen/db"
+	"lastseen/geoip"
+
+	"github.com/google/uuid"
+)
+
+// A Client is where a request comes from.
+type Client struct {
+	IP    netip.Addr
+	Via   netip.Addr // the trusted proxy that reported IP; invalid when it was the peer itself
+	Agent string     // the User-Agent header as it came
+}
+
+// A Caller is who asks. Session is the session of their cookie, nil for an API token.
+type Caller struct {
+	User    db.User
+	Session *db.Session
+	IP      netip.Addr
+}
+
+// An Actor is who does something that is recorded.
+type Actor struct {
+	ID   int64
+	Name string
+	IP   netip.Addr
+}
+
+// Operator is the caller on the command line, who may do everything. The name
+// has a space, as no user's has.
+var Operator = Caller{User: db.User{Username: "command line", Superuser: true, Active: true}}
+
+// Actor is the caller as the doer of something.
+func (c Caller) Actor() Actor { return Actor{c.User.ID, c.User.Username, c.IP} }
+
+// event is the record of something that an actor did now to a user's account.
+func (a *App) event(actor Actor, action db.Action, subject int64, context map[string]any) db.Event {
+	if context == nil {
+		context = map[string]any{}
+	}
+	return db.Event{Created: a.now(), Action: action, ActorID: actor.ID, Actor: actor.Name, SubjectID: subject, IP: actor.IP, Context: context}
+}
+
+// now is the clock in the precision that is stored.
+func (a *App) now() time.Time { return a.Now().UTC().Truncate(time.Microsecond) }
+
+// A Session is a stored session with what is looked up when it is read.
+type Session struct {
+	db.Session
+	Location geoip.Location
+	Current  bool // it is the caller's own
+}
+
+// newSecret makes 256 random bits for a cookie or a key.
+func newSecret() string {
+	var b [32]byte
+	rand.Read(b[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// secretHash is what is stored of a secret.
+func secretHash(secret string) []byte {
+	sum := sha256.Sum256([]byte(secret))
+	return sum[:]
+}
+
+// Authenticate finds the session that one of the tokens belongs to, and records
+// the use. Several cookies of one name can arrive, so each is tried. Without a
+// session that lives and whose user is active it is ErrUnauthenticated.
+func (a *App) Authenticate(ctx context.Context, tokens []string, client Client) (Caller, error) {
+	for _, token := range tokens {
+		sess, user, err := a.store.SessionByToken(ctx, secretHash(token))
+		if errors.Is(err, db.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return Caller{}, err
+		}
+		a.merge(&sess)
+		if !user.Active || !sess.Expires.After(a.now()) {
+			continue
+		}
+		a.touch(&sess, client)
+		return Caller{User: user, Session: &sess, IP: client.IP}, nil
+	}
+	return Caller{}, ErrUnauthenticated
+}
+
+// AuthenticateKey finds the user that an API key belongs to, or ErrInvalidToken.
+// It touches no session.
+func (a *App) AuthenticateKey(ctx context.Context, key string, client Client) (Caller, error) {
+	token, err := a.store.TokenByKey(ctx, secretHash(key))
+	if errors.Is(err, db.ErrNotFound) {
+		return Caller{}, ErrInvalidToken
+	}
+	if err != nil {
+		return Caller{}, err
+	}
+	if !token.User.Active || !token.Expires.IsZero() && !token.Expires.After(a.now()) {
+		return Caller{}, ErrInvalidToken
+	}
+	return Caller{User: token.User, IP: client.IP}, nil
+}
+
+// touch notes that a session was used now, and shows it in sess.
+func (a *App) touch(sess *db.Session, client Client) {
+	use := db.Use{At: a.now(), IP: client.IP, Via: client.Via, Agent: sess.Agent}
+	if client.Agent != sess.Agent.String || sess.Agent.Definitions != a.agents.Version() {
+		use.Agent = a.agent(client.Agent)
+	}
+	a.mu.Lock()
+	if last, ok := a.touched[sess.UUID]; ok && last.At.After(use.At) {
+		use.At = last.At
+	}
+	a.touched[sess.UUID] = use
+	a.mu.Unlock()
+	a.apply(sess, use)
+}
+
+// merge shows in sess what is noted but not yet written.
+func (a *App) merge(sess *db.Session) {
+	a.mu.Lock()
+	use, ok := a.touched[sess.UUID]
+	if !ok {
+		use, ok = a.flushed[sess.UUID]
+	}
+	a.mu.Unlock()
+	if ok {
+		a.apply(sess, use)
+	}
+}
+
+func (a *App) apply(sess *db.Session, use db.Use) {
+	if use.At.Before(sess.LastUsed) {
+		use.At = sess.LastUsed
+	}
+	sess.LastUsed, sess.IP, sess.Via, sess.Agent = use.At, use.IP, use.Via, use.Agent
+	sess.Expires = a.expires(sess.Ends, sess.LastUsed)
+}
+
+// expires is the earlier of the absolute and the idle limit.
+func (a *App) expires(ends, lastUsed time.Time) time.Time {
+	if idle := a.Config.SessionIdle; idle > 0 && lastUsed.Add(idle).Before(ends) {
+		return lastUsed.Add(idle)
+	}
+	return ends
+}
+
+// flush writes the noted uses. What it could not write it keeps for the next time.
+func (a *App) flush(ctx context.Context) error {
+	a.flushMu.Lock()
+	defer a.flushMu.Unlock()
+	a.mu.Lock()
+	if len(a.touched) == 0 {
+		a.mu.Unlock()
+		return nil
+	}
+	uses := a.touched
+	a.flushed, a.touched = uses, make(map[uuid.UUID]db.Use)
+	a.mu.Unlock()
+
+	err := a.store.RecordUses(ctx, uses, a.Config.SessionIdle)
+
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err != nil {
+		maps.Copy(uses, a.touched)
+		a.touched, a.flushed = uses, nil
+	}
+	return err
+}
+
+// enrich adds to a stored session what is known of its address and agent.
+func (a *App) enrich(sess db.Session, caller Caller) Session {
+	if sess.Agent.Definitions != a.agents.Version() {
+		sess.Agent = a.agent(sess.Agent.String)
+	}
+	return Session{
+		Session:  sess,
+		Location: a.geo.Lookup(sess.IP),
+		Current:  caller.Session != nil && caller.Session.UUID == sess.UUID,
+	}
+}
+
+// Session is a living session that the caller may see; every other one is db.ErrNotFound.
+func (a *App) Session(ctx context.Context, caller Caller, id uuid.UUID) (Session, error) {
+	sess, err := a.session(ctx, caller, id)
+	if err != nil {
+		return Session{}, err
+	}
+	return a.enrich(sess, caller), nil
+}
+
+func (a *App) session(ctx context.Context, caller Caller, id uuid.UUID) (db.Session, error) {
+	sess, err := a.store.Session(ctx, id)
+	if err != nil {
+		return db.Session{}, err
+	}
+	a.merge(&sess)
+	if sess.UserID != caller.User.ID && !caller.User.Superuser || !sess.Expires.After(a.now()) {
+		return db.Session{}, db.ErrNotFound
+	}
+	return sess, nil
+}
+
+// Sessions is one page of what the filter chooses among the sessions that the
+// caller may see, and how many there are in all.
+func (a *App) Sessions(ctx context.Context, caller Caller, f db.SessionFilter) (page []Session, total int, err error) {
+	f.Now = a.now()
+	if !caller.User.Superuser {
+		if f.User != nil && *f.User != caller.User.ID {
+			return nil, 0, nil
+		}
+		f.User = &caller.User.ID
+	}
+	// Filters and orderings look at what is stored, so the noted uses go first.
+	if err := a.flush(ctx); err != nil {
+		a.Log.Error("write session uses", "err", err)
+	}
+	stored, total, err := a.store.Sessions(ctx, f)
+	if err != nil {
+		return nil, 0, err
+	}
+	page = make([]Session, len(stored))
+	for i, sess := range stored {
+		a.merge(&sess)
+		page[i] = a.enrich(sess, caller)
+	}
+	return page, total, nil
+}
+
+// RevokeSession ends a session that the caller may see; every other one is
+// db.ErrNotFound. When it returns, the session authenticates nobody.
+func (a *App) RevokeSession(ctx context.Context, caller Caller, id uuid.UUID) error {
+	sess, err := a.session(ctx, caller, id)
+	if err != nil {
+		return err
+	}
+	return a.revoke(ctx, caller.Actor(), sess)
+}
+
+func (a *App) revoke(ctx context.Context, actor Actor, sess db.Session) error {
+	// The latest use goes into what history keeps.
+	if err := a.flush(ctx); err != nil {
+		a.Log.Error("write session uses", "err", err)
+	}
+	err := a.store.EndSession(ctx, sess.UUID, db.Revoked, a.revokedEvent(actor)(sess))
+	if err != nil {
+		return err
+	}
+	a.Log.Info("session revoked", "session", sess.UUID, "user", sess.Username, "by", actor.Name, "ip", actor.IP)
+	return nil
+}
+
+func (a *App) revokedEvent(actor Actor) func(db.Session) db.Event {
+	return func(sess db.Session) db.Event {
+		return a.event(actor, db.ModelDeleted, sess.UserID, map[string]any{
+			"model": map[string]any{"app": "authentik_core", "model_name": "authenticatedsession", "pk": sess.UUID.String(),
+				"name": sess.Username + " " + sess.IP.String()},
+		})
+	}
+}
+
+// RevokeSessions ends the sessions of the given users, of everybody when users
+// is nil, but not the one spared. It says how many it ended.
+func (a *App) RevokeSessions(ctx context.Context, actor Actor, users []int64, spare uuid.UUID) (int, error) {
+	if err := a.flush(ctx); err != nil {
+		a.Log.Error("write session uses", "err", err)
+	}
+	ended, err := a.store.EndSessions(ctx, users, spare, a.now(), db.Revoked, a.revokedEvent(actor))
+	if err != nil {
+		return 0, err
+	}
+	a.Log.Info("sessions revoked", "count", len(ended), "by", actor.Name, "ip", actor.IP)
+	return len(ended), nil
+}
+
+// SignOut ends the caller's own session.
+func (a *App) SignOut(ctx context.Context, caller Caller) error {
+	if caller.Session == nil {
+		return ErrUnauthenticated
+	}
+	if err := a.flush(ctx); err != nil {
+		a.Log.Error("write session uses", "err", err)
+	}
+	err := a.store.EndSession(ctx, caller.Session.UUID, db.SignedOut, a.event(caller.Actor(), db.Logout, caller.User.ID, nil))
+	if errors.Is(err, db.ErrNotFound) {
+		return nil // somebody was quicker
+	}
+	if err == nil {
+		a.Log.Info("signed out", "user", caller.User.Username, "ip", caller.IP)
+	}
+	return err
+}
+
+// Enrich adds to a session that ended what is known of its address and agent.
+func (a *App) Enrich(sess db.Session) Session { return a.enrich(sess, Caller{}) }
+
+// EndedSessions are the latest that ended of one user, with how many there are.
+func (a *App) EndedSessions(ctx context.Context, user int64, limit, offset int) ([]db.EndedSession, int, error) {
+	return a.store.EndedSessions(ctx, user, limit, offset)
+}

@@ -1,0 +1,85 @@
+package app
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"lastseen/db"
+
+	"github.com/google/uuid"
+)
+
+// keyPrefix marks our API keys, so that scanners for leaked secrets know them.
+const keyPrefix = "lastseen_"
+
+// NewToken is what an API token is made from.
+type NewToken struct {
+	User        db.User
+	Identifier  string // "" for one made up
+	Description string
+	Lifetime    time.Duration // 0: for ever
+}
+
+// CreateToken makes an API token and returns its key, which is kept nowhere. An
+// identifier that is taken is db.ErrConflict.
+func (a *App) CreateToken(ctx context.Context, actor Actor, n NewToken) (key string, token db.Token, err error) {
+	key = keyPrefix + newSecret()
+	token, err = a.createToken(ctx, actor, n, key)
+	return key, token, err
+}
+
+func (a *App) createToken(ctx context.Context, actor Actor, n NewToken, key string) (db.Token, error) {
+	token := db.Token{UUID: uuid.New(), Identifier: n.Identifier, Description: n.Description, User: n.User, Created: a.now()}
+	if token.Identifier == "" {
+		token.Identifier = db.Fold(n.User.Username) + "-" + token.UUID.String()[:8]
+	}
+	if strings.ContainsAny(token.Identifier, "/ ?#%") || checkText("identifier", token.Identifier) != nil {
+		return token, &InputError{"identifier", "An identifier has 150 characters or fewer, without spaces, / ? # or %."}
+	}
+	if err := checkText("description", n.Description); err != nil {
+		return token, err
+	}
+	if n.Lifetime > 0 {
+		token.Expires = token.Created.Add(n.Lifetime)
+	}
+	err := a.store.CreateToken(ctx, token, secretHash(key), a.tokenEvent(actor, db.ModelCreated, token))
+	if err == nil {
+		a.Log.Info("token created", "identifier", token.Identifier, "user", n.User.Username, "by", actor.Name)
+	}
+	return token, err
+}
+
+func (a *App) tokenEvent(actor Actor, action db.Action, token db.Token) db.Event {
+	return a.event(actor, action, token.User.ID, map[string]any{
+		"model": map[string]any{"app": "authentik_core", "model_name": "token", "pk": token.UUID.String(), "name": token.Identifier},
+	})
+}
+
+// Tokens is one page of the tokens that the caller may see, by identifier, and
+// how many there are in all.
+func (a *App) Tokens(ctx context.Context, caller Caller, limit, offset int) ([]db.Token, int, error) {
+	user := caller.User.ID
+	if caller.User.Superuser {
+		user = 0
+	}
+	return a.store.Tokens(ctx, user, limit, offset)
+}
+
+// Token is a token that the caller may see; every other one is db.ErrNotFound.
+func (a *App) Token(ctx context.Context, caller Caller, identifier string) (db.Token, error) {
+	token, err := a.store.Token(ctx, identifier)
+	if err == nil && token.User.ID != caller.User.ID && !caller.User.Superuser {
+		return db.Token{}, db.ErrNotFound
+	}
+	return token, err
+}
+
+// DeleteToken removes a token; its key is refused from then on.
+func (a *App) DeleteToken(ctx context.Context, actor Actor, token db.Token) error {
+	err := a.store.DeleteToken(ctx, token.Identifier, a.tokenEvent(actor, db.ModelDeleted, token))
+	if err == nil {
+		a.Log.Info("token deleted", "identifier", token.Identifier, "user", token.User.Username, "by", actor.Name)
+	}
+	return err
+}

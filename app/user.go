@@ -1,0 +1,260 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net/mail"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"lastseen/db"
+
+	"github.com/google/uuid"
+	"golang.org/x/text/unicode/norm"
+)
+
+// MinPassword is how many characters a new password must have.
+const MinPassword = 8
+
+const (
+	maxName     = 150  // characters, as in authentik
+	maxPassword = 1024 // bytes: a hash costs by the byte, too
+)
+
+// CheckUsername says what is wrong with a name for a new user: it is made of
+// letters, digits and . _ - + @, so that it can stand in headers, logs and addresses.
+func CheckUsername(name string) error {
+	problem := ""
+	switch {
+	case name == "":
+		problem = "Enter a user name."
+	case utf8.RuneCountInString(name) > maxName:
+		problem = "A user name has 150 characters or fewer."
+	case strings.ContainsFunc(name, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsDigit(r) && !strings.ContainsRune("._-+@", r) || r == utf8.RuneError
+	}):
+		problem = "A user name holds letters, digits and . _ - + @ only."
+	default:
+		return nil
+	}
+	return &InputError{"username", problem}
+}
+
+// CheckPassword says what is wrong with a new password.
+func CheckPassword(password string) error {
+	switch {
+	case utf8.RuneCountInString(password) < MinPassword:
+		return &InputError{"password", "A password has 8 characters or more."}
+	case len(password) > maxPassword:
+		return &InputError{"password", "A password has 1024 bytes or fewer."}
+	}
+	return nil
+}
+
+// checkText says what is wrong with a line of free text.
+func checkText(field, text string) error {
+	if utf8.RuneCountInString(text) > maxName || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+		return &InputError{field, "This has 150 characters or fewer, on one line."}
+	}
+	return nil
+}
+
+func checkEmail(email string) error {
+	if email == "" {
+		return nil
+	}
+	if parsed, err := mail.ParseAddress(email); err != nil || parsed.Address != email {
+		return &InputError{"email", "Enter a mail address, such as ada@home.example."}
+	}
+	return checkText("email", email)
+}
+
+// CheckGroup says what is wrong with a group's name. A gate joins names with |.
+func CheckGroup(name string) error {
+	if name == "" || strings.TrimSpace(name) != name || strings.ContainsAny(name, "|,") {
+		return &InputError{"group", "A group's name is not empty, holds no | or comma, and neither begins nor ends with a space."}
+	}
+	return checkText("group", name)
+}
+
+// cutName is a typed user name in the form that is looked up, stored and logged.
+func cutName(typed string) string {
+	typed = norm.NFC.String(strings.ToValidUTF8(strings.TrimSpace(typed), "\uFFFD"))
+	if utf8.RuneCountInString(typed) > maxName {
+		typed = string([]rune(typed)[:maxName])
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, typed)
+}
+
+// NewUser is what a user is made from.
+type NewUser struct {
+	Username, Name, Email, Password string
+	Superuser                       bool
+	Groups                          []string
+}
+
+// CreateUser makes a user. What is wrong with n is an InputError, a name that
+// is taken db.ErrConflict.
+func (a *App) CreateUser(ctx context.Context, actor Actor, n NewUser) (db.User, error) {
+	return a.createUser(ctx, actor, n, false)
+}
+
+func (a *App) createUser(ctx context.Context, actor Actor, n NewUser, onlyFirst bool) (db.User, error) {
+	n.Username = norm.NFC.String(n.Username)
+	errs := []error{CheckUsername(n.Username), CheckPassword(n.Password), checkText("name", n.Name), checkEmail(n.Email)}
+	groups := make([]db.Group, len(n.Groups))
+	for i, name := range n.Groups {
+		groups[i] = db.Group{Name: name}
+		errs = append(errs, CheckGroup(name))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return db.User{}, err
+	}
+	hash, err := a.passwords.hash(ctx, n.Password)
+	if err != nil {
+		return db.User{}, err
+	}
+	now := a.now()
+	user := db.User{
+		UUID: uuid.New(), Username: n.Username, Name: n.Name, Email: n.Email, PasswordHash: hash,
+		Active: true, Superuser: n.Superuser, Created: now, Updated: now, PasswordChanged: now, Groups: groups,
+	}
+	user, err = a.store.CreateUser(ctx, user, onlyFirst, a.userEvent(actor, db.ModelCreated, user, nil))
+	if err == nil {
+		a.Log.Info("user created", "user", user.Username, "superuser", user.Superuser, "by", actor.Name)
+	}
+	return user, err
+}
+
+// userEvent records a change to a user.
+func (a *App) userEvent(actor Actor, action db.Action, user db.User, changed map[string]any) db.Event {
+	content := map[string]any{"model": map[string]any{"app": "authentik_core", "model_name": "user", "pk": user.ID, "name": user.Username}}
+	for k, v := range changed {
+		content[k] = v
+	}
+	return a.event(actor, action, user.ID, content)
+}
+
+// User is the user with that ID, with groups, if the caller may see it.
+func (a *App) User(ctx context.Context, caller Caller, id int64) (db.User, error) {
+	if id != caller.User.ID && !caller.User.Superuser {
+		return db.User{}, db.ErrNotFound
+	}
+	return a.store.User(ctx, id)
+}
+
+// UserByName is the user with that name, in whatever case, with groups. It is
+// for the command line and for superusers: it asks for no caller.
+func (a *App) UserByName(ctx context.Context, name string) (db.User, error) {
+	return a.store.UserByName(ctx, norm.NFC.String(name))
+}
+
+// Users is one page of what the filter chooses among the users that the caller
+// may see, with groups, and how many there are in all.
+func (a *App) Users(ctx context.Context, caller Caller, f db.UserFilter) ([]db.User, int, error) {
+	if !caller.User.Superuser {
+		if f.ID != 0 && f.ID != caller.User.ID {
+			return nil, 0, nil
+		}
+		f.ID = caller.User.ID
+	}
+	return a.store.Users(ctx, f)
+}
+
+// Groups are a user's groups by name.
+func (a *App) Groups(ctx context.Context, user int64) ([]db.Group, error) {
+	return a.store.Groups(ctx, user)
+}
+
+// SetUserActive enables or disables a user; disabling ends their sessions and
+// refuses their API tokens. The last active superuser stays: db.ErrConflict.
+func (a *App) SetUserActive(ctx context.Context, actor Actor, user db.User, active bool) error {
+	if err := a.flush(ctx); err != nil {
+		a.Log.Error("write session uses", "err", err)
+	}
+	err := a.store.SetActive(ctx, user.ID, active, a.userEvent(actor, db.ModelUpdated, user, map[string]any{"is_active": active}))
+	if err == nil {
+		a.Log.Info("user changed", "user", user.Username, "active", active, "by", actor.Name)
+	}
+	return err
+}
+
+// UpdateUser stores a user's name, email and whether they are a superuser.
+func (a *App) UpdateUser(ctx context.Context, actor Actor, user db.User) error {
+	if err := errors.Join(checkText("name", user.Name), checkEmail(user.Email)); err != nil {
+		return err
+	}
+	err := a.store.UpdateUser(ctx, user, a.now(), a.userEvent(actor, db.ModelUpdated, user, map[string]any{"is_superuser": user.Superuser}))
+	if err == nil {
+		a.Log.Info("user changed", "user", user.Username, "superuser", user.Superuser, "by", actor.Name)
+	}
+	return err
+}
+
+// DeleteUser removes a user, with sessions and API tokens. The last active
+// superuser stays: db.ErrConflict.
+func (a *App) DeleteUser(ctx context.Context, actor Actor, user db.User) error {
+	err := a.store.DeleteUser(ctx, user.ID, a.userEvent(actor, db.ModelDeleted, user, nil))
+	if err == nil {
+		a.Log.Info("user deleted", "user", user.Username, "by", actor.Name)
+	}
+	return err
+}
+
+// SetPassword gives a user a new password and ends their sessions, but the one
+// spared; the zero uuid spares none.
+func (a *App) SetPassword(ctx context.Context, actor Actor, user db.User, password string, spare uuid.UUID) error {
+	if err := CheckPassword(password); err != nil {
+		return err
+	}
+	hash, err := a.passwords.hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	if err := a.flush(ctx); err != nil {
+		a.Log.Error("write session uses", "err", err)
+	}
+	err = a.store.SetPassword(ctx, user.ID, hash, spare, a.event(actor, db.PasswordSet, user.ID, nil))
+	if err == nil {
+		a.Log.Info("password set", "user", user.Username, "by", actor.Name, "ip", actor.IP)
+	}
+	return err
+}
+
+// ChangePassword is SetPassword by the user, who must know the current one and
+// stays signed in here. Wrong ones count as failed sign-ins do.
+func (a *App) ChangePassword(ctx context.Context, caller Caller, client Client, current, next string) error {
+	if caller.Session == nil {
+		return ErrForbidden
+	}
+	if err := CheckPassword(next); err != nil {
+		return &InputError{"new_password", err.(*InputError).Problem}
+	}
+	user, err := a.verify(ctx, caller.User.Username, current, client)
+	if errors.Is(err, ErrBadCredentials) {
+		return &InputError{"current_password", "This is not your current password."}
+	}
+	if err != nil {
+		return err
+	}
+	return a.SetPassword(ctx, caller.Actor(), user, next, caller.Session.UUID)
+}
+
+// AddToGroup makes a user a member of a group, which is made if need be.
+func (a *App) AddToGroup(ctx context.Context, actor Actor, user db.User, group string) error {
+	if err := CheckGroup(group); err != nil {
+		return err
+	}
+	return a.store.AddToGroup(ctx, user.ID, group, a.userEvent(actor, db.ModelUpdated, user, map[string]any{"added_to": group}))
+}
+
+// RemoveFromGroup ends a membership; db.ErrNotFound when there was none.
+func (a *App) RemoveFromGroup(ctx context.Context, actor Actor, user db.User, group string) error {
+	return a.store.RemoveFromGroup(ctx, user.ID, group, a.userEvent(actor, db.ModelUpdated, user, map[string]any{"removed_from": group}))
+}
