@@ -1,0 +1,244 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"lastseen/app"
+	"lastseen/db"
+
+	"github.com/gin-gonic/gin"
+)
+
+const apiPrefix = "/api/v3"
+
+// An apiRoute is one path of the API and what its methods do. HEAD comes with
+// GET, OPTIONS with everything, and every other method is 405.
+type apiRoute struct {
+	path   string // below apiPrefix
+	name   string // for OPTIONS
+	open   bool   // needs no sign-in
+	get    handler
+	delete handler
+}
+
+func (s *Server) apiRoutes() []apiRoute {
+	return []apiRoute{
+		{path: "/core/authenticated_sessions/", name: "Authenticated Session List", get: s.listSessions},
+		{path: "/core/authenticated_sessions/:uuid/", name: "Authenticated Session Instance", get: s.getSession, delete: s.deleteSession},
+		{path: "/core/authenticated_sessions/:uuid/used_by/", name: "Used by", get: s.sessionUsedBy},
+		{path: "/core/users/me/", name: "Me", get: s.getMe},
+	}
+}
+
+func (s *Server) addAPI(r *gin.Engine, route apiRoute) {
+	var allowed []string
+	methods := map[string]handler{}
+	if route.get != nil {
+		allowed = append(allowed, "GET")
+		methods["GET"], methods["HEAD"] = route.get, route.get
+	}
+	if route.delete != nil {
+		allowed = append(allowed, "DELETE")
+		methods["DELETE"] = route.delete
+	}
+	if route.get != nil {
+		allowed = append(allowed, "HEAD")
+	}
+	allow := strings.Join(append(allowed, "OPTIONS"), ", ")
+	methods["OPTIONS"] = func(c *gin.Context) error {
+		writeJSON(c, http.StatusOK, map[string]any{"name": route.name, "description": "",
+			"renders": []string{"application/json"}, "parses": []string{"application/json"}})
+		return nil
+	}
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
+		h, ok := methods[method]
+		if !ok {
+			h = func(*gin.Context) error { return errNoMethod }
+		}
+		r.Handle(method, apiPrefix+route.path, s.handle(func(c *gin.Context) error {
+			// In authentik's order: what is accepted, who asks, which method, what for.
+			if !acceptsJSON(c.Request.Header.Values("Accept")) {
+				return errNotAcceptable
+			}
+			if !route.open {
+				if _, err := s.byBearerOrCookie(c); err != nil {
+					return err
+				}
+			}
+			c.Header("Allow", allow)
+			return h(c)
+		}))
+	}
+}
+
+// acceptsJSON reads an Accept header far enough to tell whether JSON will do.
+func acceptsJSON(headers []string) bool {
+	if len(headers) == 0 {
+		return true
+	}
+	for part := range strings.SplitSeq(strings.Join(headers, ","), ",") {
+		mediaType, params, err := mime.ParseMediaType(part)
+		if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
+			continue
+		}
+		if q, err := strconv.ParseFloat(params["q"], 64); err == nil && q == 0 {
+			continue
+		}
+		if slices.Contains([]string{"application/json", "application/*", "*/*"}, mediaType) {
+			return true
+		}
+	}
+	return strings.TrimSpace(strings.Join(headers, "")) == ""
+}
+
+// noRoute answers for every path that is none of ours.
+func (s *Server) noRoute(c *gin.Context) error {
+	path := c.Request.URL.Path
+	if isAPI(path) && !strings.HasSuffix(path, "/") {
+		for _, route := range s.engine.Routes() {
+			if samePattern(route.Path, path+"/") {
+				return &detailError{errNoPage, fmt.Sprintf("Not found. Did you mean %s/ with a slash at its end?", path)}
+			}
+		}
+	}
+	return errNoPage
+}
+
+// samePattern reports whether a path fits a route's pattern.
+func samePattern(pattern, path string) bool {
+	want, got := strings.Split(pattern, "/"), strings.Split(path, "/")
+	return slices.EqualFunc(want, got, func(w, g string) bool { return w == g || strings.HasPrefix(w, ":") && g != "" })
+}
+
+func (s *Server) noMethod(c *gin.Context) error {
+	if isAPI(c.Request.URL.Path) {
+		if _, err := s.byBearerOrCookie(c); err != nil {
+			return err
+		}
+	}
+	return errNoMethod
+}
+
+// apiTime writes times as authentik does, but always with six digits.
+type apiTime time.Time
+
+func (t apiTime) MarshalJSON() ([]byte, error) {
+	return time.Time(t).UTC().AppendFormat(nil, `"2006-01-02T15:04:05.000000Z"`), nil
+}
+
+// orNone is the time, or null for the zero time.
+func orNone(t time.Time) *apiTime {
+	if t.IsZero() {
+		return nil
+	}
+	return (*apiTime)(&t)
+}
+
+// A listPage is the part of a list that was asked for.
+type listPage struct{ number, size int }
+
+const (
+	standardPageSize = 100
+	maxPageSize      = 1000
+	lastPage         = -1
+)
+
+// parsePage reads page and page_size. A bad size is the standard one.
+func parsePage(c *gin.Context) (listPage, error) {
+	p := listPage{number: 1, size: standardPageSize}
+	if size, err := strconv.ParseUint(c.Query("page_size"), 10, 64); err == nil && size > 0 || errors.Is(err, strconv.ErrRange) {
+		p.size = int(min(size, maxPageSize))
+	}
+	switch text := c.Query("page"); text {
+	case "":
+		if _, given := c.GetQuery("page"); given {
+			return p, errInvalidPage
+		}
+	case "last":
+		p.number = lastPage
+	default:
+		n, err := strconv.ParseUint(text, 10, 31)
+		if err != nil || n == 0 {
+			return p, errInvalidPage
+		}
+		p.number = int(n)
+	}
+	return p, nil
+}
+
+// fetch gets the page through list, which takes limit and offset and says how
+// many there are in all, and makes the envelope of it.
+func fetch[Row, Shape any](p listPage, shape func(Row) Shape, list func(limit, offset int) ([]Row, int, error)) (any, error) {
+	if p.number == lastPage {
+		_, total, err := list(0, 0)
+		if err != nil {
+			return nil, err
+		}
+		p.number = max(1, (total+p.size-1)/p.size)
+	}
+	rows, total, err := list(p.size, (p.number-1)*p.size)
+	if err != nil {
+		return nil, err
+	}
+	pages := max(1, (total+p.size-1)/p.size)
+	if p.number > pages {
+		return nil, errInvalidPage
+	}
+	env := envelope[Shape]{Results: make([]Shape, len(rows))}
+	for i, row := range rows {
+		env.Results[i] = shape(row)
+	}
+	env.Pagination = pagination{Count: total, Current: p.number, TotalPages: pages}
+	if len(rows) > 0 {
+		env.Pagination.StartIndex = (p.number-1)*p.size + 1
+		env.Pagination.EndIndex = env.Pagination.StartIndex + len(rows) - 1
+	}
+	if p.number < pages {
+		env.Pagination.Next = p.number + 1
+	}
+	env.Pagination.Previous = p.number - 1
+	return env, nil
+}
+
+type envelope[Shape any] struct {
+	Pagination   pagination `json:"pagination"`
+	Results      []Shape    `json:"results"`
+	Autocomplete struct{}   `json:"autocomplete"`
+}
+
+type pagination struct {
+	Next       int `json:"next"`
+	Previous   int `json:"previous"`
+	Count      int `json:"count"`
+	Current    int `json:"current"`
+	TotalPages int `json:"total_pages"`
+	StartIndex int `json:"start_index"`
+	EndIndex   int `json:"end_index"`
+}
+
+// searchWords splits a search as authentik does.
+func searchWords(c *gin.Context) []string {
+	return strings.FieldsFunc(c.Query("search"), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' || r == '\x00' })
+}
+
+// parseOrdering reads ordering; names that are not known are passed over.
+func parseOrdering(c *gin.Context, known ...string) []db.Order {
+	var ordering []db.Order
+	for name := range strings.SplitSeq(c.Query("ordering"), ",") {
+		column, descending := strings.CutPrefix(strings.TrimSpace(name), "-")
+		if slices.Contains(known, column) {
+			ordering = append(ordering, db.Order{Column: column, Descending: descending})
+		}
+	}
+	return ordering
+}
+
+// invalid is a 400 about one field.
+func invalid(field, problem string) error { return &app.InputError{Field: field, Problem: problem} }

@@ -1,0 +1,160 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"lastseen/app"
+	"lastseen/db"
+
+	"github.com/gin-gonic/gin"
+)
+
+// A handler answers a request, or returns why it could not: then [Server.fail]
+// answers, and the handler must have written nothing.
+type handler func(c *gin.Context) error
+
+func (s *Server) handle(h handler) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if err := h(c); err != nil {
+			s.fail(c, err)
+		}
+	}
+}
+
+// Errors that only HTTP knows. What the API says is authentik's wording.
+var (
+	errNoPage        = errors.New("no such page")
+	errNoMethod      = errors.New("method not allowed")
+	errCrossOrigin   = errors.New("request from another origin")
+	errMediaType     = errors.New("unsupported media type")
+	errNotAcceptable = errors.New("not acceptable")
+	errMalformed     = errors.New("malformed request")
+	errTooLarge      = errors.New("request body too large")
+	errInvalidPage   = errors.New("no such page of the list")
+	errMalformedAuth = errors.New("malformed Authorization header")
+	errForeignAuth   = errors.New("unsupported Authorization scheme")
+)
+
+// statuses are the answers to errors: the first that fits. API says what the
+// API's detail is; what and do, in English keys of the languages, what a page says.
+var statuses = []struct {
+	err      error
+	status   int
+	api      string
+	what, do string
+}{
+	{app.ErrUnauthenticated, http.StatusForbidden, "Authentication credentials were not provided.", "You are not signed in", "Sign in and try again."},
+	{app.ErrInvalidToken, http.StatusForbidden, "Token invalid/expired", "This token is not valid", "Make a new one."},
+	{errMalformedAuth, http.StatusForbidden, "Malformed header", "This request is malformed", "Go back and try again."},
+	{errForeignAuth, http.StatusForbidden, "Unsupported authentication type", "This request is malformed", "Go back and try again."},
+	{app.ErrForbidden, http.StatusForbidden, "You do not have permission to perform this action.", "You may not do this", "Ask an administrator of this site."},
+	{errCrossOrigin, http.StatusForbidden, "CSRF Failed: the request comes from another origin.", "This request came from another site", "Open the page here and try again."},
+	{errInvalidPage, http.StatusNotFound, "Invalid page.", "There is no such page of the list", "Go back to its beginning."},
+	{errNoPage, http.StatusNotFound, "Not found.", "There is no such page", "Check the address, or go back to your sessions."},
+	{db.ErrNotFound, http.StatusNotFound, "Not found.", "There is no such thing here", "It may have ended, or never have been. Go back to your sessions."},
+	{errNoMethod, http.StatusMethodNotAllowed, "Method not allowed.", "This page cannot be asked for that way", "Go back and try again."},
+	{errNotAcceptable, http.StatusNotAcceptable, "Could not satisfy the request Accept header.", "This request is malformed", "Go back and try again."},
+	{errMediaType, http.StatusUnsupportedMediaType, "Unsupported media type in request.", "This form was sent in a way we do not read", "Open the page here and try again."},
+	{errTooLarge, http.StatusRequestEntityTooLarge, "Request body too large.", "That is too much at once", "Shorten what you entered and try again."},
+	{errMalformed, http.StatusBadRequest, "Malformed request.", "This request is malformed", "Go back and try again."},
+	{db.ErrConflict, http.StatusBadRequest, "This already exists, or must not be removed.", "That is not possible", "It already exists, or must not be removed."},
+	{db.ErrUnavailable, http.StatusServiceUnavailable, "The database is not available.", "The database is not available", "Try again in a moment; the log says more."},
+	{context.DeadlineExceeded, http.StatusServiceUnavailable, "The request took too long.", "That took too long", "Ask for less, or try again in a moment."},
+	{context.Canceled, 499, "Client closed request.", "You left", "Try again."},
+}
+
+// fail answers with what an error means. Whoever asked never reads the error itself.
+func (s *Server) fail(c *gin.Context, err error) {
+	status, detail, what, do := http.StatusInternalServerError, "Internal error.", "Something went wrong", "Try again; the log says more."
+	for _, known := range statuses {
+		if errors.Is(err, known.err) {
+			status, detail, what, do = known.status, known.api, known.what, known.do
+			break
+		}
+	}
+	var busy *app.BusyError
+	var inputs map[string][]string
+	if errors.As(err, &busy) {
+		c.Header("Retry-After", retryAfter(busy))
+		status, detail = http.StatusTooManyRequests, fmt.Sprintf("Request was throttled. Expected available in %s seconds.", retryAfter(busy))
+		what, do = "Too many attempts", "Wait a while and try again."
+	} else if inputs = inputErrors(err); inputs != nil {
+		status, what, do = http.StatusBadRequest, "This request is malformed", "Go back and try again."
+	}
+	if status >= 500 {
+		s.log.Error("request failed", "route", c.FullPath(), "method", c.Request.Method, "err", err)
+	}
+	c.Set(errorKey, err)
+	if c.Writer.Written() {
+		return // half an answer is all they get
+	}
+	if !isAPI(c.Request.URL.Path) {
+		s.renderError(c, status, what, do)
+		return
+	}
+	if inputs != nil {
+		writeJSON(c, status, inputs)
+		return
+	}
+	if status == http.StatusMethodNotAllowed {
+		detail = fmt.Sprintf("Method %q not allowed.", c.Request.Method)
+	}
+	if status == http.StatusUnsupportedMediaType {
+		detail = fmt.Sprintf("Unsupported media type %q in request.", c.ContentType())
+	}
+	var detailed *detailError
+	if errors.As(err, &detailed) {
+		detail = detailed.detail
+	}
+	writeJSON(c, status, map[string]string{"detail": detail})
+}
+
+// A detailError is an error with a wording of its own for the API.
+type detailError struct {
+	error
+	detail string
+}
+
+func (e *detailError) Unwrap() error { return e.error }
+
+// inputErrors are all that is wrong with the input, by field.
+func inputErrors(err error) map[string][]string {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all map[string][]string
+		for _, e := range joined.Unwrap() {
+			for field, problems := range inputErrors(e) {
+				if all == nil {
+					all = map[string][]string{}
+				}
+				all[field] = append(all[field], problems...)
+			}
+		}
+		return all
+	}
+	var input *app.InputError
+	if errors.As(err, &input) {
+		return map[string][]string{input.Field: {input.Problem}}
+	}
+	return nil
+}
+
+// writeJSON answers with v as authentik does: compact, raw UTF-8, no charset.
+func writeJSON(c *gin.Context, status int, v any) {
+	var buf bytes.Buffer
+	encoder := json.NewEncoder(&buf)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		panic(err) // only our own types come here
+	}
+	body := bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
+	c.Header("Content-Type", "application/json")
+	c.Header("Content-Length", strconv.Itoa(len(body)))
+	c.Status(status)
+	_, _ = c.Writer.Write(body) // a client that left is nobody's error
+}

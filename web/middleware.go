@@ -1,0 +1,145 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"lastseen/app"
+
+	"github.com/gin-gonic/gin"
+)
+
+const (
+	sessionCookie = "lastseen_session"
+
+	callerKey = "caller" // app.Caller, set by authenticate
+	errorKey  = "error"  // error, set by fail
+)
+
+// logRequests writes a line for each request that changes something or is
+// refused, and, when debugging, for every other one. Refusals by the gate and
+// failed sign-ins have lines of their own.
+func (s *Server) logRequests(c *gin.Context) {
+	start := time.Now()
+	c.Next()
+	status := c.Writer.Status()
+	level := slog.LevelInfo
+	if status < 400 && isSafe(c.Request.Method) {
+		level = slog.LevelDebug
+	}
+	ctx := c.Request.Context()
+	if !s.log.Enabled(ctx, level) {
+		return
+	}
+	route := c.FullPath()
+	if route == "" {
+		route = "none"
+	}
+	client, _ := s.client(c.Request)
+	attrs := []slog.Attr{
+		slog.String("method", c.Request.Method), slog.String("route", route), slog.Int("status", status),
+		slog.Float64("ms", float64(time.Since(start).Microseconds())/1000), slog.String("ip", client.IP.String()),
+	}
+	if caller, ok := c.Get(callerKey); ok {
+		attrs = append(attrs, slog.String("user", caller.(app.Caller).User.Username))
+	}
+	if err, ok := c.Get(errorKey); ok && status < 500 { // fail has logged the others
+		attrs = append(attrs, slog.String("why", err.(error).Error()))
+	}
+	s.log.LogAttrs(ctx, level, "request", attrs...)
+}
+
+func isSafe(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}
+
+// recover turns a panic, which is always our mistake, into a 500.
+func (s *Server) recover(c *gin.Context) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if v == http.ErrAbortHandler {
+			panic(v)
+		}
+		s.log.Error("panic", "route", c.FullPath(), "value", fmt.Sprint(v), "stack", string(debug.Stack()))
+		s.fail(c, errors.New("panic"))
+	}()
+	c.Next()
+}
+
+// protect sets the headers that every answer has, bounds the body, and refuses
+// unsafe requests that a browser sends from elsewhere, a sibling subdomain included.
+func (s *Server) protect(c *gin.Context) {
+	h := c.Writer.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Content-Security-Policy", contentSecurityPolicy)
+	h.Set("Cache-Control", "no-store")
+	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxBody)
+	if err := s.origin.Check(c.Request); err != nil {
+		s.fail(c, errCrossOrigin)
+		c.Abort()
+	}
+}
+
+// contentSecurityPolicy lets a page load our own files and nothing else.
+const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// tokens are the values of our cookie, of which a browser may send several.
+func tokens(r *http.Request) []string {
+	var all []string
+	for _, cookie := range r.CookiesNamed(sessionCookie) {
+		if len(all) < 5 {
+			all = append(all, cookie.Value)
+		}
+	}
+	return all
+}
+
+// byCookie finds who asks by the session cookie.
+func (s *Server) byCookie(c *gin.Context) (app.Caller, error) {
+	client, _ := s.client(c.Request)
+	caller, err := s.app.Authenticate(c.Request.Context(), tokens(c.Request), client)
+	if err == nil {
+		c.Set(callerKey, caller)
+	}
+	return caller, err
+}
+
+// byBearerOrCookie finds who asks of the API. An Authorization header that we
+// cannot use fails the request, even beside a good cookie.
+func (s *Server) byBearerOrCookie(c *gin.Context) (app.Caller, error) {
+	headers := c.Request.Header.Values("Authorization")
+	if len(headers) == 0 {
+		c.Header("Vary", "Cookie")
+		return s.byCookie(c)
+	}
+	scheme, key, _ := strings.Cut(headers[0], " ")
+	key = strings.TrimSpace(key)
+	switch {
+	case len(headers) > 1:
+		return app.Caller{}, errMalformedAuth
+	case !strings.EqualFold(scheme, "Bearer"):
+		return app.Caller{}, errForeignAuth
+	case key == "":
+		return app.Caller{}, errMalformedAuth
+	}
+	client, _ := s.client(c.Request)
+	caller, err := s.app.AuthenticateKey(c.Request.Context(), key, client)
+	if err == nil {
+		c.Set(callerKey, caller)
+	}
+	return caller, err
+}
+
+// caller is who asks, on routes that found out.
+func caller(c *gin.Context) app.Caller { return c.MustGet(callerKey).(app.Caller) }

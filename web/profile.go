@@ -1,0 +1,72 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+
+	"lastseen/app"
+
+	"github.com/gin-gonic/gin"
+)
+
+func (s *Server) profileForm(c *gin.Context) error {
+	return s.renderProfile(c, http.StatusOK, profilePage{})
+}
+
+// renderProfile fills in what the page shows of the caller; what was typed
+// wrongly stays in page.
+func (s *Server) renderProfile(c *gin.Context, status int, page profilePage) error {
+	user, err := s.app.User(c.Request.Context(), caller(c), caller(c).User.ID)
+	if err != nil {
+		return err
+	}
+	page.layout = s.layout(c, "profile")
+	page.Flash = s.flash(c)
+	page.Username, page.Joined, page.PasswordChanged, page.MinLength = user.Username, user.Created, user.PasswordChanged, app.MinPassword
+	if page.ErrorIn != "details" {
+		page.Name, page.Email = user.Name, user.Email
+	}
+	for _, g := range user.Groups {
+		page.Groups = append(page.Groups, g.Name)
+	}
+	return s.render(c, status, "profile", &page)
+}
+
+func (s *Server) changeProfile(c *gin.Context) error {
+	form, err := parseForm(c)
+	if err != nil {
+		return err
+	}
+	user := caller(c).User
+	user.Name, user.Email = form.Get("name"), form.Get("email")
+	err = s.app.UpdateUser(c.Request.Context(), caller(c).Actor(), user)
+	var input *app.InputError
+	if errors.As(err, &input) {
+		return s.renderProfile(c, http.StatusBadRequest, profilePage{Name: user.Name, Email: user.Email, ErrorIn: "details", Error: input.Problem})
+	}
+	if err != nil {
+		return err
+	}
+	s.say(c, s.pages.text(s.language(c), "Saved."))
+	redirect(c, "/profile")
+	return nil
+}
+
+func (s *Server) changePassword(c *gin.Context) error {
+	form, err := parseForm(c)
+	if err != nil {
+		return err
+	}
+	client, _ := s.client(c.Request)
+	err = s.app.ChangePassword(c.Request.Context(), caller(c), client, form.Get("current_password"), form.Get("new_password"))
+	var input *app.InputError
+	if errors.As(err, &input) {
+		return s.renderProfile(c, http.StatusBadRequest, profilePage{ErrorIn: "password", Error: input.Problem})
+	}
+	if err != nil {
+		return err
+	}
+	s.say(c, s.pages.text(s.language(c), "Your password is changed, and your other devices are signed out."))
+	redirect(c, "/profile")
+	return nil
+}

@@ -1,0 +1,90 @@
+package web
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"lastseen/app"
+
+	"github.com/gin-gonic/gin"
+)
+
+// layout is the frame of a page for who asks; nav is the entry that is marked.
+func (s *Server) layout(c *gin.Context, nav string) layout {
+	lang := s.language(c)
+	l := layout{
+		Now: s.app.Now(), Nav: nav, Version: s.version, Path: c.Request.URL.RequestURI(),
+		Languages: s.pages.languageChoices(lang),
+	}
+	if theme, err := c.Request.Cookie("theme"); err == nil && (theme.Value == "light" || theme.Value == "dark") {
+		l.Theme = theme.Value
+	}
+	if asks, ok := c.Get(callerKey); ok {
+		u := asks.(app.Caller).User
+		l.Viewer, l.Admin = u.Username, u.Superuser
+		for _, file := range s.app.GeoIPFiles() {
+			if file.Attribution.Text != "" {
+				l.Attributions = append(l.Attributions, attribution{file.Attribution.Text, file.Attribution.URL})
+			}
+		}
+	}
+	return l
+}
+
+// language is the one that a page is to be in.
+func (s *Server) language(c *gin.Context) string {
+	chosen := ""
+	if cookie, err := c.Request.Cookie("lang"); err == nil {
+		chosen = cookie.Value
+	}
+	return s.pages.language(chosen, c.GetHeader("Accept-Language"))
+}
+
+// render answers with a page.
+func (s *Server) render(c *gin.Context, status int, page string, data any) error {
+	var buf bytes.Buffer
+	if err := s.pages.render(&buf, page, s.language(c), data); err != nil {
+		return err
+	}
+	c.Header("Vary", "Accept-Language, Cookie")
+	c.Data(status, "text/html; charset=utf-8", buf.Bytes())
+	return nil
+}
+
+// renderError answers with what is wrong and what to do, in English keys.
+func (s *Server) renderError(c *gin.Context, status int, what, do string) {
+	page := errorPage{layout: s.layout(c, ""), Status: status, What: what, Do: do, Back: homePath, BackText: "Your sessions"}
+	if err := s.render(c, status, "error", &page); err != nil {
+		s.log.Error("error page", "err", err)
+		c.String(status, http.StatusText(status))
+	}
+}
+
+// retryAfter is a BusyError in the header's whole seconds.
+func retryAfter(busy *app.BusyError) string {
+	return strconv.Itoa(max(1, int(math.Ceil(busy.RetryAfter.Seconds()))))
+}
+
+// loginPolicy is the Content-Security-Policy of the sign-in page. Chromium
+// applies form-action to the redirect that follows the form too, so it must let
+// the guarded hosts through.
+func loginPolicy(c app.Config) string {
+	hosts := []string{c.PublicURL.Hostname()}
+	if c.CookieDomain != "" {
+		hosts = append(hosts, c.CookieDomain, "*."+c.CookieDomain)
+	}
+	var sources strings.Builder
+	for _, host := range hosts {
+		if strings.Contains(host, ":") {
+			continue // an IPv6 address cannot be written in a policy; 'self' has it
+		}
+		for _, scheme := range []string{"http", "https"} {
+			fmt.Fprintf(&sources, " %s://%s:*", scheme, host)
+		}
+	}
+	return strings.Replace(contentSecurityPolicy, "form-action 'self'", "form-action 'self'"+sources.String(), 1)
+}

@@ -1,0 +1,143 @@
+// Package web is Lastseen's HTTP: the API that authentik's clients speak, the
+// sign-in pages, the viewer. gin lives here and nowhere else.
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"lastseen/app"
+
+	"github.com/gin-gonic/gin"
+)
+
+const (
+	maxBody    = 64 << 10 // bytes; the largest thing anybody sends is a form
+	maxHeaders = 64 << 10
+	drainTime  = 10 * time.Second
+)
+
+// A Server answers requests for one app. It may be used by any number of
+// requests at once.
+type Server struct {
+	app     *app.App
+	log     *slog.Logger
+	pages   *pages
+	origin  *http.CrossOriginProtection
+	engine  *gin.Engine
+	version string
+
+	loginPolicy string // Content-Security-Policy of the sign-in page
+}
+
+// New makes the server of an app whose public URL is known.
+func New(a *app.App, version string) *Server {
+	s := &Server{app: a, log: a.Log, pages: newPages(), origin: http.NewCrossOriginProtection(), version: version, loginPolicy: loginPolicy(a.Config)}
+	if err := s.origin.AddTrustedOrigin(a.Config.PublicURL.String()); err != nil {
+		panic(err) // the settings were checked
+	}
+	s.engine = s.routes()
+	return s
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.ServeHTTP(w, r) }
+
+// routes is every address there is.
+func (s *Server) routes() *gin.Engine {
+	gin.SetMode(gin.ReleaseMode)
+	r := gin.New()
+	r.RedirectTrailingSlash = false // authentik answers 404 without the slash
+	r.HandleMethodNotAllowed = true
+	r.ForwardedByClientIP = false // [Server.client] alone decides on the client's address
+	if err := r.SetTrustedProxies(nil); err != nil {
+		panic(err) // nil is always valid
+	}
+	r.Use(s.logRequests, s.recover, s.protect)
+	r.NoRoute(s.handle(s.noRoute))
+	r.NoMethod(s.handle(s.noMethod))
+
+	get := func(path string, h handler) {
+		r.GET(path, s.handle(h))
+		r.HEAD(path, s.handle(h))
+	}
+	post := func(path string, h handler) { r.POST(path, s.handle(h)) }
+
+	get("/-/health/live/", s.live)
+	get("/-/health/ready/", s.ready)
+	get("/static/:name", s.static)
+
+	get("/", s.home)
+	get("/login", s.loginForm)
+	post("/login", s.login)
+	get("/logout", s.logoutForm)
+	post("/logout", s.logout)
+	get("/setup", s.setupForm)
+	post("/setup", s.setup)
+	s.viewerRoutes(get, post)
+
+	for _, route := range s.apiRoutes() {
+		s.addAPI(r, route)
+	}
+	return r
+}
+
+// live answers as long as the process does.
+func (s *Server) live(c *gin.Context) error {
+	c.Status(http.StatusOK)
+	return nil
+}
+
+func (s *Server) ready(c *gin.Context) error {
+	if err := s.app.Ready(c.Request.Context()); err != nil {
+		s.log.Error("not ready", "err", err)
+		c.Status(http.StatusServiceUnavailable)
+		return nil
+	}
+	c.Status(http.StatusOK)
+	return nil
+}
+
+func (s *Server) static(c *gin.Context) error {
+	if !s.pages.serveAsset(c.Writer, c.Request, c.Param("name")) {
+		return errNoPage
+	}
+	return nil
+}
+
+// Serve answers on listener until ctx ends; then it lets running requests
+// finish for up to ten seconds.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{
+		Handler:           s.engine,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    maxHeaders,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	s.log.Info("shutting down")
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	if err := server.Shutdown(drain); err != nil {
+		return errors.Join(fmt.Errorf("requests still ran after %s: %w", drainTime, err), server.Close())
+	}
+	return nil
+}
+
+// isAPI tells the routes that answer in JSON from those that answer in HTML.
+func isAPI(path string) bool { return strings.HasPrefix(path, apiPrefix+"/") || path == apiPrefix }
