@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"lastseen/geoip"
+
+	"github.com/urfave/cli/v3"
+)
+
+// geoipLookup opens the files alone: it needs no data directory.
+func (p *Program) geoipLookup(_ context.Context, c *cli.Command) error {
+	args, err := arguments(c)
+	if err != nil {
+		return err
+	}
+	ip, err := netip.ParseAddr(args[0])
+	if err != nil {
+		return usagef("%q is no address", args[0])
+	}
+	config, log, err := p.settings(c)
+	if err != nil {
+		return err
+	}
+	files := geoip.Open(config.GeoIPCity, config.GeoIPASN, quietly(log))
+	defer files.Close()
+	location := files.Lookup(ip)
+	rows := [][]string{{"address", ip.String()}, {"scope", string(geoip.ScopeOf(ip))}}
+	if l := location.Place; l != nil {
+		rows = append(rows, []string{"continent", l.Continent}, []string{"country", l.Country}, []string{"city", l.City})
+		if l.Located {
+			rows = append(rows, []string{"coordinates", fmt.Sprintf("%.4f, %.4f", l.Lat, l.Long)})
+		}
+	} else {
+		rows = append(rows, []string{"place", "unknown"})
+	}
+	if n := location.Network; n != nil {
+		rows = append(rows, []string{"network", n.Prefix.String()}, []string{"AS number", fmt.Sprint(n.ASN)}, []string{"organisation", n.Org})
+	} else {
+		rows = append(rows, []string{"network", "unknown"})
+	}
+	bad := false
+	now := time.Now()
+	for _, f := range files.Files() {
+		rows = append(rows, []string{f.Kind + " file", f.Describe(now)})
+		bad = bad || f.State == geoip.Failed
+	}
+	if err := p.table(rows); err != nil {
+		return err
+	}
+	if bad {
+		return errors.New("a GeoIP file is bad: replace it, or leave it away")
+	}
+	return nil
+}
+
+// healthcheck asks the server with these settings whether it is ready.
+func (p *Program) healthcheck(ctx context.Context, c *cli.Command) error {
+	if _, err := arguments(c); err != nil {
+		return err
+	}
+	config, _, err := p.settings(c)
+	if err != nil {
+		return err
+	}
+	host, port, err := net.SplitHostPort(config.Listen)
+	if err != nil || port == "0" {
+		return usagef("--listen: a health check needs the port, is %q", config.Listen)
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/-/health/ready/", nil)
+	if err != nil {
+		return err
+	}
+	response, err := (&http.Client{Transport: &http.Transport{Proxy: nil}}).Do(request)
+	if err != nil {
+		return fmt.Errorf("not ready: %w", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("not ready: status %d, the server's log says why", response.StatusCode)
+	}
+	return nil
+}

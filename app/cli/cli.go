@@ -1,0 +1,302 @@
+// Package cli is the command line: it reads the settings, opens the app and
+// calls it, beside a running server or without one.
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"lastseen/app"
+	"lastseen/db"
+
+	"github.com/mattn/go-isatty"
+	"github.com/urfave/cli/v3"
+)
+
+// Program is what main wires together for the commands.
+type Program struct {
+	Version string // in one line
+	// Open opens the app on its data directory, beside a server or without
+	// one. It makes a data directory that is missing only if create is true.
+	Open func(ctx context.Context, c app.Config, log *slog.Logger, create bool) (*app.App, func() error, error)
+	// Serve serves until ctx ends.
+	Serve func(ctx context.Context, c app.Config, log *slog.Logger) error
+	// Demo serves a throwaway instance until ctx ends, and prints how to reach it.
+	Demo func(ctx context.Context, c app.Config, log *slog.Logger, out io.Writer) error
+	// What --json prints: things as the API shows them.
+	SessionObject func(app.Session) any
+	UserObject    func(db.User) any
+	TokenObject   func(db.Token) any
+
+	In       *os.File
+	Out, Err io.Writer
+	Environ  []string
+}
+
+// A usageError is about how the program was called: exit status 2.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// Run runs the command that args, with the program's name first, ask for, and
+// returns the exit status: 0, 1 for failure, 2 for wrong usage or settings.
+func (p *Program) Run(ctx context.Context, args []string) int {
+	err := p.command().Run(ctx, args)
+	if err == nil {
+		return 0
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		fmt.Fprintf(p.Err, "lastseen: %s\n", line)
+	}
+	var usage usageError
+	if errors.As(err, &usage) {
+		return 2
+	}
+	return 1
+}
+
+func (p *Program) command() *cli.Command {
+	root := &cli.Command{
+		Name:    "lastseen",
+		Usage:   "sign-in, session list and forward-auth gate for the apps of a small server",
+		Version: p.Version,
+		Description: "Try it with `lastseen demo`. To run it, `lastseen serve`: without a user yet, it prints a link\n" +
+			"for setting up the first one. All other commands work beside a running server.",
+		Flags:                 settingFlags(),
+		Suggest:               true,
+		EnableShellCompletion: true,
+		ConfigureShellCompletionCommand: func(c *cli.Command) {
+			c.Hidden = false
+			c.Usage = "print a completion script for bash, zsh, fish or pwsh"
+		},
+		HideVersion:    true,
+		Writer:         p.Out,
+		ErrWriter:      p.Err,
+		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // Run decides
+		Commands: []*cli.Command{
+			{Name: "serve", Usage: "open or create the data directory, migrate it, and listen", Description: environmentHelp(), Action: p.serve},
+			{Name: "demo", Usage: "show a throwaway instance with sample people and sessions; obeys --listen and --log-*", Action: p.demo},
+			p.userCommand(),
+			p.tokenCommand(),
+			p.sessionCommand(),
+			{Name: "geoip", Usage: "places and networks of addresses", Commands: []*cli.Command{
+				{Name: "lookup", Usage: "say what the databases know of an address", ArgsUsage: "IP", Action: p.geoipLookup},
+			}},
+			{Name: "healthcheck", Usage: "exit 0 when the server with these settings is ready", Action: p.healthcheck},
+			{Name: "version", Usage: "print version, commit, Go and platform", Action: func(context.Context, *cli.Command) error {
+				fmt.Fprintln(p.Out, p.Version)
+				return nil
+			}},
+		},
+	}
+	strict(root)
+	return root
+}
+
+// strict makes wrong usage an error everywhere: unknown commands and flags.
+func strict(c *cli.Command) {
+	c.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error {
+		return usagef("%w; see `%s --help`", err, c.FullName())
+	}
+	if len(c.Commands) > 0 {
+		c.Action = func(_ context.Context, c *cli.Command) error {
+			if c.Args().Present() {
+				return usagef("there is no command `%s %s`; see `%s --help`", c.FullName(), c.Args().First(), c.FullName())
+			}
+			return cli.ShowSubcommandHelp(c)
+		}
+	}
+	for _, sub := range c.Commands {
+		strict(sub)
+	}
+}
+
+// settingFlags are the flags of app.Settings; they go before or after a command.
+func settingFlags() []cli.Flag {
+	var flags []cli.Flag
+	for _, s := range app.Settings {
+		if s.Flag == "" {
+			continue
+		}
+		flags = append(flags, &cli.StringFlag{
+			Name: s.Flag, Usage: fmt.Sprintf("`%s` %s [$%s]", s.Value, s.Usage, s.Env), DefaultText: s.Default, HideDefault: s.Default == "",
+		})
+	}
+	return flags
+}
+
+// environmentHelp names the settings that have no flag.
+func environmentHelp() string {
+	var b strings.Builder
+	b.WriteString("Settings that are environment variables only:\n")
+	for _, s := range app.Settings {
+		if s.Flag == "" {
+			fmt.Fprintf(&b, "  %s: %s", s.Env, s.Usage)
+			if s.Default != "" {
+				fmt.Fprintf(&b, " (default: %s)", s.Default)
+			}
+			if s.Secret {
+				fmt.Fprintf(&b, "; or %s_FILE", s.Env)
+			}
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
+}
+
+// settings reads and checks all settings, and makes the log they ask for.
+func (p *Program) settings(c *cli.Command) (app.Config, *slog.Logger, error) {
+	environment := func(name string) (string, bool) {
+		for _, entry := range p.Environ {
+			if n, v, _ := strings.Cut(entry, "="); n == name {
+				return v, true
+			}
+		}
+		return "", false
+	}
+	config, err := app.ParseConfig(func(name string) (string, bool) { return c.String(name), c.IsSet(name) }, environment)
+	if err != nil {
+		return config, nil, usageError{err}
+	}
+	return config, p.log(config), nil
+}
+
+func (p *Program) log(c app.Config) *slog.Logger {
+	options := &slog.HandlerOptions{Level: slog.LevelInfo}
+	if c.LogDebug {
+		options.Level = slog.LevelDebug
+	}
+	format := c.LogFormat
+	if format == "" {
+		format = "json"
+		if f, ok := p.Err.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
+			format = "text"
+		}
+	}
+	if format == "text" {
+		return slog.New(slog.NewTextHandler(p.Err, options))
+	}
+	return slog.New(slog.NewJSONHandler(p.Err, options))
+}
+
+// quietly is the log of commands that are not servers: only what went wrong.
+func quietly(log *slog.Logger) *slog.Logger { return slog.New(warnings{log.Handler()}) }
+
+type warnings struct{ slog.Handler }
+
+func (h warnings) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelError && h.Handler.Enabled(ctx, l)
+}
+
+// withApp opens the app for one command. Missing data is made only if create is true.
+func (p *Program) withApp(create bool, f func(ctx context.Context, c *cli.Command, a *app.App) error) cli.ActionFunc {
+	return func(ctx context.Context, c *cli.Command) error {
+		config, log, err := p.settings(c)
+		if err != nil {
+			return err
+		}
+		a, closeApp, err := p.Open(ctx, config, quietly(log), create)
+		if err != nil {
+			return err
+		}
+		return errors.Join(f(ctx, c, a), closeApp())
+	}
+}
+
+// arguments returns exactly the arguments that names, as shown in the help, ask for.
+func arguments(c *cli.Command) ([]string, error) {
+	want := strings.Fields(c.ArgsUsage)
+	if c.Args().Len() != len(want) {
+		return nil, usagef("usage: %s %s", c.FullName(), c.ArgsUsage)
+	}
+	return c.Args().Slice(), nil
+}
+
+func (p *Program) serve(ctx context.Context, c *cli.Command) error {
+	if _, err := arguments(c); err != nil {
+		return err
+	}
+	config, log, err := p.settings(c)
+	if err != nil {
+		return err
+	}
+	for _, unknown := range app.UnknownVariables(p.Environ) {
+		if unknown[1] != "" {
+			log.Warn("unknown environment variable", "name", unknown[0], "did_you_mean", unknown[1])
+		} else {
+			log.Warn("unknown environment variable", "name", unknown[0])
+		}
+	}
+	return p.Serve(ctx, config, log)
+}
+
+func (p *Program) demo(ctx context.Context, c *cli.Command) error {
+	if _, err := arguments(c); err != nil {
+		return err
+	}
+	// A demo is alike everywhere: it looks at no setting but these.
+	config, err := app.ParseConfig(func(name string) (string, bool) {
+		return c.String(name), c.IsSet(name) && (name == "listen" || strings.HasPrefix(name, "log-"))
+	}, func(name string) (string, bool) {
+		if name != "LASTSEEN_LISTEN" && !strings.HasPrefix(name, "LASTSEEN_LOG_") {
+			return "", false
+		}
+		for _, entry := range p.Environ {
+			if n, v, _ := strings.Cut(entry, "="); n == name {
+				return v, true
+			}
+		}
+		return "", false
+	})
+	if err != nil {
+		return usageError{err}
+	}
+	return p.Demo(ctx, config, p.log(config), p.Out)
+}
+
+// table prints rows in columns, the heads first.
+func (p *Program) table(rows [][]string) error {
+	w := tabwriter.NewWriter(p.Out, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		for i, cell := range row {
+			row[i] = printable(cell)
+		}
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	return w.Flush()
+}
+
+// printable keeps text from strangers from steering the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}
+
+func (p *Program) json(v any) error {
+	encoder := json.NewEncoder(p.Out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
+}
+
+// timeText is a time as tables show it.
+func timeText(t time.Time, zero string) string {
+	if t.IsZero() {
+		return zero
+	}
+	return t.Local().Format("2006-01-02 15:04")
+}

@@ -1,0 +1,125 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"lastseen/app"
+	"lastseen/db"
+
+	"github.com/google/uuid"
+	"github.com/urfave/cli/v3"
+)
+
+func (p *Program) sessionCommand() *cli.Command {
+	userFlag := &cli.StringFlag{Name: "user", Usage: "only those of the user `NAME`"}
+	return &cli.Command{Name: "session", Usage: "who is signed in", Commands: []*cli.Command{
+		{Name: "list", Usage: "show the sessions, last used first", Action: p.withApp(false, p.sessionList), Flags: []cli.Flag{userFlag, jsonFlag}},
+		{Name: "show", Usage: "show one session as the API does", ArgsUsage: "UUID", Action: p.withApp(false, p.sessionShow), Flags: []cli.Flag{jsonFlag}},
+		{Name: "revoke", Usage: "end a session; its next request is refused", ArgsUsage: "UUID", Action: p.withApp(false, p.sessionRevoke)},
+		{Name: "revoke-all", Usage: "end all sessions, of everybody or of one user", Action: p.withApp(false, p.sessionRevokeAll), Flags: []cli.Flag{userFlag}},
+	}}
+}
+
+// oneUser reads --user. One that is given but empty is refused: it must never
+// come to mean everybody.
+func oneUser(ctx context.Context, c *cli.Command, a *app.App) (*db.User, error) {
+	if !c.IsSet("user") {
+		return nil, nil
+	}
+	if c.String("user") == "" {
+		return nil, usagef("--user: needs a name; leave the flag out for everybody")
+	}
+	user, err := findUser(ctx, a, c.String("user"))
+	return &user, err
+}
+
+func (p *Program) sessionList(ctx context.Context, c *cli.Command, a *app.App) error {
+	if _, err := arguments(c); err != nil {
+		return err
+	}
+	filter := db.SessionFilter{Limit: 1 << 31, Ordering: []db.Order{{Column: "last_used", Descending: true}}}
+	if user, err := oneUser(ctx, c, a); err != nil {
+		return err
+	} else if user != nil {
+		filter.User = &user.ID
+	}
+	sessions, _, err := a.Sessions(ctx, app.Operator, filter)
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		objects := make([]any, len(sessions))
+		for i, s := range sessions {
+			objects[i] = p.SessionObject(s)
+		}
+		return p.json(objects)
+	}
+	rows := [][]string{{"UUID", "USER", "LAST USED", "ADDRESS", "PLACE", "NETWORK", "BROWSER", "SYSTEM", "ENDS"}}
+	for _, s := range sessions {
+		place, network := "", ""
+		if l := s.Location.Place; l != nil {
+			place = strings.Trim(l.City+", "+l.Country, ", ")
+		}
+		if n := s.Location.Network; n != nil {
+			network = n.Org
+		}
+		rows = append(rows, []string{s.UUID.String(), s.Username, timeText(s.LastUsed, ""), s.IP.String(), place, network,
+			strings.TrimSpace(s.Agent.Browser + " " + s.Agent.BrowserMajor), strings.TrimSpace(s.Agent.OS + " " + s.Agent.OSMajor), timeText(s.Expires, "")})
+	}
+	return p.table(rows)
+}
+
+func findSession(ctx context.Context, c *cli.Command, a *app.App) (app.Session, error) {
+	args, err := arguments(c)
+	if err != nil {
+		return app.Session{}, err
+	}
+	id, err := uuid.Parse(args[0])
+	if err != nil {
+		return app.Session{}, usagef("%q is no UUID; `lastseen session list` shows them", args[0])
+	}
+	sess, err := a.Session(ctx, app.Operator, id)
+	if errors.Is(err, db.ErrNotFound) {
+		return sess, fmt.Errorf("there is no session %s", id)
+	}
+	return sess, err
+}
+
+func (p *Program) sessionShow(ctx context.Context, c *cli.Command, a *app.App) error {
+	sess, err := findSession(ctx, c, a)
+	if err != nil {
+		return err
+	}
+	return p.json(p.SessionObject(sess))
+}
+
+func (p *Program) sessionRevoke(ctx context.Context, c *cli.Command, a *app.App) error {
+	sess, err := findSession(ctx, c, a)
+	if err != nil {
+		return err
+	}
+	return a.RevokeSession(ctx, app.Operator, sess.UUID)
+}
+
+func (p *Program) sessionRevokeAll(ctx context.Context, c *cli.Command, a *app.App) error {
+	if _, err := arguments(c); err != nil {
+		return err
+	}
+	user, err := oneUser(ctx, c, a)
+	if err != nil {
+		return err
+	}
+	var users []int64
+	if user != nil {
+		users = []int64{user.ID}
+	}
+	n, err := a.RevokeSessions(ctx, app.Operator.Actor(), users, uuid.Nil)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.Err, "%d sessions ended\n", n)
+	return nil
+}

@@ -1,0 +1,86 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"lastseen/app"
+	"lastseen/db"
+
+	"github.com/urfave/cli/v3"
+)
+
+func (p *Program) tokenCommand() *cli.Command {
+	return &cli.Command{Name: "token", Usage: "API tokens", Commands: []*cli.Command{
+		{Name: "create", Usage: "make an API token and print its key, which is shown only now", Action: p.withApp(false, p.tokenCreate), Flags: []cli.Flag{
+			&cli.StringFlag{Name: "user", Usage: "whose token it is: `NAME`", Required: true},
+			&cli.StringFlag{Name: "identifier", Usage: "`ID` to know it by (default: made up)"},
+			&cli.StringFlag{Name: "expires", Usage: "how long it works: a `DURATION` such as 90d (default: for ever)"},
+		}},
+		{Name: "list", Usage: "show all API tokens, without keys", Action: p.withApp(false, p.tokenList), Flags: []cli.Flag{jsonFlag}},
+		{Name: "delete", Usage: "remove an API token; its key is refused from now on", ArgsUsage: "IDENTIFIER", Action: p.withApp(false, p.tokenDelete)},
+	}}
+}
+
+func (p *Program) tokenCreate(ctx context.Context, c *cli.Command, a *app.App) error {
+	if _, err := arguments(c); err != nil {
+		return err
+	}
+	user, err := findUser(ctx, a, c.String("user"))
+	if err != nil {
+		return err
+	}
+	n := app.NewToken{User: user, Identifier: c.String("identifier")}
+	if text := c.String("expires"); text != "" {
+		if n.Lifetime, err = app.ParseDuration(text); err != nil || n.Lifetime == 0 {
+			return usagef("--expires: %q is no lifetime: write 12h or 90d, or leave it out for ever", text)
+		}
+	}
+	key, token, err := a.CreateToken(ctx, app.Operator.Actor(), n)
+	if errors.Is(err, db.ErrConflict) {
+		return fmt.Errorf("there is already a token %q", token.Identifier)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(p.Out, key)
+	return err
+}
+
+func (p *Program) tokenList(ctx context.Context, c *cli.Command, a *app.App) error {
+	if _, err := arguments(c); err != nil {
+		return err
+	}
+	tokens, _, err := a.Tokens(ctx, app.Operator, 1<<31, 0)
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		objects := make([]any, len(tokens))
+		for i, t := range tokens {
+			objects[i] = p.TokenObject(t)
+		}
+		return p.json(objects)
+	}
+	rows := [][]string{{"IDENTIFIER", "USER", "DESCRIPTION", "CREATED", "EXPIRES"}}
+	for _, t := range tokens {
+		rows = append(rows, []string{t.Identifier, t.User.Username, t.Description, timeText(t.Created, ""), timeText(t.Expires, "never")})
+	}
+	return p.table(rows)
+}
+
+func (p *Program) tokenDelete(ctx context.Context, c *cli.Command, a *app.App) error {
+	args, err := arguments(c)
+	if err != nil {
+		return err
+	}
+	token, err := a.Token(ctx, app.Operator, args[0])
+	if errors.Is(err, db.ErrNotFound) {
+		return fmt.Errorf("there is no token %q", args[0])
+	}
+	if err != nil {
+		return err
+	}
+	return a.DeleteToken(ctx, app.Operator.Actor(), token)
+}

@@ -1,0 +1,195 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"lastseen/app"
+	"lastseen/db"
+
+	"github.com/google/uuid"
+	"github.com/urfave/cli/v3"
+	"golang.org/x/term"
+)
+
+func (p *Program) userCommand() *cli.Command {
+	passwordFile := &cli.StringFlag{Name: "password-file", Usage: "read the password from `FILE`, - for standard input (default: ask on the terminal)"}
+	return &cli.Command{Name: "user", Usage: "people who may sign in", Commands: []*cli.Command{
+		{Name: "create", Usage: "add a user", ArgsUsage: "NAME", Action: p.withApp(true, p.userCreate), Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "superuser", Usage: "may see and change everything"},
+			&cli.StringFlag{Name: "name", Usage: "full `NAME`"},
+			&cli.StringFlag{Name: "email", Usage: "mail `ADDRESS`"},
+			&cli.StringSliceFlag{Name: "group", Usage: "member of group `G`; may be repeated"},
+			passwordFile,
+		}},
+		{Name: "list", Usage: "show all users", Action: p.withApp(false, p.userList), Flags: []cli.Flag{jsonFlag}},
+		{Name: "password", Usage: "set a new password and end the user's sessions", ArgsUsage: "NAME", Flags: []cli.Flag{passwordFile},
+			Action: p.withUser(func(ctx context.Context, c *cli.Command, a *app.App, user db.User) error {
+				password, err := p.password(c)
+				if err != nil {
+					return err
+				}
+				return a.SetPassword(ctx, app.Operator.Actor(), user, password, uuid.Nil)
+			})},
+		{Name: "enable", Usage: "let a disabled user sign in again", ArgsUsage: "NAME",
+			Action: p.withUser(func(ctx context.Context, _ *cli.Command, a *app.App, user db.User) error {
+				return a.SetUserActive(ctx, app.Operator.Actor(), user, true)
+			})},
+		{Name: "disable", Usage: "end a user's sessions and refuse them and their tokens from now on", ArgsUsage: "NAME",
+			Action: p.withUser(func(ctx context.Context, _ *cli.Command, a *app.App, user db.User) error {
+				return a.SetUserActive(ctx, app.Operator.Actor(), user, false)
+			})},
+		{Name: "delete", Usage: "remove a user with their sessions and tokens", ArgsUsage: "NAME",
+			Action: p.withUser(func(ctx context.Context, _ *cli.Command, a *app.App, user db.User) error {
+				return a.DeleteUser(ctx, app.Operator.Actor(), user)
+			})},
+		{Name: "group", Usage: "groups of a user", Commands: []*cli.Command{
+			{Name: "add", Usage: "add a user to a group, which is made if need be", ArgsUsage: "NAME GROUP",
+				Action: p.withUser(func(ctx context.Context, c *cli.Command, a *app.App, user db.User) error {
+					return a.AddToGroup(ctx, app.Operator.Actor(), user, c.Args().Get(1))
+				})},
+			{Name: "remove", Usage: "take a user out of a group", ArgsUsage: "NAME GROUP",
+				Action: p.withUser(func(ctx context.Context, c *cli.Command, a *app.App, user db.User) error {
+					err := a.RemoveFromGroup(ctx, app.Operator.Actor(), user, c.Args().Get(1))
+					if errors.Is(err, db.ErrNotFound) {
+						return fmt.Errorf("%s is not in the group %q", user.Username, c.Args().Get(1))
+					}
+					return err
+				})},
+		}},
+	}}
+}
+
+var jsonFlag = &cli.BoolFlag{Name: "json", Usage: "print JSON"}
+
+// withUser opens the app for a command whose first argument is a user's name.
+func (p *Program) withUser(f func(ctx context.Context, c *cli.Command, a *app.App, user db.User) error) cli.ActionFunc {
+	return p.withApp(false, func(ctx context.Context, c *cli.Command, a *app.App) error {
+		args, err := arguments(c)
+		if err != nil {
+			return err
+		}
+		user, err := findUser(ctx, a, args[0])
+		if err != nil {
+			return err
+		}
+		return explain(f(ctx, c, a, user))
+	})
+}
+
+func findUser(ctx context.Context, a *app.App, name string) (db.User, error) {
+	user, err := a.UserByName(ctx, name)
+	if errors.Is(err, db.ErrNotFound) {
+		return user, fmt.Errorf("there is no user %q", name)
+	}
+	return user, err
+}
+
+// explain puts an error of the app into a sentence for the command line.
+func explain(err error) error {
+	if errors.Is(err, db.ErrLastSuperuser) {
+		return errors.New("that is the last active superuser: make another one first, or nobody could change anything in the browser")
+	}
+	return err
+}
+
+func (p *Program) userCreate(ctx context.Context, c *cli.Command, a *app.App) error {
+	args, err := arguments(c)
+	if err != nil {
+		return err
+	}
+	n := app.NewUser{
+		Username: args[0], Name: c.String("name"), Email: c.String("email"),
+		Superuser: c.Bool("superuser"), Groups: c.StringSlice("group"),
+	}
+	if err := app.CheckUsername(n.Username); err != nil { // before asking for a password
+		return err
+	}
+	if n.Password, err = p.password(c); err != nil {
+		return err
+	}
+	_, err = a.CreateUser(ctx, app.Operator.Actor(), n)
+	if errors.Is(err, db.ErrConflict) {
+		return fmt.Errorf("there is already a user %q", n.Username)
+	}
+	return err
+}
+
+// password reads a new password from the file that was given, or asks for it.
+func (p *Program) password(c *cli.Command) (string, error) {
+	switch file := c.String("password-file"); file {
+	case "":
+	case "-":
+		return readPassword(p.In, "standard input")
+	default:
+		f, err := os.Open(file)
+		if err != nil {
+			return "", fmt.Errorf("--password-file: %w", err)
+		}
+		defer f.Close()
+		return readPassword(f, file)
+	}
+	if !term.IsTerminal(int(p.In.Fd())) {
+		return "", usagef("no terminal to ask for the password on: give --password-file FILE, or --password-file - for standard input")
+	}
+	var typed [2][]byte
+	for i, prompt := range []string{"Password: ", "Again: "} {
+		fmt.Fprint(p.Err, prompt)
+		line, err := term.ReadPassword(int(p.In.Fd()))
+		fmt.Fprintln(p.Err)
+		if err != nil {
+			return "", fmt.Errorf("read the password: %w", err)
+		}
+		typed[i] = line
+	}
+	if !bytes.Equal(typed[0], typed[1]) {
+		return "", errors.New("the two passwords differ")
+	}
+	return string(typed[0]), nil
+}
+
+func readPassword(r io.Reader, from string) (string, error) {
+	content, err := io.ReadAll(io.LimitReader(r, 64<<10))
+	if err != nil {
+		return "", fmt.Errorf("read the password from %s: %w", from, err)
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), nil
+}
+
+func (p *Program) userList(ctx context.Context, c *cli.Command, a *app.App) error {
+	if _, err := arguments(c); err != nil {
+		return err
+	}
+	users, _, err := a.Users(ctx, app.Operator, db.UserFilter{Limit: 1 << 31})
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		objects := make([]any, len(users))
+		for i, u := range users {
+			objects[i] = p.UserObject(u)
+		}
+		return p.json(objects)
+	}
+	rows := [][]string{{"ID", "USER", "NAME", "EMAIL", "GROUPS", "ROLE", "STATE", "LAST SIGN-IN"}}
+	for _, u := range users {
+		var groups []string
+		for _, g := range u.Groups {
+			groups = append(groups, g.Name)
+		}
+		role, state := "user", "active"
+		if u.Superuser {
+			role = "superuser"
+		}
+		if !u.Active {
+			state = "disabled"
+		}
+		rows = append(rows, []string{fmt.Sprint(u.ID), u.Username, u.Name, u.Email, strings.Join(groups, ", "), role, state, timeText(u.LastLogin, "never")})
+	}
+	return p.table(rows)
+}

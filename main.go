@@ -1,0 +1,233 @@
+// Lastseen signs people in, shows who is signed in from where, and guards web
+// apps behind a reverse proxy. This file wires the parts together.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"lastseen/app"
+	"lastseen/app/cli"
+	"lastseen/app/demo"
+	"lastseen/app/useragent"
+	"lastseen/db/sqlite"
+	"lastseen/geoip"
+	"lastseen/web"
+
+	"github.com/gofrs/flock"
+)
+
+// Set by the linker.
+var version, commit = "dev", "unknown"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-ctx.Done()
+		stop() // a second signal ends the process at once
+	}()
+	os.Exit(run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr, os.Environ()))
+}
+
+// run is the program: it returns the exit status.
+func run(ctx context.Context, args []string, in *os.File, out, errs io.Writer, environ []string) int {
+	p := &cli.Program{
+		Version: fmt.Sprintf("lastseen %s (commit %s, %s, %s/%s)", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH),
+		Open:    open, Serve: serve, Demo: runDemo,
+		SessionObject: web.SessionObject, UserObject: web.UserObject, TokenObject: web.TokenObject,
+		In: in, Out: out, Err: errs, Environ: environ,
+	}
+	return p.Run(ctx, args)
+}
+
+// parts are what is wired together.
+type parts struct {
+	app    *app.App
+	store  *sqlite.Store
+	geo    *geoip.DB
+	agents *useragent.Parser
+}
+
+func (p *parts) close() error {
+	p.geo.Close()
+	return p.store.Close()
+}
+
+// wire builds each part from the ones below it.
+func wire(ctx context.Context, c app.Config, log *slog.Logger, mayMigrate bool) (*parts, error) {
+	var p parts
+	var err error
+	if c.UserAgentRegexes == "" {
+		p.agents, err = useragent.New()
+	} else {
+		p.agents, err = useragent.Load(c.UserAgentRegexes)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--user-agent-regexes: %w", err)
+	}
+	if p.store, err = sqlite.Open(ctx, app.DatabasePath(c.DataDir), mayMigrate); err != nil {
+		return nil, err
+	}
+	p.geo = geoip.Open(c.GeoIPCity, c.GeoIPASN, log)
+	p.app = app.New(p.store, p.geo, p.agents, c, log)
+	return &p, nil
+}
+
+// open is for commands: the app beside a running server, or without one.
+func open(ctx context.Context, c app.Config, log *slog.Logger, create bool) (*app.App, func() error, error) {
+	if _, err := os.Stat(app.DatabasePath(c.DataDir)); errors.Is(err, os.ErrNotExist) && !create {
+		return nil, nil, fmt.Errorf("no database in %s: is --data right? `lastseen serve` or `lastseen user create` makes one", c.DataDir)
+	}
+	if err := prepareDataDir(c.DataDir, log); err != nil {
+		return nil, nil, err
+	}
+	// Only who holds the lock may migrate: beside a server, that is the server.
+	lock := flock.New(lockPath(c.DataDir))
+	alone, err := lock.TryLock()
+	if err != nil {
+		return nil, nil, fmt.Errorf("lock %s: %w", lockPath(c.DataDir), err)
+	}
+	p, err := wire(ctx, c, log, alone)
+	if err := errors.Join(err, lock.Close()); err != nil {
+		return nil, nil, err
+	}
+	return p.app, p.close, nil
+}
+
+func lockPath(dataDir string) string { return filepath.Join(dataDir, "lastseen.lock") }
+
+// serve is the server, until ctx ends.
+func serve(ctx context.Context, c app.Config, log *slog.Logger) error {
+	return serveWith(ctx, c, log, func(*parts) error { return nil })
+}
+
+// serveWith calls ready when all is prepared and the address known, before the
+// first request is answered.
+func serveWith(ctx context.Context, c app.Config, log *slog.Logger, ready func(*parts) error) (err error) {
+	if err := prepareDataDir(c.DataDir, log); err != nil {
+		return err
+	}
+	lock := flock.New(lockPath(c.DataDir))
+	// A command that is just opening the database holds it for a moment.
+	wait, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	if _, err := lock.TryLockContext(wait, 50*time.Millisecond); err != nil {
+		return fmt.Errorf("another lastseen serves from %s: stop it, or give --data another directory", c.DataDir)
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+
+	listener, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %w; give another address, or port 0 for a free one", err)
+	}
+	defer listener.Close()
+	if c.PublicURL == nil {
+		c.PublicURL = &url.URL{Scheme: "http", Host: reachableAddress(listener.Addr())}
+	}
+	p, err := wire(ctx, c, log, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	if err := p.app.Start(ctx); err != nil {
+		return err
+	}
+	if err := ready(p); err != nil {
+		return err
+	}
+
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	stopped := make(chan struct{})
+	go func() {
+		p.app.Run(background)
+		close(stopped)
+	}()
+	log.Info("listening", "address", listener.Addr().String(), "url", c.PublicURL.String(),
+		"data", c.DataDir, "trusted_proxies", fmt.Sprint(c.TrustedProxies), "version", version)
+	if token := p.app.SetupToken(); token != "" {
+		// Not through the log, which others may collect and keep.
+		fmt.Fprintf(os.Stderr, "\nNobody can sign in yet. Set up the first user at\n\n  %s/setup?token=%s\n\n", c.PublicURL, token)
+	}
+	err = web.New(p.app, version).Serve(ctx, listener)
+	stop()
+	<-stopped // requests have ended: what they left is written
+	return err
+}
+
+// reachableAddress is where a browser on this machine finds a listener.
+func reachableAddress(addr net.Addr) string {
+	tcp := addr.(*net.TCPAddr).AddrPort()
+	if ip := tcp.Addr(); ip.IsUnspecified() {
+		return fmt.Sprintf("localhost:%d", tcp.Port())
+	}
+	return netip.AddrPortFrom(tcp.Addr().Unmap(), tcp.Port()).String()
+}
+
+// prepareDataDir makes the data directory, for its owner alone.
+func prepareDataDir(dir string, log *slog.Logger) error {
+	info, err := os.Stat(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("cannot make the data directory: %w; as user %d, give --data a directory that it may write, or change the owner", err, os.Getuid())
+		}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("--data: %w", err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("--data: %s is no directory", dir)
+	}
+	if info.Mode().Perm()&0o077 == 0 || runtime.GOOS == "windows" {
+		return nil
+	}
+	// Others may look into it. Only a directory that is plainly ours is closed to them.
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("--data: %w", err)
+	}
+	_, err = os.Stat(app.DatabasePath(dir))
+	if ours := len(entries) == 0 || err == nil; ours && info.Mode()&os.ModeSticky == 0 {
+		err = os.Chmod(dir, 0o700)
+	} else {
+		err = errors.New("it holds other things too")
+	}
+	if err != nil {
+		log.Warn("others can look into the data directory: chmod 0700 it, or give --data one of its own", "data", dir, "err", err)
+	}
+	return nil
+}
+
+// runDemo serves sample data from a directory that is gone afterwards.
+func runDemo(ctx context.Context, c app.Config, log *slog.Logger, out io.Writer) (err error) {
+	c.DataDir, err = os.MkdirTemp("", "lastseen-demo-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(c.DataDir)) }()
+	c.GeoIPCity, c.GeoIPASN, err = demo.WriteDatabases(c.DataDir)
+	if err != nil {
+		return err
+	}
+	c.BootstrapUsername, c.BootstrapPassword, c.BootstrapToken = demo.Account()
+	return serveWith(ctx, c, log, func(p *parts) error {
+		if err := demo.Fill(ctx, p.store, p.agents, time.Now()); err != nil {
+			return fmt.Errorf("make sample data: %w", err)
+		}
+		_, err := fmt.Fprintf(out, "url: %s\nusername: %s\npassword: %s\ntoken: %s\n",
+			p.app.Config.PublicURL, c.BootstrapUsername, c.BootstrapPassword, c.BootstrapToken)
+		return err
+	})
+}

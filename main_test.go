@@ -1,0 +1,409 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestMain lets a test run this program as a process of its own.
+func TestMain(m *testing.M) {
+	if os.Getenv("LASTSEEN_TEST_RUN") == "1" {
+		os.Unsetenv("LASTSEEN_TEST_RUN")
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// command is this program with arguments and environment.
+func command(t *testing.T, environ []string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LASTSEEN_TEST_RUN=1"}, environ...)
+	return cmd
+}
+
+// execute runs a command to its end.
+func execute(t *testing.T, data, input string, args ...string) (out, errs string, status int) {
+	t.Helper()
+	cmd := command(t, []string{"LASTSEEN_DATA=" + data}, args...)
+	cmd.Stdin = strings.NewReader(input)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	_ = cmd.Run()
+	return stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()
+}
+
+type process struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	url    string
+	mu     sync.Mutex
+	stderr bytes.Buffer
+}
+
+func (p *process) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stderr.Write(b)
+}
+
+func (p *process) log() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stderr.String()
+}
+
+// start serves as a process of its own on a free port.
+func start(t *testing.T, data string, environ ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: command(t, environ, "serve", "--data", data, "--listen", "127.0.0.1:0", "--log-format", "json")}
+	p.cmd.Stderr = p
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+	})
+	address := regexp.MustCompile(`"msg":"listening".*"url":"([^"]+)"`)
+	for range 500 {
+		if m := address.FindStringSubmatch(p.log()); m != nil {
+			p.url = m[1]
+			return p
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatal("it does not listen:", p.log())
+	return nil
+}
+
+func (p *process) signal(s os.Signal) error {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+	return p.cmd.Wait()
+}
+
+func browser(t *testing.T) *http.Client {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+func (p *process) signIn(b *http.Client, name, password string) int {
+	p.t.Helper()
+	res, err := b.PostForm(p.url+"/login", url.Values{"username": {name}, "password": {password}})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	res.Body.Close()
+	return res.StatusCode
+}
+
+func (p *process) get(b *http.Client, path string, header ...string) (int, string) {
+	p.t.Helper()
+	req, err := http.NewRequest("GET", p.url+path, nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	res, err := b.Do(req)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return res.StatusCode, string(body)
+}
+
+const me = "/api/v3/core/users/me/"
+
+// What the first issue of this project promised, from the outside.
+func TestLife(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	p := start(t, data)
+	link := regexp.MustCompile(`/setup\?token=(\S+)`).FindStringSubmatch(p.log())
+	if link == nil {
+		t.Fatal("no setup link in", p.log())
+	}
+	first := browser(t)
+	res, err := first.PostForm(p.url+"/setup", url.Values{"token": {link[1]}, "username": {"ada"}, "password": {"correct horse"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != 303 {
+		t.Fatalf("setup: got %d", res.StatusCode)
+	}
+	second := browser(t)
+	if got := p.signIn(second, "ada", "correct horse"); got != 303 {
+		t.Fatalf("sign in: got %d", got)
+	}
+
+	// Commands work beside the server, and it sees what they did.
+	out, errs, status := execute(t, data, "", "session", "list", "--json")
+	var sessions []struct{ UUID, User_agent any }
+	if err := json.Unmarshal([]byte(out), &sessions); err != nil || len(sessions) != 2 || status != 0 {
+		t.Fatalf("session list: %d %s %s %v", status, out, errs, err)
+	}
+	key, errs, status := execute(t, data, "", "token", "create", "--user", "ada", "--identifier", "test")
+	if status != 0 || strings.Count(key, "\n") != 1 {
+		t.Fatalf("token create: %d %q %s", status, key, errs)
+	}
+	for _, s := range sessions {
+		if got, body := p.get(browser(t), fmt.Sprintf("/api/v3/core/authenticated_sessions/%s/", s.UUID), "Authorization", "Bearer "+strings.TrimSpace(key)); got != 200 {
+			t.Errorf("retrieve: got %d %s", got, body)
+		}
+	}
+	var current struct {
+		Results []struct {
+			UUID    string
+			Current bool
+		}
+	}
+	_, body := p.get(second, "/api/v3/core/authenticated_sessions/")
+	if err := json.Unmarshal([]byte(body), &current); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range current.Results {
+		if s.Current {
+			if _, errs, status := execute(t, data, "", "session", "revoke", s.UUID); status != 0 {
+				t.Fatalf("session revoke: %d %s", status, errs)
+			}
+		}
+	}
+	if got, _ := p.get(second, me); got != 403 {
+		t.Errorf("the revoked browser: got %d, want 403", got)
+	}
+	if got, _ := p.get(first, me); got != 200 {
+		t.Errorf("the other browser: got %d, want 200", got)
+	}
+
+	// Killed and started again, nothing is lost.
+	_ = p.signal(syscall.SIGKILL)
+	again := start(t, data)
+	again.mustBe(first, 200, "after kill -9")
+	again.mustBe(second, 403, "revoked, after kill -9")
+
+	for _, step := range []struct {
+		args  []string
+		input string
+		want  int
+	}{
+		{[]string{"user", "password", "ada", "--password-file", "-"}, "another horse\n", 403},
+	} {
+		if _, errs, status := execute(t, data, step.input, step.args...); status != 0 {
+			t.Fatalf("%v: %d %s", step.args, status, errs)
+		}
+		again.mustBe(first, step.want, strings.Join(step.args, " "))
+	}
+	if err := again.signal(syscall.SIGTERM); err != nil {
+		t.Errorf("SIGTERM: %v\n%s", err, again.log())
+	}
+	for _, secret := range []string{"correct horse", "another horse", strings.TrimSpace(key), link[1]} {
+		if log := strings.ReplaceAll(p.log()+again.log(), "/setup?token="+link[1], ""); strings.Contains(log, secret) {
+			t.Errorf("%q is in the log", secret)
+		}
+	}
+}
+
+func (p *process) mustBe(b *http.Client, want int, when string) {
+	p.t.Helper()
+	u, err := url.Parse(p.url)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	// Cookies do not know ports, so the jar's cookie of the first run is sent.
+	if got, body := p.get(b, me); got != want {
+		p.t.Errorf("%s: got %d %s from %s, want %d", when, got, body, u.Host, want)
+	}
+}
+
+// What is buffered is written when the server is told to stop.
+func TestTerminationFlushes(t *testing.T) {
+	data := t.TempDir()
+	p := start(t, data, "LASTSEEN_BOOTSTRAP_PASSWORD=correct horse")
+	b := browser(t)
+	if got := p.signIn(b, "admin", "correct horse"); got != 303 {
+		t.Fatalf("sign in: got %d", got)
+	}
+	if got, _ := p.get(b, me, "User-Agent", "flushed/1.0"); got != 200 {
+		t.Fatalf("me: got %d", got)
+	}
+	if err := p.signal(syscall.SIGTERM); err != nil {
+		t.Fatalf("SIGTERM: %v\n%s", err, p.log())
+	}
+	if out, errs, _ := execute(t, data, "", "session", "list", "--json"); !strings.Contains(out, "flushed/1.0") {
+		t.Errorf("got %s %s, want the last agent", out, errs)
+	}
+}
+
+func TestOneServerOnly(t *testing.T) {
+	data := t.TempDir()
+	start(t, data)
+	_, errs, status := execute(t, data, "", "serve", "--listen", "127.0.0.1:0")
+	if status != 1 || !strings.Contains(errs, "another lastseen serves from "+data) {
+		t.Errorf("got %d %s", status, errs)
+	}
+}
+
+func TestWrongUsage(t *testing.T) {
+	data := t.TempDir()
+	for _, tt := range []struct {
+		args   []string
+		status int
+		want   []string
+	}{
+		{[]string{"nonsense"}, 2, []string{"there is no command `lastseen nonsense`"}},
+		{[]string{"user", "nonsense"}, 2, []string{"there is no command `lastseen user nonsense`"}},
+		{[]string{"serve", "--nonsense"}, 2, []string{"nonsense"}},
+		{[]string{"serve", "extra"}, 2, []string{"usage: lastseen serve"}},
+		{[]string{"serve", "--listen", "x", "--session-idle", "soon", "--trusted-proxies", "0.0.0.0/0", "--cookie-domain", "co.uk"}, 2,
+			[]string{"--listen: ", "--session-idle: ", "--trusted-proxies: "}},
+		{[]string{"serve", "--cookie-domain", "co.uk"}, 2, []string{"--cookie-domain: ", "public suffix"}},
+		{[]string{"user", "create"}, 2, []string{"usage: lastseen user create NAME"}},
+		{[]string{"user", "create", "a b"}, 1, []string{"letters, digits"}},
+		{[]string{"user", "create", "eve"}, 2, []string{"--password-file"}},
+		{[]string{"user", "disable", "nobody"}, 1, []string{`there is no user "nobody"`}},
+		{[]string{"session", "revoke", "17"}, 2, []string{"no UUID"}},
+		{[]string{"session", "revoke-all", "--user", ""}, 2, []string{"--user"}},
+		{[]string{"token", "create", "--user", "nobody"}, 1, []string{`there is no user "nobody"`}},
+		{[]string{"--data", filepath.Join(data, "nowhere"), "session", "list"}, 1, []string{"no database in"}},
+		{[]string{"geoip", "lookup", "x"}, 2, []string{"no address"}},
+		{[]string{"healthcheck", "--listen", "127.0.0.1:1"}, 1, []string{"not ready"}},
+	} {
+		if tt.args[0] == "user" && tt.args[1] == "create" && len(tt.args) == 2 {
+			if _, errs, status := execute(t, data, "correct horse", "user", "create", "ada", "--superuser", "--password-file", "-"); status != 0 {
+				t.Fatal(errs)
+			}
+		}
+		_, errs, status := execute(t, data, "", tt.args...)
+		if status != tt.status {
+			t.Errorf("%v: exit status %d, want %d: %s", tt.args, status, tt.status, errs)
+		}
+		for _, want := range tt.want {
+			if !strings.Contains(errs, want) {
+				t.Errorf("%v: got %s, want %q in it", tt.args, errs, want)
+			}
+		}
+	}
+}
+
+func TestUnknownVariables(t *testing.T) {
+	p := start(t, t.TempDir(), "LASTSEEN_TRUSTED_PROXY=10.0.0.1", "LASTSEEN_BOOTSTRAP_PASSWORD=correct horse")
+	if log := p.log(); !strings.Contains(log, `"name":"LASTSEEN_TRUSTED_PROXY","did_you_mean":"LASTSEEN_TRUSTED_PROXIES"`) {
+		t.Errorf("no warning in %s", log)
+	}
+}
+
+func TestSecretFromFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("correct horse\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, t.TempDir(), "LASTSEEN_BOOTSTRAP_USERNAME=ada", "LASTSEEN_BOOTSTRAP_PASSWORD_FILE="+file)
+	if got := p.signIn(browser(t), "ada", "correct horse"); got != 303 {
+		t.Errorf("sign in: got %d\n%s", got, p.log())
+	}
+}
+
+func TestDataIsPrivate(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "a", "b")
+	start(t, data)
+	entries, err := os.ReadDir(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: got %v, %v, want mode 600", e.Name(), info.Mode(), err)
+		}
+	}
+	if info, _ := os.Stat(data); info.Mode().Perm() != 0o700 {
+		t.Errorf("the directory: got %v, want mode 700", info.Mode())
+	}
+}
+
+func TestDemo(t *testing.T) {
+	cmd := command(t, []string{"LASTSEEN_DATA=/nowhere", "LASTSEEN_PUBLIC_URL=nonsense"}, "demo", "--listen", "127.0.0.1:0")
+	temp := t.TempDir()
+	cmd.Env = append(cmd.Env, "TMPDIR="+temp)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	var text [4096]byte
+	n, err := io.ReadAtLeast(out, text[:], 40)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := regexp.MustCompile(`^url: (\S+)\nusername: (\S+)\npassword: (\S+)\ntoken: (\S+)\n$`).FindStringSubmatch(string(text[:n]))
+	if lines == nil {
+		t.Fatalf("got %q, want four lines", text[:n])
+	}
+	p := &process{t: t, url: lines[1]}
+	if got := p.signIn(browser(t), lines[2], lines[3]); got != 303 {
+		t.Errorf("sign in: got %d", got)
+	}
+	status, body := p.get(browser(t), "/api/v3/core/authenticated_sessions/?page_size=1000", "Authorization", "Bearer "+lines[4])
+	if continents := map[string]bool{}; status == 200 {
+		for _, m := range regexp.MustCompile(`"continent":"(..)"`).FindAllStringSubmatch(body, -1) {
+			continents[m[1]] = true
+		}
+		if count := strings.Count(body, `"uuid"`); count < 150 || len(continents) < 5 {
+			t.Errorf("%d sessions from %v", count, continents)
+		}
+	} else {
+		t.Errorf("list: got %d %s", status, body)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	if left, _ := os.ReadDir(temp); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// run can be called as a function, and ends with its context.
+func TestRun(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var out, errs bytes.Buffer
+	if status := run(ctx, []string{"lastseen", "version"}, os.Stdin, &out, &errs, nil); status != 0 || !strings.HasPrefix(out.String(), "lastseen ") {
+		t.Errorf("version: %d %s %s", status, out.String(), errs.String())
+	}
+	cancel()
+	if status := run(ctx, []string{"lastseen", "serve", "--data", t.TempDir(), "--listen", "127.0.0.1:0"}, os.Stdin, &out, &errs, nil); status == 2 {
+		t.Errorf("a context that has ended is no wrong usage: %s", errs.String())
+	}
+}
