@@ -133,6 +133,13 @@ func serveWith(ctx context.Context, c app.Config, log *slog.Logger, ready func(*
 		return fmt.Errorf("--listen: %w; give another address, or port 0 for a free one", err)
 	}
 	defer listener.Close()
+	var metricsListener net.Listener
+	if c.MetricsListen != "" {
+		if metricsListener, err = net.Listen("tcp", c.MetricsListen); err != nil {
+			return fmt.Errorf("--metrics-listen: %w", err)
+		}
+		defer metricsListener.Close()
+	}
 	if c.PublicURL == nil {
 		c.PublicURL = &url.URL{Scheme: "http", Host: reachableAddress(listener.Addr())}
 	}
@@ -160,7 +167,11 @@ func serveWith(ctx context.Context, c app.Config, log *slog.Logger, ready func(*
 		// Not through the log, which others may collect and keep.
 		fmt.Fprintf(os.Stderr, "\nNobody can sign in yet. Set up the first user at\n\n  %s/setup?token=%s\n\n", c.PublicURL, token)
 	}
-	err = web.New(p.app, version).Serve(ctx, listener)
+	server := web.New(p.app, version)
+	if metricsListener != nil {
+		go server.ServeMetrics(background, metricsListener)
+	}
+	err = server.Serve(ctx, listener)
 	stop()
 	<-stopped // requests have ended: what they left is written
 	return err

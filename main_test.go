@@ -407,3 +407,28 @@ func TestRun(t *testing.T) {
 		t.Errorf("a context that has ended is no wrong usage: %s", errs.String())
 	}
 }
+
+func TestMetrics(t *testing.T) {
+	p := start(t, t.TempDir(), "LASTSEEN_METRICS_LISTEN=127.0.0.1:0", "LASTSEEN_BOOTSTRAP_PASSWORD=correct horse")
+	b := browser(t)
+	if got := p.signIn(b, "admin", "correct horse"); got != 303 {
+		t.Fatalf("sign in: got %d", got)
+	}
+	var m []string
+	for range 100 {
+		if m = regexp.MustCompile(`"msg":"metrics","address":"([^"]+)"`).FindStringSubmatch(p.log()); m != nil {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	metrics := &process{t: t, url: "http://" + m[1]}
+	_, body := metrics.get(browser(t), "/metrics")
+	for _, want := range []string{`lastseen_requests_total{method="POST",route="/login",status="303"} 1`, "lastseen_sessions 1", "lastseen_users 1", "process_resident_memory_bytes"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no %s in\n%s", want, body)
+		}
+	}
+	if status, _ := p.get(b, "/metrics"); status != 404 {
+		t.Errorf("on the main port: got %d, want 404", status)
+	}
+}

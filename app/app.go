@@ -124,6 +124,15 @@ func (a *App) Run(ctx context.Context) {
 // Ready reports whether requests can be served: the database read and written.
 func (a *App) Ready(ctx context.Context) error { return a.store.Ready(ctx) }
 
+// Counts are how many sessions live and how many users there are.
+func (a *App) Counts(ctx context.Context) (sessions, users int, err error) {
+	if _, sessions, err = a.store.Sessions(ctx, db.SessionFilter{Now: a.now()}); err != nil {
+		return 0, 0, err
+	}
+	_, users, err = a.store.Users(ctx, db.UserFilter{})
+	return sessions, users, err
+}
+
 // GeoIPFiles is the state of the databases of places and networks.
 func (a *App) GeoIPFiles() []geoip.File { return a.geo.Files() }
 

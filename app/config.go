@@ -46,76 +46,75 @@ type Setting struct {
 	Flag    string // without dashes; "" for one that has no flag
 	Env     string
 	Default string
-	Value   string // what a value looks like, for the help text
-	Usage   string
-	Secret  bool // may also come from the file named by Env + "_FILE"
+	Usage   string // a sentence, with what a value looks like in backquotes
+	Secret  bool   // may also come from the file named by Env + "_FILE"
 	set     func(c *Config, value string) error
 }
 
 // Settings are all there are, in the order of the help text.
 var Settings = []Setting{
-	{Flag: "data", Env: "LASTSEEN_DATA", Default: "./data", Value: "DIR", Usage: "data directory; created with mode 0700", set: func(c *Config, v string) error {
+	{Flag: "data", Env: "LASTSEEN_DATA", Default: "./data", Usage: "keep everything in `DIR`, which is created with mode 0700", set: func(c *Config, v string) error {
 		if v == "" {
 			return errors.New("needs a directory")
 		}
 		c.DataDir = v
 		return nil
 	}},
-	{Flag: "listen", Env: "LASTSEEN_LISTEN", Default: "127.0.0.1:9000", Value: "HOST:PORT", Usage: "address to serve; port 0 picks a free one", set: func(c *Config, v string) error {
+	{Flag: "listen", Env: "LASTSEEN_LISTEN", Default: "127.0.0.1:9000", Usage: "serve on `HOST:PORT`; port 0 picks a free one", set: func(c *Config, v string) error {
 		c.Listen = v
 		return checkListen(v)
 	}},
-	{Flag: "public-url", Env: "LASTSEEN_PUBLIC_URL", Value: "URL", Usage: "address that browsers use, such as https://auth.home.example (default: http:// and the listen address)", set: setPublicURL},
-	{Flag: "cookie-domain", Env: "LASTSEEN_COOKIE_DOMAIN", Value: "DOMAIN", Usage: "domain whose hosts share the sign-in, such as home.example (default: the public URL's host alone)", set: func(c *Config, v string) error {
+	{Flag: "public-url", Env: "LASTSEEN_PUBLIC_URL", Usage: "browsers reach this at `URL`, such as https://auth.home.example (default: http:// and the listen address)", set: setPublicURL},
+	{Flag: "cookie-domain", Env: "LASTSEEN_COOKIE_DOMAIN", Usage: "hosts under `DOMAIN`, such as home.example, share the sign-in (default: the public URL's host alone)", set: func(c *Config, v string) error {
 		c.CookieDomain = strings.ToLower(strings.TrimPrefix(strings.TrimSuffix(v, "."), "."))
 		return nil
 	}},
-	{Flag: "trusted-proxies", Env: "LASTSEEN_TRUSTED_PROXIES", Value: "CIDR,...", Usage: "proxies whose X-Forwarded-For is believed (default: nobody's)", set: setTrustedProxies},
-	{Flag: "session-duration", Env: "LASTSEEN_SESSION_DURATION", Default: "14d", Value: "DURATION", Usage: "how long a session may last from its sign-in", set: positive(func(c *Config) *time.Duration { return &c.SessionDuration })},
-	{Flag: "session-idle", Env: "LASTSEEN_SESSION_IDLE", Default: "0", Value: "DURATION", Usage: "how long a session may go unused; 0 is for ever", set: func(c *Config, v string) error {
+	{Flag: "trusted-proxies", Env: "LASTSEEN_TRUSTED_PROXIES", Usage: "believe X-Forwarded-For from proxies in `CIDR,...` (default: from nobody)", set: setTrustedProxies},
+	{Flag: "session-duration", Env: "LASTSEEN_SESSION_DURATION", Default: "14d", Usage: "end a session `DURATION` after its sign-in", set: positive(func(c *Config) *time.Duration { return &c.SessionDuration })},
+	{Flag: "session-idle", Env: "LASTSEEN_SESSION_IDLE", Default: "0", Usage: "end a session unused for `DURATION`; 0 is never", set: func(c *Config, v string) error {
 		if v == "0" {
 			c.SessionIdle = 0
 			return nil
 		}
 		return positive(func(c *Config) *time.Duration { return &c.SessionIdle })(c, v)
 	}},
-	{Flag: "history", Env: "LASTSEEN_HISTORY", Default: "90d", Value: "DURATION", Usage: "how long ended sessions and events are kept", set: positive(func(c *Config) *time.Duration { return &c.History })},
-	{Flag: "geoip-city", Env: "LASTSEEN_GEOIP_CITY", Value: "FILE", Usage: "MaxMind DB file with places (default: DATA/geoip/GeoLite2-City.mmdb)", set: text(func(c *Config) *string { return &c.GeoIPCity })},
-	{Flag: "geoip-asn", Env: "LASTSEEN_GEOIP_ASN", Value: "FILE", Usage: "MaxMind DB file with networks (default: DATA/geoip/GeoLite2-ASN.mmdb)", set: text(func(c *Config) *string { return &c.GeoIPASN })},
-	{Flag: "user-agent-regexes", Env: "LASTSEEN_USER_AGENT_REGEXES", Value: "FILE", Usage: "a newer uap-core regexes.yaml (default: the definitions built in)", set: text(func(c *Config) *string { return &c.UserAgentRegexes })},
-	{Flag: "log-format", Env: "LASTSEEN_LOG_FORMAT", Value: "text|json", Usage: "form of the log (default: text on a terminal, else json)", set: func(c *Config, v string) error {
+	{Flag: "history", Env: "LASTSEEN_HISTORY", Default: "90d", Usage: "keep ended sessions and events for `DURATION`", set: positive(func(c *Config) *time.Duration { return &c.History })},
+	{Flag: "geoip-city", Env: "LASTSEEN_GEOIP_CITY", Usage: "look places up in the MaxMind DB `FILE` (default: DATA/geoip/GeoLite2-City.mmdb)", set: text(func(c *Config) *string { return &c.GeoIPCity })},
+	{Flag: "geoip-asn", Env: "LASTSEEN_GEOIP_ASN", Usage: "look networks up in the MaxMind DB `FILE` (default: DATA/geoip/GeoLite2-ASN.mmdb)", set: text(func(c *Config) *string { return &c.GeoIPASN })},
+	{Flag: "user-agent-regexes", Env: "LASTSEEN_USER_AGENT_REGEXES", Usage: "parse user agents by `FILE`, a newer regexes.yaml of uap-core (default: the definitions built in)", set: text(func(c *Config) *string { return &c.UserAgentRegexes })},
+	{Flag: "log-format", Env: "LASTSEEN_LOG_FORMAT", Usage: "write the log as `text|json` (default: text on a terminal, else json)", set: func(c *Config, v string) error {
 		c.LogFormat = v
 		if v != "" && v != "text" && v != "json" {
 			return fmt.Errorf("must be text or json, is %q", v)
 		}
 		return nil
 	}},
-	{Flag: "log-level", Env: "LASTSEEN_LOG_LEVEL", Default: "info", Value: "info|debug", Usage: "debug adds a line for every request that only reads", set: func(c *Config, v string) error {
+	{Flag: "log-level", Env: "LASTSEEN_LOG_LEVEL", Default: "info", Usage: "log `info|debug`; debug adds a line for every request that only reads", set: func(c *Config, v string) error {
 		c.LogDebug = v == "debug"
 		if v != "info" && v != "debug" {
 			return fmt.Errorf("must be info or debug, is %q", v)
 		}
 		return nil
 	}},
-	{Flag: "metrics-listen", Env: "LASTSEEN_METRICS_LISTEN", Value: "HOST:PORT", Usage: "address to serve Prometheus metrics on (default: off)", set: func(c *Config, v string) error {
+	{Flag: "metrics-listen", Env: "LASTSEEN_METRICS_LISTEN", Usage: "serve Prometheus metrics at /metrics on `HOST:PORT` (default: off)", set: func(c *Config, v string) error {
 		c.MetricsListen = v
 		if v == "" {
 			return nil
 		}
 		return checkListen(v)
 	}},
-	{Env: "LASTSEEN_BOOTSTRAP_USERNAME", Default: "admin", Value: "NAME", Usage: "name of the first superuser, made only while there is no user", set: func(c *Config, v string) error {
+	{Env: "LASTSEEN_BOOTSTRAP_USERNAME", Default: "admin", Usage: "name of the first superuser, made only while there is no user", set: func(c *Config, v string) error {
 		c.BootstrapUsername = v
 		return CheckUsername(v)
 	}},
-	{Env: "LASTSEEN_BOOTSTRAP_PASSWORD", Value: "PASSWORD", Secret: true, Usage: "the first superuser's password", set: func(c *Config, v string) error {
+	{Env: "LASTSEEN_BOOTSTRAP_PASSWORD", Secret: true, Usage: "the first superuser's password", set: func(c *Config, v string) error {
 		c.BootstrapPassword = v
 		if v == "" {
 			return nil
 		}
 		return CheckPassword(v)
 	}},
-	{Env: "LASTSEEN_BOOTSTRAP_TOKEN", Value: "KEY", Secret: true, Usage: "an API key for the first superuser; 20 characters or more", set: func(c *Config, v string) error {
+	{Env: "LASTSEEN_BOOTSTRAP_TOKEN", Secret: true, Usage: "an API key for the first superuser; 20 characters or more", set: func(c *Config, v string) error {
 		c.BootstrapToken = v
 		if v != "" && (len(v) < 20 || strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r > '~' })) {
 			return errors.New("must be 20 characters or more, without spaces, plain ASCII")

@@ -1,145 +1,89 @@
 package geoip
 
 import (
-	"errors"
+	"cmp"
 	"math"
-	"net/netip"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/oschwald/maxminddb-golang/v2"
+	"github.com/oschwald/maxminddb-golang/v2/mmdbdata"
 )
 
-// A shape is how a record says something.
-type shape int
+// A layout reads from a record what we show of it, nil if that is nothing. Which
+// one fits a file is found out when it is opened, by its records: the type that
+// it names says little (ip-location-db's is "city ipv4").
+type layout[T any] func(maxminddb.Result) (*T, error)
 
-const (
-	none   shape = iota
-	nested       // as MaxMind does, and DB-IP and IP2Location after it
-	flat         // all on one level, as ip-location-db and IPinfo do
+var (
+	places   = []layout[Place]{nestedPlace, flatPlace}
+	networks = []layout[Network]{network}
 )
 
-// A layout is how the records of a file say what we look for.
-type layout struct{ places, networks shape }
-
-// detect looks at records until it knows, since names of files and of databases
-// say little about what is in them.
-func detect(r *maxminddb.Reader) (layout, error) {
-	var l layout
-	looked := 0
-	for result := range r.Networks() {
-		var record map[string]any
-		if err := result.Decode(&record); err != nil {
-			return l, err
-		}
-		isMap := func(name string) bool { _, ok := record[name].(map[string]any); return ok }
-		isText := func(name string) bool { _, ok := record[name].(string); return ok }
-		switch {
-		case isMap("country"), isMap("continent"), isMap("city"), isMap("location"), isMap("registered_country"):
-			l.places = nested
-		case isText("country_code"), isText("city"):
-			l.places = flat
-		}
-		switch {
-		case record["autonomous_system_number"] != nil:
-			l.networks = nested
-		case isText("asn"):
-			l.networks = flat
-		}
-		if looked++; looked == 1000 || l.places != none && l.networks != none {
-			break
-		}
+// nestedPlace is the layout of GeoLite2 and GeoIP2
+// (https://dev.maxmind.com/geoip/docs/databases/city-and-country), DB-IP
+// (https://db-ip.com/db/format/ip-to-city-lite/mmdb.html) and IP2Location LITE.
+func nestedPlace(r maxminddb.Result) (*Place, error) {
+	var record struct {
+		Continent struct {
+			Code string `maxminddb:"code"`
+		} `maxminddb:"continent"`
+		Country struct {
+			Code string `maxminddb:"iso_code"`
+		} `maxminddb:"country"`
+		City struct {
+			Names struct {
+				English string `maxminddb:"en"`
+			} `maxminddb:"names"`
+		} `maxminddb:"city"`
+		Location struct {
+			Lat      number `maxminddb:"latitude"`
+			Long     number `maxminddb:"longitude"`
+			Accuracy uint16  `maxminddb:"accuracy_radius"`
+		} `maxminddb:"location"`
 	}
-	if looked == 0 {
-		return l, errors.New("it holds no records")
+	if err := r.Decode(&record); err != nil {
+		return nil, err
 	}
-	return l, nil
+	at := record.Location
+	return newPlace(record.Continent.Code, record.Country.Code, record.City.Names.English, at.Lat, at.Long, at.Accuracy), nil
 }
 
-// place reads only the fields that are shown.
-func (o *opened) place(ip netip.Addr) (*Place, error) {
-	result := o.reader.Lookup(ip)
-	if !result.Found() {
-		return nil, result.Err()
+// flatPlace is the layout of ip-location-db
+// (https://github.com/sapics/ip-location-db) and IPinfo Lite
+// (https://ipinfo.io/developers/ipinfo-lite-database), each with some of the fields.
+func flatPlace(r maxminddb.Result) (*Place, error) {
+	var record struct {
+		Continent string  `maxminddb:"continent_code"`
+		Country   string  `maxminddb:"country_code"`
+		City      string  `maxminddb:"city"`
+		Lat       number `maxminddb:"latitude"`
+		Long      number `maxminddb:"longitude"`
 	}
-	var p Place
-	var lat, long *float64
-	if o.layout.places == nested {
-		var record struct {
-			Continent struct {
-				Code string `maxminddb:"code"`
-			} `maxminddb:"continent"`
-			Country struct {
-				ISOCode string `maxminddb:"iso_code"`
-			} `maxminddb:"country"`
-			City struct {
-				Names struct {
-					English string `maxminddb:"en"`
-				} `maxminddb:"names"`
-			} `maxminddb:"city"`
-			Location struct {
-				Latitude       *float64 `maxminddb:"latitude"`
-				Longitude      *float64 `maxminddb:"longitude"`
-				AccuracyRadius uint16   `maxminddb:"accuracy_radius"`
-			} `maxminddb:"location"`
-		}
-		if err := result.Decode(&record); err != nil {
-			return nil, err
-		}
-		p = Place{Continent: record.Continent.Code, Country: record.Country.ISOCode, City: record.City.Names.English, AccuracyKM: record.Location.AccuracyRadius}
-		lat, long = record.Location.Latitude, record.Location.Longitude
-	} else {
-		var record struct {
-			Continent string `maxminddb:"continent_code"`
-			Country   string `maxminddb:"country_code"`
-			City      string `maxminddb:"city"`
-			Latitude  any    `maxminddb:"latitude"`
-			Longitude any    `maxminddb:"longitude"`
-		}
-		if err := result.Decode(&record); err != nil {
-			return nil, err
-		}
-		p = Place{Continent: record.Continent, Country: record.Country, City: record.City}
-		lat, long = number(record.Latitude), number(record.Longitude)
+	if err := r.Decode(&record); err != nil {
+		return nil, err
 	}
-	p.Continent, p.Country, p.City = code(p.Continent), code(p.Country), text(p.City)
-	if lat != nil && long != nil && math.Abs(*lat) <= 90 && math.Abs(*long) <= 180 {
-		p.Located, p.Lat, p.Long = true, *lat, *long
-	}
-	if p.Continent == "" && p.Country == "" && p.City == "" && !p.Located {
-		return nil, nil
-	}
-	return &p, nil
+	return newPlace(record.Continent, record.Country, record.City, record.Lat, record.Long, 0), nil
 }
 
-func (o *opened) network(ip netip.Addr) (*Network, error) {
-	result := o.reader.Lookup(ip)
-	if !result.Found() {
-		return nil, result.Err()
+// network is the layout of GeoLite2, GeoIP2, DB-IP and ip-location-db
+// (https://dev.maxmind.com/geoip/docs/databases/asn), and of IPinfo Lite.
+func network(r maxminddb.Result) (*Network, error) {
+	var record struct {
+		ASN number `maxminddb:"autonomous_system_number"`
+		Org string   `maxminddb:"autonomous_system_organization"`
+
+		IPinfoASN number `maxminddb:"asn"`
+		IPinfoOrg string   `maxminddb:"as_name"`
 	}
-	n := Network{Prefix: prefixOf(result)}
-	if o.layout.networks == nested {
-		var record struct {
-			Number       uint32 `maxminddb:"autonomous_system_number"`
-			Organization string `maxminddb:"autonomous_system_organization"`
-		}
-		if err := result.Decode(&record); err != nil {
-			return nil, err
-		}
-		n.ASN, n.Org = record.Number, text(record.Organization)
-	} else {
-		var record struct {
-			Number string `maxminddb:"asn"`
-			Name   string `maxminddb:"as_name"`
-		}
-		if err := result.Decode(&record); err != nil {
-			return nil, err
-		}
-		number, err := strconv.ParseUint(strings.TrimPrefix(strings.ToUpper(record.Number), "AS"), 10, 32)
-		if err == nil {
-			n.ASN = uint32(number)
-		}
-		n.Org = text(record.Name)
+	if err := r.Decode(&record); err != nil {
+		return nil, err
+	}
+	n := Network{
+		ASN:    cmp.Or(record.ASN.asn(), record.IPinfoASN.asn()),
+		Org:    clean(cmp.Or(record.Org, record.IPinfoOrg)),
+		Prefix: r.Prefix(),
 	}
 	if n.ASN == 0 && n.Org == "" {
 		return nil, nil
@@ -147,48 +91,86 @@ func (o *opened) network(ip netip.Addr) (*Network, error) {
 	return &n, nil
 }
 
-// prefixOf is the network that matched, of an IPv4 address as an IPv4 network.
-func prefixOf(r maxminddb.Result) netip.Prefix {
-	p := r.Prefix()
-	if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
-		return netip.PrefixFrom(a.Unmap(), p.Bits()-96)
+// newPlace keeps what is valid, and is nil if nothing is.
+func newPlace(continent, country, city string, lat, long number, accuracy uint16) *Place {
+	p := Place{Continent: code(continent), Country: code(country), City: clean(city)}
+	if lat.within(-90, 90) && long.within(-180, 180) {
+		p.Lat, p.Long, p.AccuracyKm, p.Located = lat.value, long.value, accuracy, true
 	}
-	return p
+	if p == (Place{}) {
+		return nil
+	}
+	return &p
 }
 
-// code is a two-letter code, or "" for anything else.
+// code is s in capitals if it is two letters, else "".
 func code(s string) string {
+	letter := func(b byte) bool { return 'A' <= b&^0x20 && b&^0x20 <= 'Z' }
 	if len(s) != 2 || !letter(s[0]) || !letter(s[1]) {
 		return ""
 	}
 	return strings.ToUpper(s)
 }
 
-func letter(c byte) bool { return 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' }
-
-// text is a name that can be shown: valid, and of a length that a name has.
-func text(s string) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	for i := range s {
-		if i >= 200 {
-			return s[:i]
+// clean is s fit for a line of text: at most 200 bytes of UTF-8, no control or
+// invisible characters.
+func clean(s string) string {
+	s = s[:min(len(s), 200)]
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case r == unicode.ReplacementChar || !unicode.IsPrint(r):
+			return -1
 		}
-	}
-	return s
+		return r
+	}, s)
 }
 
-// number reads a coordinate that may be written as text.
-func number(v any) *float64 {
-	switch v := v.(type) {
-	case float64:
-		return &v
-	case float32:
-		f := float64(v)
-		return &f
-	case string:
-		if f, err := strconv.ParseFloat(v, 64); err == nil {
-			return &f
-		}
+// A number may be written as text, and the number of an AS with "AS" before it.
+// It is not set if there is none, or something else in its place.
+type number struct {
+	value float64
+	set   bool
+}
+
+// within is false for NaN too.
+func (n number) within(low, high float64) bool {
+	return n.set && low <= n.value && n.value <= high
+}
+
+func (n number) asn() uint32 {
+	if !n.within(0, math.MaxUint32) {
+		return 0
 	}
-	return nil
+	return uint32(n.value)
+}
+
+// UnmarshalMaxMindDBCursor implements mmdbdata.CursorUnmarshaler.
+func (n *number) UnmarshalMaxMindDBCursor(c mmdbdata.Cursor) (next mmdbdata.Cursor, err error) {
+	kind, err := c.Kind()
+	if err != nil {
+		return next, err
+	}
+	switch kind {
+	case mmdbdata.KindFloat64, mmdbdata.KindFloat32:
+		n.value, next, err = c.ReadFloat()
+		n.set = err == nil
+	case mmdbdata.KindInt32, mmdbdata.KindUint16, mmdbdata.KindUint32, mmdbdata.KindUint64:
+		var bits uint64
+		var signed bool
+		bits, signed, next, err = c.ReadInteger()
+		n.value, n.set = float64(bits), err == nil
+		if signed {
+			n.value = float64(int64(bits))
+		}
+	case mmdbdata.KindString:
+		var text string
+		text, next, err = c.ReadString()
+		value, malformed := strconv.ParseFloat(strings.TrimPrefix(text, "AS"), 64)
+		*n = number{value, err == nil && malformed == nil}
+	default:
+		return c.Skip()
+	}
+	return next, err
 }

@@ -2,39 +2,40 @@ package geoip
 
 import "net/netip"
 
-// A Scope is how far an address reaches. Files are asked only about public ones.
+// A Scope is how far an address reaches, in words for a page.
 type Scope string
 
-// The scopes that pages tell apart.
 const (
-	Public   Scope = "public"
-	Loopback Scope = "loopback"
-	Private  Scope = "private" // RFC 1918 and RFC 4193
-	LinkOnly Scope = "link"    // RFC 3927 and RFC 4291
-	Carrier  Scope = "carrier" // RFC 6598: shared by a carrier's customers, or a VPN
-	Other    Scope = "other"   // multicast, unspecified, broadcast, or no address
+	Public    Scope = "Internet"
+	Loopback  Scope = "This computer"
+	Private   Scope = "Local network"
+	LinkLocal Scope = "Local network (link-local address)"
+	Carrier   Scope = "Carrier network (shared address)"
+	Special   Scope = "Special address"
 )
 
 var (
-	carrierNAT = netip.MustParsePrefix("100.64.0.0/10")
-	thisHost   = netip.MustParsePrefix("0.0.0.0/8")
-	reserved   = netip.MustParsePrefix("240.0.0.0/4")
+	shared   = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598; also what overlay VPNs use
+	thisNet  = netip.MustParsePrefix("0.0.0.0/8")     // RFC 791
+	reserved = netip.MustParsePrefix("240.0.0.0/4")   // RFC 1112, with broadcast
 )
 
-// ScopeOf is the scope of an address.
+// ScopeOf says how far ip reaches. IPv4-mapped addresses count as IPv4, zones
+// are ignored, and the zero Addr is Special. Only of Public addresses can a
+// database know anything.
 func ScopeOf(ip netip.Addr) Scope {
-	ip = ip.Unmap().WithZone("")
+	ip = ip.Unmap()
 	switch {
-	case !ip.IsValid(), ip.IsUnspecified(), ip.IsMulticast(), thisHost.Contains(ip), reserved.Contains(ip):
-		return Other
 	case ip.IsLoopback():
 		return Loopback
 	case ip.IsPrivate():
 		return Private
 	case ip.IsLinkLocalUnicast():
-		return LinkOnly
-	case carrierNAT.Contains(ip):
+		return LinkLocal
+	case shared.Contains(ip):
 		return Carrier
+	case !ip.IsValid() || ip.IsUnspecified() || ip.IsMulticast() || thisNet.Contains(ip) || reserved.Contains(ip):
+		return Special
 	}
 	return Public
 }

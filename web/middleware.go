@@ -27,7 +27,8 @@ const (
 func (s *Server) logRequests(c *gin.Context) {
 	start := time.Now()
 	c.Next()
-	status := c.Writer.Status()
+	status, took := c.Writer.Status(), time.Since(start)
+	s.count(c.Request.Method, c.FullPath(), status, took)
 	level := slog.LevelInfo
 	if status < 400 && isSafe(c.Request.Method) {
 		level = slog.LevelDebug
@@ -43,7 +44,7 @@ func (s *Server) logRequests(c *gin.Context) {
 	client, _ := s.client(c.Request)
 	attrs := []slog.Attr{
 		slog.String("method", c.Request.Method), slog.String("route", route), slog.Int("status", status),
-		slog.Float64("ms", float64(time.Since(start).Microseconds())/1000), slog.String("ip", client.IP.String()),
+		slog.Float64("ms", float64(took.Microseconds())/1000), slog.String("ip", client.IP.String()),
 	}
 	if caller, ok := c.Get(callerKey); ok {
 		attrs = append(attrs, slog.String("user", caller.(app.Caller).User.Username))

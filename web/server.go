@@ -14,6 +14,7 @@ import (
 
 	"lastseen/app"
 
+	"github.com/VictoriaMetrics/metrics"
 	"github.com/gin-gonic/gin"
 )
 
@@ -32,13 +33,14 @@ type Server struct {
 	origin  *http.CrossOriginProtection
 	engine  *gin.Engine
 	version string
+	metrics *metrics.Set
 
 	loginPolicy string // Content-Security-Policy of the sign-in page
 }
 
 // New makes the server of an app whose public URL is known.
 func New(a *app.App, version string) *Server {
-	s := &Server{app: a, log: a.Log, pages: newPages(), origin: http.NewCrossOriginProtection(), version: version, loginPolicy: loginPolicy(a.Config)}
+	s := &Server{app: a, log: a.Log, pages: newPages(), origin: http.NewCrossOriginProtection(), version: version, metrics: metrics.NewSet(), loginPolicy: loginPolicy(a.Config)}
 	if err := s.origin.AddTrustedOrigin(a.Config.PublicURL.String()); err != nil {
 		panic(err) // the settings were checked
 	}

@@ -129,7 +129,7 @@ func settingFlags() []cli.Flag {
 			continue
 		}
 		flags = append(flags, &cli.StringFlag{
-			Name: s.Flag, Usage: fmt.Sprintf("`%s` %s [$%s]", s.Value, s.Usage, s.Env), DefaultText: s.Default, HideDefault: s.Default == "",
+			Name: s.Flag, Usage: fmt.Sprintf("%s [$%s]", s.Usage, s.Env), DefaultText: s.Default, HideDefault: s.Default == "",
 		})
 	}
 	return flags
