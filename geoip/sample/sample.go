@@ -12,9 +12,9 @@ import (
 	"strconv"
 )
 
-//go:generate go run ./gen
+//go:generate go test -run TestFiles -update .
 
-// City and ASN are MaxMind DB files in the layout of GeoLite2.
+// City and ASN are MaxMind DB files in the layout of GeoLite2, undated.
 var (
 	//go:embed city.mmdb
 	City []byte
@@ -32,7 +32,7 @@ type Network struct {
 	Continent, Country, City string
 	Located                  bool
 	Lat, Long                float64
-	AccuracyKM               uint16
+	AccuracyKm               uint16
 	ASN                      uint32
 	Org                      string
 }
@@ -56,7 +56,7 @@ func Networks() ([]Network, error) {
 			if latErr != nil || longErr != nil || accuracyErr != nil {
 				return nil, fmt.Errorf("networks.csv, line %d: no coordinates in %q", i+2, row[5:8])
 			}
-			n.Located, n.Lat, n.Long, n.AccuracyKM = true, lat, long, uint16(accuracy)
+			n.Located, n.Lat, n.Long, n.AccuracyKm = true, lat, long, uint16(accuracy)
 		}
 		asn, err := strconv.ParseUint(row[8], 10, 32)
 		if err != nil {
