@@ -68,6 +68,7 @@ type App struct {
 	// still shown as it is. Both are bounded by the sessions seen in one
 	// interval; a crash loses at most that interval.
 	touched, flushed map[uuid.UUID]db.Use
+	cache            cache
 	flushMu          sync.Mutex // held by the one flush that runs
 
 	setupToken string // guarded by mu; "" when there is nothing to set up

@@ -206,6 +206,7 @@ func (a *App) verify(ctx context.Context, username, password string, client Clie
 	}
 	if weak {
 		if hash, err := a.passwords.hash(ctx, password); err == nil {
+			defer a.forgetAll()
 			if err := a.store.RehashPassword(ctx, user.ID, user.PasswordHash, hash); err != nil {
 				return db.User{}, err
 			}
@@ -233,9 +234,10 @@ func (a *App) startSession(ctx context.Context, user db.User, method string, rem
 	}
 	var replaces []uuid.UUID
 	for _, token := range held {
-		old, _, err := a.store.SessionByToken(ctx, secretHash(token))
+		old, _, err := a.sessionByToken(ctx, token)
 		if err == nil {
 			replaces = append(replaces, old.UUID)
+			defer a.forget(old.UUID)
 		} else if !errors.Is(err, db.ErrNotFound) {
 			return "", sess, err
 		}
@@ -243,7 +245,8 @@ func (a *App) startSession(ctx context.Context, user db.User, method string, rem
 	token := newSecret()
 	actor := Actor{ID: user.ID, Name: user.Username, IP: client.IP}
 	event := a.event(actor, db.Login, user.ID, map[string]any{"auth_method": method, "session": sess.UUID.String()})
-	sess, err := a.store.CreateSession(ctx, user, sess, secretHash(token), replaces, loginNetwork(client.IP), event)
+	hash := secretHash(token)
+	sess, err := a.store.CreateSession(ctx, user, sess, hash[:], replaces, loginNetwork(client.IP), event)
 	if errors.Is(err, db.ErrNotFound) { // disabled, deleted or changed since it was verified
 		return "", sess, a.refuse(user.Username, client, "changed meanwhile", ErrBadCredentials)
 	}

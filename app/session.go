@@ -70,24 +70,20 @@ func newSecret() string {
 }
 
 // secretHash is what is stored of a secret.
-func secretHash(secret string) []byte {
-	sum := sha256.Sum256([]byte(secret))
-	return sum[:]
-}
+func secretHash(secret string) [32]byte { return sha256.Sum256([]byte(secret)) }
 
 // Authenticate finds the session that one of the tokens belongs to, and records
 // the use. Several cookies of one name can arrive, so each is tried. Without a
 // session that lives and whose user is active it is ErrUnauthenticated.
 func (a *App) Authenticate(ctx context.Context, tokens []string, client Client) (Caller, error) {
 	for _, token := range tokens {
-		sess, user, err := a.store.SessionByToken(ctx, secretHash(token))
+		sess, user, err := a.sessionByToken(ctx, token)
 		if errors.Is(err, db.ErrNotFound) {
 			continue
 		}
 		if err != nil {
 			return Caller{}, err
 		}
-		a.merge(&sess)
 		if !user.Active || !sess.Expires.After(a.now()) {
 			continue
 		}
@@ -100,7 +96,7 @@ func (a *App) Authenticate(ctx context.Context, tokens []string, client Client) 
 // AuthenticateKey finds the user that an API key belongs to, or ErrInvalidToken.
 // It touches no session.
 func (a *App) AuthenticateKey(ctx context.Context, key string, client Client) (Caller, error) {
-	token, err := a.store.TokenByKey(ctx, secretHash(key))
+	token, err := a.tokenByKey(ctx, key)
 	if errors.Is(err, db.ErrNotFound) {
 		return Caller{}, ErrInvalidToken
 	}
@@ -120,23 +116,23 @@ func (a *App) touch(sess *db.Session, client Client) {
 		use.Agent = a.agent(client.Agent)
 	}
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	if last, ok := a.touched[sess.UUID]; ok && last.At.After(use.At) {
 		use.At = last.At
 	}
 	a.touched[sess.UUID] = use
-	a.mu.Unlock()
 	a.apply(sess, use)
+	if k := a.cache.uuids[sess.UUID]; k != nil {
+		k.lastUsed, k.ip, k.via, k.agent = sess.LastUsed.UnixMicro(), sess.IP, sess.Via, a.cache.agent(&sess.Agent)
+	}
 }
 
-// merge shows in sess what is noted but not yet written.
+// merge shows in sess what is noted but not yet written, or was just written.
+// a.mu is held.
 func (a *App) merge(sess *db.Session) {
-	a.mu.Lock()
-	use, ok := a.touched[sess.UUID]
-	if !ok {
-		use, ok = a.flushed[sess.UUID]
-	}
-	a.mu.Unlock()
-	if ok {
+	if use, ok := a.touched[sess.UUID]; ok {
+		a.apply(sess, use)
+	} else if use, ok := a.flushed[sess.UUID]; ok {
 		a.apply(sess, use)
 	}
 }
@@ -203,11 +199,10 @@ func (a *App) Session(ctx context.Context, caller Caller, id uuid.UUID) (Session
 }
 
 func (a *App) session(ctx context.Context, caller Caller, id uuid.UUID) (db.Session, error) {
-	sess, err := a.store.Session(ctx, id)
+	sess, err := a.sessionByUUID(ctx, id)
 	if err != nil {
 		return db.Session{}, err
 	}
-	a.merge(&sess)
 	if sess.UserID != caller.User.ID && !caller.User.Superuser || !sess.Expires.After(a.now()) {
 		return db.Session{}, db.ErrNotFound
 	}
@@ -233,8 +228,12 @@ func (a *App) Sessions(ctx context.Context, caller Caller, f db.SessionFilter) (
 		return nil, 0, err
 	}
 	page = make([]Session, len(stored))
+	a.mu.Lock()
+	for i := range stored {
+		a.merge(&stored[i])
+	}
+	a.mu.Unlock()
 	for i, sess := range stored {
-		a.merge(&sess)
 		page[i] = a.enrich(sess, caller)
 	}
 	return page, total, nil
@@ -255,6 +254,7 @@ func (a *App) revoke(ctx context.Context, actor Actor, sess db.Session) error {
 	if err := a.flush(ctx); err != nil {
 		a.Log.Error("write session uses", "err", err)
 	}
+	defer a.forget(sess.UUID)
 	err := a.store.EndSession(ctx, sess.UUID, db.Revoked, a.revokedEvent(actor)(sess))
 	if err != nil {
 		return err
@@ -278,6 +278,7 @@ func (a *App) RevokeSessions(ctx context.Context, actor Actor, users []int64, sp
 	if err := a.flush(ctx); err != nil {
 		a.Log.Error("write session uses", "err", err)
 	}
+	defer a.forgetAll()
 	ended, err := a.store.EndSessions(ctx, users, spare, a.now(), db.Revoked, a.revokedEvent(actor))
 	if err != nil {
 		return 0, err
@@ -294,6 +295,7 @@ func (a *App) SignOut(ctx context.Context, caller Caller) error {
 	if err := a.flush(ctx); err != nil {
 		a.Log.Error("write session uses", "err", err)
 	}
+	defer a.forget(caller.Session.UUID)
 	err := a.store.EndSession(ctx, caller.Session.UUID, db.SignedOut, a.event(caller.Actor(), db.Logout, caller.User.ID, nil))
 	if errors.Is(err, db.ErrNotFound) {
 		return nil // somebody was quicker

@@ -43,7 +43,8 @@ func (a *App) createToken(ctx context.Context, actor Actor, n NewToken, key stri
 	if n.Lifetime > 0 {
 		token.Expires = token.Created.Add(n.Lifetime)
 	}
-	err := a.store.CreateToken(ctx, token, secretHash(key), a.tokenEvent(actor, db.ModelCreated, token))
+	hash := secretHash(key)
+	err := a.store.CreateToken(ctx, token, hash[:], a.tokenEvent(actor, db.ModelCreated, token))
 	if err == nil {
 		a.Log.Info("token created", "identifier", token.Identifier, "user", n.User.Username, "by", actor.Name)
 	}
@@ -77,6 +78,7 @@ func (a *App) Token(ctx context.Context, caller Caller, identifier string) (db.T
 
 // DeleteToken removes a token; its key is refused from then on.
 func (a *App) DeleteToken(ctx context.Context, actor Actor, token db.Token) error {
+	defer a.forgetAll()
 	err := a.store.DeleteToken(ctx, token.Identifier, a.tokenEvent(actor, db.ModelDeleted, token))
 	if err == nil {
 		a.Log.Info("token deleted", "identifier", token.Identifier, "user", token.User.Username, "by", actor.Name)

@@ -178,6 +178,7 @@ func (a *App) SetUserActive(ctx context.Context, actor Actor, user db.User, acti
 	if err := a.flush(ctx); err != nil {
 		a.Log.Error("write session uses", "err", err)
 	}
+	defer a.forgetAll()
 	err := a.store.SetActive(ctx, user.ID, active, a.userEvent(actor, db.ModelUpdated, user, map[string]any{"is_active": active}))
 	if err == nil {
 		a.Log.Info("user changed", "user", user.Username, "active", active, "by", actor.Name)
@@ -190,6 +191,7 @@ func (a *App) UpdateUser(ctx context.Context, actor Actor, user db.User) error {
 	if err := errors.Join(checkText("name", user.Name), checkEmail(user.Email)); err != nil {
 		return err
 	}
+	defer a.forgetAll()
 	err := a.store.UpdateUser(ctx, user, a.now(), a.userEvent(actor, db.ModelUpdated, user, map[string]any{"is_superuser": user.Superuser}))
 	if err == nil {
 		a.Log.Info("user changed", "user", user.Username, "superuser", user.Superuser, "by", actor.Name)
@@ -200,6 +202,7 @@ func (a *App) UpdateUser(ctx context.Context, actor Actor, user db.User) error {
 // DeleteUser removes a user, with sessions and API tokens. The last active
 // superuser stays: db.ErrConflict.
 func (a *App) DeleteUser(ctx context.Context, actor Actor, user db.User) error {
+	defer a.forgetAll()
 	err := a.store.DeleteUser(ctx, user.ID, a.userEvent(actor, db.ModelDeleted, user, nil))
 	if err == nil {
 		a.Log.Info("user deleted", "user", user.Username, "by", actor.Name)
@@ -220,6 +223,7 @@ func (a *App) SetPassword(ctx context.Context, actor Actor, user db.User, passwo
 	if err := a.flush(ctx); err != nil {
 		a.Log.Error("write session uses", "err", err)
 	}
+	defer a.forgetAll()
 	err = a.store.SetPassword(ctx, user.ID, hash, spare, a.event(actor, db.PasswordSet, user.ID, nil))
 	if err == nil {
 		a.Log.Info("password set", "user", user.Username, "by", actor.Name, "ip", actor.IP)
@@ -251,10 +255,12 @@ func (a *App) AddToGroup(ctx context.Context, actor Actor, user db.User, group s
 	if err := CheckGroup(group); err != nil {
 		return err
 	}
+	defer a.forgetAll()
 	return a.store.AddToGroup(ctx, user.ID, group, a.userEvent(actor, db.ModelUpdated, user, map[string]any{"added_to": group}))
 }
 
 // RemoveFromGroup ends a membership; db.ErrNotFound when there was none.
 func (a *App) RemoveFromGroup(ctx context.Context, actor Actor, user db.User, group string) error {
+	defer a.forgetAll()
 	return a.store.RemoveFromGroup(ctx, user.ID, group, a.userEvent(actor, db.ModelUpdated, user, map[string]any{"removed_from": group}))
 }

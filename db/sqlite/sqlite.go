@@ -32,6 +32,8 @@ type Store struct {
 	read  *sql.DB // point reads, as many connections as cores
 	list  *sql.DB // lists and searches, so that slow ones never starve point reads
 
+	changes changes
+
 	sessionByToken *sql.Stmt
 	sessionByUUID  *sql.Stmt
 	userByKey      *sql.Stmt
@@ -68,6 +70,9 @@ func (s *Store) open(ctx context.Context, mayMigrate bool) error {
 	}
 	if err := s.migrate(ctx, schema.SQLite, mayMigrate); err != nil {
 		return err
+	}
+	if err := s.changes.open(s.path + "-shm"); err != nil {
+		return fmt.Errorf("watch %s for changes: %w", s.path, err)
 	}
 	cores := max(2, runtime.GOMAXPROCS(0))
 	if s.read, err = s.pool(cores, "_pragma=query_only(1)"); err != nil {
@@ -118,6 +123,8 @@ func (s *Store) Close() error {
 			errs = append(errs, pool.Close())
 		}
 	}
+	// Last: closing any descriptor of the file drops this process's locks on it.
+	errs = append(errs, s.changes.close())
 	return errors.Join(errs...)
 }
 
@@ -152,7 +159,12 @@ func (s *Store) SetSetting(ctx context.Context, name, value string) error {
 // inTx runs f in one write transaction, committed when f returns nil. What it
 // reports as done is on disk: synchronous is FULL.
 func (s *Store) inTx(ctx context.Context, f func(tx *sql.Tx) error) error {
-	tx, err := s.write.BeginTx(ctx, nil)
+	conn, err := s.write.Conn(ctx)
+	if err != nil {
+		return storeError(err)
+	}
+	defer conn.Close()
+	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return storeError(err)
 	}
@@ -160,7 +172,11 @@ func (s *Store) inTx(ctx context.Context, f func(tx *sql.Tx) error) error {
 	if err := f(tx); err != nil {
 		return storeError(err)
 	}
-	return storeError(tx.Commit())
+	if err := tx.Commit(); err != nil {
+		return storeError(err)
+	}
+	s.changes.settle(conn)
+	return nil
 }
 
 // oneRow turns a statement that matched nothing into db.ErrNotFound.

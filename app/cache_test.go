@@ -1,0 +1,192 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"lastseen/app/useragent"
+	"lastseen/db"
+	"lastseen/db/sqlite"
+	"lastseen/geoip"
+
+	"github.com/google/uuid"
+)
+
+// openApp is an app on a data directory, as another process would open it.
+func openApp(t testing.TB, dir string) *App {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), DatabasePath(dir), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	agents, err := useragent.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	config, err := ParseConfig(func(name string) (string, bool) { return dir, name == "data" }, func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := New(store, geoip.Open("", "", log), agents, config, log)
+	t.Cleanup(func() { store.Close() })
+	return a
+}
+
+// insertSession stores a session directly, since signing in costs a hash.
+func insertSession(t testing.TB, a *App, user db.User) (token string, id uuid.UUID) {
+	t.Helper()
+	token, id = newSecret(), uuid.New()
+	now := a.now()
+	sess := db.Session{
+		UUID: id, UserID: user.ID, Agent: a.agent("curl/8"), IP: netip.MustParseAddr("192.0.2.1"), Method: "password",
+		Created: now, LastUsed: now, Ends: now.Add(a.Config.SessionDuration), Expires: now.Add(a.Config.SessionDuration),
+	}
+	hash := secretHash(token)
+	if _, err := a.store.CreateSession(context.Background(), user, sess, hash[:], nil, "", a.event(Operator.Actor(), db.Login, user.ID, nil)); err != nil {
+		t.Fatal(err)
+	}
+	return token, id
+}
+
+// TestRevokedIsRefusedNext ends sessions in every way there is, here and as
+// another process would, while many readers keep the cache warm, and asks for
+// each at once afterwards. LASTSEEN_TEST_REVOCATIONS says how many.
+func TestRevokedIsRefusedNext(t *testing.T) {
+	revocations := 240
+	if n, err := strconv.Atoi(os.Getenv("LASTSEEN_TEST_REVOCATIONS")); err == nil {
+		revocations = n
+	}
+	dir := t.TempDir()
+	here, there := openApp(t, dir), openApp(t, dir)
+	root, err := here.CreateUser(t.Context(), Operator.Actor(), NewUser{Username: "root", Password: "correct horse", Superuser: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := Client{IP: netip.MustParseAddr("192.0.2.7"), Agent: "curl/8"}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+
+	// Sessions that live on, which readers use and must never be refused.
+	var steady []string
+	for range 20 {
+		token, _ := insertSession(t, here, root)
+		steady = append(steady, token)
+	}
+	var wait sync.WaitGroup
+	var reads atomic.Int64
+	for range 4 {
+		wait.Go(func() {
+			for ctx.Err() == nil {
+				_, err := here.Authenticate(ctx, []string{steady[rand.IntN(len(steady))]}, client)
+				if err != nil && ctx.Err() == nil {
+					t.Errorf("a session that lives was refused: %v", err)
+					return
+				}
+				reads.Add(1)
+			}
+		})
+	}
+	wait.Go(func() { // flushes, as the loop does
+		for ctx.Err() == nil {
+			if err := here.flush(ctx); err != nil && ctx.Err() == nil {
+				t.Error(err)
+			}
+		}
+	})
+
+	var misses atomic.Int64
+	var enders sync.WaitGroup
+	for worker := range 4 {
+		enders.Go(func() {
+			for i := range revocations / 4 {
+				user := root
+				way := (i + worker) % 6
+				if way >= 4 { // ends all sessions of a user of its own
+					var err error
+					name := fmt.Sprintf("u%d-%d", worker, i)
+					user, err = here.store.CreateUser(ctx, db.User{UUID: uuid.New(), Username: name, PasswordHash: "x", Active: true, Created: here.now()}, false, here.event(Operator.Actor(), db.ModelCreated, 0, nil))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+				}
+				token, id := insertSession(t, here, user)
+				for range 2 { // into the cache, and out of it
+					if _, err := here.Authenticate(ctx, []string{token}, client); err != nil {
+						t.Errorf("a new session was refused: %v", err)
+						return
+					}
+				}
+				var err error
+				switch way {
+				case 0:
+					err = here.RevokeSession(ctx, Operator, id)
+				case 1:
+					err = there.RevokeSession(ctx, Operator, id)
+				case 2:
+					err = here.SignOut(ctx, Caller{User: user, Session: &db.Session{UUID: id}})
+				case 3:
+					err = there.SignOut(ctx, Caller{User: user, Session: &db.Session{UUID: id}})
+				case 4:
+					err = here.SetUserActive(ctx, Operator.Actor(), user, false)
+				case 5:
+					_, err = there.RevokeSessions(ctx, Operator.Actor(), []int64{user.ID}, uuid.Nil)
+				}
+				if err != nil {
+					t.Errorf("way %d: %v", way, err)
+					return
+				}
+				if _, err := here.Authenticate(ctx, []string{token}, client); !errors.Is(err, ErrUnauthenticated) {
+					misses.Add(1)
+					t.Errorf("ended in way %d, but answered %v", way, err)
+				}
+				if _, err := here.Session(ctx, Operator, id); !errors.Is(err, db.ErrNotFound) {
+					misses.Add(1)
+					t.Errorf("ended in way %d, but shown: %v", way, err)
+				}
+			}
+		})
+	}
+	enders.Wait()
+	stop()
+	wait.Wait()
+	t.Logf("%d revocations, %d misses, %d reads beside", revocations, misses.Load(), reads.Load())
+}
+
+func BenchmarkAuthenticate(b *testing.B) {
+	for _, n := range []int{1, 1000, 20_000} {
+		b.Run(fmt.Sprintf("sessions=%d", n), func(b *testing.B) {
+			a := openApp(b, b.TempDir())
+			user, err := a.CreateUser(b.Context(), Operator.Actor(), NewUser{Username: "ada", Password: "correct horse", Superuser: true})
+			if err != nil {
+				b.Fatal(err)
+			}
+			tokens := make([]string, n)
+			for i := range tokens {
+				tokens[i], _ = insertSession(b, a, user)
+			}
+			client := Client{IP: netip.MustParseAddr("192.0.2.7"), Agent: "curl/8"}
+			for _, token := range tokens {
+				if _, err := a.Authenticate(b.Context(), []string{token}, client); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if _, err := a.Authenticate(b.Context(), tokens[i%n:i%n+1], client); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

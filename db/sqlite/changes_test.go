@@ -1,0 +1,81 @@
+package sqlite
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"lastseen/db"
+)
+
+// settled waits until what was written is told apart.
+func settled(t *testing.T, s *Store) uint64 {
+	t.Helper()
+	for range 1000 {
+		if epoch, ok := s.Epoch(); ok {
+			return epoch
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatal("it never settles")
+	return 0
+}
+
+func TestEpoch(t *testing.T) {
+	s := open(t)
+	ada := createUser(t, s, "ada", true)
+	before := settled(t, s)
+
+	// Our own commits settle at once and change nothing.
+	sess := createSession(t, s, ada, "192.0.2.1", start)
+	if epoch, ok := s.Epoch(); !ok || epoch != before {
+		t.Errorf("after our own commit: got %d, %v, want %d, true", epoch, ok, before)
+	}
+
+	// Another connection stands for another process.
+	other, err := Open(t.Context(), s.Path(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	before = settled(t, s)
+	for i := range 20 {
+		if err := other.SetSetting(t.Context(), "x", fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+		if epoch, ok := s.Epoch(); ok && epoch == before {
+			t.Fatal("somebody else has written, and it was not seen")
+		}
+		after := settled(t, s)
+		if after <= before {
+			t.Fatalf("somebody else's commit was taken for ours: %d, then %d", before, after)
+		}
+		before = after
+	}
+	// Theirs and ours together are not ours.
+	if err := other.SetSetting(t.Context(), "x", "z"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.EndSession(t.Context(), sess.UUID, db.Revoked, event(db.ModelDeleted)); err != nil {
+		t.Fatal(err)
+	}
+	if after := settled(t, s); after <= before {
+		t.Errorf("our commit hid somebody else's: %d, then %d", before, after)
+	}
+	// Reading changes nothing.
+	before = settled(t, s)
+	if _, err := other.UserByName(t.Context(), "ada"); err != nil {
+		t.Fatal(err)
+	}
+	if epoch, ok := s.Epoch(); !ok || epoch != before {
+		t.Errorf("after reads: got %d, %v, want %d, true", epoch, ok, before)
+	}
+}
+
+func BenchmarkEpoch(b *testing.B) {
+	s := open(b)
+	createUser(b, s, "ada", true)
+	for b.Loop() {
+		s.Epoch()
+	}
+}
