@@ -79,16 +79,24 @@ func (s *Server) recover(c *gin.Context) {
 // unsafe requests that a browser sends from elsewhere, a sibling subdomain included.
 func (s *Server) protect(c *gin.Context) {
 	h := c.Writer.Header()
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "same-origin")
-	h.Set("Content-Security-Policy", contentSecurityPolicy)
-	h.Set("Cache-Control", "no-store")
+	for name, value := range everyHeader {
+		h[name] = value
+	}
 	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxBody)
 	if err := s.origin.Check(c.Request); err != nil {
 		s.fail(c, errCrossOrigin)
 		c.Abort()
 	}
+}
+
+// everyHeader is on each answer, unless a handler sets another value. The names
+// are in canonical form, and the values shared: nobody may append to them.
+var everyHeader = map[string][]string{
+	"X-Content-Type-Options":  {"nosniff"},
+	"X-Frame-Options":         {"DENY"},
+	"Referrer-Policy":         {"same-origin"},
+	"Content-Security-Policy": {contentSecurityPolicy},
+	"Cache-Control":           {"no-store"},
 }
 
 // contentSecurityPolicy lets a page load our own files and nothing else.

@@ -100,7 +100,11 @@ func newServer(t testing.TB, settings ...string) *testServer {
 		t.Fatal(err)
 	}
 	ts := &testServer{t: t, store: store, clock: now, url: "http://" + server.Listener.Addr().String(), log: &lockedBuffer{}}
-	log := slog.New(slog.NewTextHandler(ts.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	level := slog.LevelDebug
+	if _, ok := t.(*testing.B); ok {
+		level = slog.LevelInfo
+	}
+	log := slog.New(slog.NewTextHandler(ts.log, &slog.HandlerOptions{Level: level}))
 	geo := geoip.Open(city, asn, log)
 	ts.app = app.New(store, geo, agents(), config, log)
 	ts.app.Now = func() time.Time {

@@ -3,8 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
-	"os"
 	"sync/atomic"
 )
 
@@ -15,7 +13,7 @@ import (
 // costs a fraction of a query. Whose commit it was the writer's connection
 // knows: PRAGMA data_version changes there only when another connection wrote.
 type changes struct {
-	file    *os.File
+	index   walIndex
 	known   atomic.Pointer[walHeader] // as it was when all commits were told apart
 	foreign atomic.Uint64             // how often somebody else had written
 	version int64                     // the last PRAGMA data_version; held with the writer's connection
@@ -24,31 +22,11 @@ type changes struct {
 
 type walHeader [48]byte
 
-func (c *changes) open(path string) (err error) {
-	c.file, err = os.Open(path)
-	return err
-}
-
-func (c *changes) close() error {
-	if c.file == nil {
-		return nil
-	}
-	if err := c.file.Close(); !errors.Is(err, os.ErrClosed) {
-		return err
-	}
-	return nil // closed twice, as sql.DB may be
-}
-
-func (c *changes) header() (h walHeader, ok bool) {
-	n, err := c.file.ReadAt(h[:], 0)
-	return h, err == nil && n == len(h)
-}
-
 // settle takes note of all commits so far, on the writer's connection. The
 // header is read first: a commit of somebody else between the two is one that
 // the version tells of, and the worst is that it is told of twice.
 func (c *changes) settle(conn *sql.Conn) {
-	h, ok := c.header()
+	h, ok := c.index.header()
 	var version int64
 	err := conn.QueryRowContext(context.Background(), `PRAGMA data_version`).Scan(&version)
 	if !ok || err != nil {
@@ -68,7 +46,7 @@ func (c *changes) settle(conn *sql.Conn) {
 func (s *Store) Epoch() (epoch uint64, settled bool) {
 	epoch = s.changes.foreign.Load()
 	known := s.changes.known.Load()
-	h, ok := s.changes.header()
+	h, ok := s.changes.index.header()
 	if ok && known != nil && h == *known && epoch == s.changes.foreign.Load() {
 		return epoch, true
 	}

@@ -71,7 +71,7 @@ func (s *Store) open(ctx context.Context, mayMigrate bool) error {
 	if err := s.migrate(ctx, schema.SQLite, mayMigrate); err != nil {
 		return err
 	}
-	if err := s.changes.open(s.path + "-shm"); err != nil {
+	if err := s.changes.index.open(s.path + "-shm"); err != nil {
 		return fmt.Errorf("watch %s for changes: %w", s.path, err)
 	}
 	cores := max(2, runtime.GOMAXPROCS(0))
@@ -124,7 +124,7 @@ func (s *Store) Close() error {
 		}
 	}
 	// Last: closing any descriptor of the file drops this process's locks on it.
-	errs = append(errs, s.changes.close())
+	errs = append(errs, s.changes.index.close())
 	return errors.Join(errs...)
 }
 
