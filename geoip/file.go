@@ -91,7 +91,8 @@ var attributions = []struct {
 	{"dbip", Attribution{"IP Geolocation by DB-IP", "https://db-ip.com"}},
 	{"ipinfo", Attribution{"IP address data powered by IPinfo", "https://ipinfo.io"}},
 	{"ip2l", Attribution{"This site or product includes IP2Location LITE data", "https://lite.ip2location.com"}},
-	// ip-location-db: "city ipv4", "asn ipv6" and the like.
+	// ip-location-db's types are "city ipv4" and the like; whose data it carries
+	// on, they do not tell.
 	{"city ipv", ipLocationDB},
 	{"country ipv", ipLocationDB},
 	{"asn ipv", ipLocationDB},

@@ -40,7 +40,7 @@ func nestedPlace(r maxminddb.Result) (*Place, error) {
 		Location struct {
 			Lat      number `maxminddb:"latitude"`
 			Long     number `maxminddb:"longitude"`
-			Accuracy uint16  `maxminddb:"accuracy_radius"`
+			Accuracy uint16 `maxminddb:"accuracy_radius"`
 		} `maxminddb:"location"`
 	}
 	if err := r.Decode(&record); err != nil {
@@ -55,9 +55,9 @@ func nestedPlace(r maxminddb.Result) (*Place, error) {
 // (https://ipinfo.io/developers/ipinfo-lite-database), each with some of the fields.
 func flatPlace(r maxminddb.Result) (*Place, error) {
 	var record struct {
-		Continent string  `maxminddb:"continent_code"`
-		Country   string  `maxminddb:"country_code"`
-		City      string  `maxminddb:"city"`
+		Continent string `maxminddb:"continent_code"`
+		Country   string `maxminddb:"country_code"`
+		City      string `maxminddb:"city"`
 		Lat       number `maxminddb:"latitude"`
 		Long      number `maxminddb:"longitude"`
 	}
@@ -72,10 +72,10 @@ func flatPlace(r maxminddb.Result) (*Place, error) {
 func network(r maxminddb.Result) (*Network, error) {
 	var record struct {
 		ASN number `maxminddb:"autonomous_system_number"`
-		Org string   `maxminddb:"autonomous_system_organization"`
+		Org string `maxminddb:"autonomous_system_organization"`
 
 		IPinfoASN number `maxminddb:"asn"`
-		IPinfoOrg string   `maxminddb:"as_name"`
+		IPinfoOrg string `maxminddb:"as_name"`
 	}
 	if err := r.Decode(&record); err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/oschwald/maxminddb-golang/v2"
 )
@@ -131,24 +132,24 @@ func (s *source[T]) keep(old *database[T], info fs.FileInfo, err error) {
 	}
 	// Bad content stays bad until the file changes. What the system refuses is
 	// tried again, and logged when it says something new.
-	s.seen = info
+	s.seen = nil
 	text := err.Error()
-	if outside := new(fs.PathError); errors.As(err, &outside) {
-		s.seen = nil
-		text = outside.Err.Error()
-	}
-	status := File{Kind: s.kind, Path: s.path, State: Failed}
-	using := "nothing"
-	if old != nil {
-		status = *s.status.Load()
-		using = "what was loaded before"
-	}
 	missing := errors.Is(err, fs.ErrNotExist)
-	if missing {
+	var refused syscall.Errno
+	switch {
+	case missing:
 		text = "does not exist"
-		if old == nil {
-			status.State = None
-		}
+	case errors.As(err, &refused):
+		text = refused.Error()
+	case !errors.Is(err, errLost):
+		s.seen = info
+	}
+	status, using := File{Kind: s.kind, Path: s.path, State: Failed}, "nothing"
+	switch {
+	case old != nil:
+		status, using = *s.status.Load(), "what was loaded before"
+	case missing:
+		status.State = None
 	}
 	status.Error = text
 	last := s.status.Swap(&status)
@@ -172,16 +173,15 @@ func (s *source[T]) warn(message string, err error, using string) {
 
 // file is the state as of now.
 func (s *source[T]) file() File {
-	file := *s.status.Load()
 	if db := s.current.Load(); db != nil && db.lost.Load() {
 		return File{Kind: s.kind, Path: s.path, State: Failed, Error: errLost.Error()}
 	}
-	return file
+	return *s.status.Load()
 }
 
 // sampled is how many networks of a new file are looked at for one that says
 // something: enough for every real file, and soon done with a broken one.
-const sampled = 4096
+const sampled = 1000
 
 // open opens the file that info is of, and finds its layout by reading records.
 func (s *source[T]) open(info fs.FileInfo) (db *database[T], err error) {
@@ -196,9 +196,9 @@ func (s *source[T]) open(info fs.FileInfo) (db *database[T], err error) {
 		n := 0
 		// Without these options a broken tree can be walked forever without a result.
 		for result := range reader.Networks(maxminddb.IncludeNetworksWithoutData(), maxminddb.IncludeAliasedNetworks()) {
-			for _, layout := range s.layouts {
-				if found, err := layout(result); err == nil && found != nil {
-					db = &database[T]{reader: reader, layout: layout, info: info}
+			for _, l := range s.layouts {
+				if found, err := l(result); err == nil && found != nil {
+					db = &database[T]{reader: reader, layout: l, info: info}
 					return nil
 				}
 			}
