@@ -7,182 +7,64 @@ import (
 	"unicode"
 )
 
-const (
-	maxAlternatives = 400 // literals that one set may hold
-	maxSets         = 3   // sets that one rule is tested with
-)
-
-// required are sets of literals, folded: every match of the expression contains
-// at least one literal of each set. No set means that it must always be tried.
-func required(expr string) [][]string {
-	re, err := syntax.Parse(expr, syntax.Perl)
-	if err != nil {
-		return nil
-	}
-	sets := slices.DeleteFunc(conjuncts(re.Simplify()), func(set []string) bool { return score(set) < 2 })
-	slices.SortStableFunc(sets, func(a, b []string) int { return score(b) - score(a) })
-	return sets[:min(len(sets), maxSets)]
+// An index finds in one pass over a text which sets of literals it meets: of each
+// set one must be in the text. Literals and text are folded.
+type index struct {
+	sets    int
+	byStart map[string][]literal // by the first two bytes
 }
 
-// conjuncts walks the syntax tree for sets of which every match has a literal.
-func conjuncts(re *syntax.Regexp) [][]string {
-	if set := exact(re); set != nil {
-		return [][]string{set}
-	}
-	switch re.Op {
-	case syntax.OpLiteral:
-		if s := longestASCII(re.Rune); s != "" {
-			return [][]string{{fold(s)}}
-		}
-	case syntax.OpCapture, syntax.OpPlus:
-		return conjuncts(re.Sub[0])
-	case syntax.OpRepeat:
-		if re.Min > 0 {
-			return conjuncts(re.Sub[0])
-		}
-	case syntax.OpConcat:
-		var sets [][]string
-		run := []string{""} // what the neighbours so far can be, exactly
-		for _, sub := range re.Sub {
-			set := exact(sub)
-			if set != nil && len(run)*len(set) <= maxAlternatives {
-				run = product(run, set)
-				continue
-			}
-			sets = append(sets, run)
-			if run = set; set == nil {
-				run = []string{""}
-				sets = append(sets, conjuncts(sub)...)
-			}
-		}
-		return append(sets, run)
-	case syntax.OpAlternate:
-		var all []string
-		for _, sub := range re.Sub {
-			var best []string
-			for _, set := range conjuncts(sub) {
-				if score(set) > score(best) {
-					best = set
-				}
-			}
-			if best == nil || len(all)+len(best) > maxAlternatives {
-				return nil
-			}
-			all = append(all, best...)
-		}
-		return [][]string{all}
-	}
-	return nil
+type literal struct {
+	text string
+	sets []int // those it is in
 }
 
-// exact is every text that an expression can match, folded, or nil where these
-// are not a few of plain ASCII.
-func exact(re *syntax.Regexp) []string {
-	switch re.Op {
-	case syntax.OpEmptyMatch, syntax.OpBeginText, syntax.OpEndText, syntax.OpBeginLine, syntax.OpEndLine,
-		syntax.OpWordBoundary, syntax.OpNoWordBoundary:
-		return []string{""}
-	case syntax.OpLiteral:
-		if s := string(re.Rune); longestASCII(re.Rune) == s {
-			return []string{fold(s)}
-		}
-	case syntax.OpCharClass:
-		var set []string
-		for i := 0; i < len(re.Rune); i += 2 {
-			if re.Rune[i+1]-re.Rune[i] > 8 || len(set) > 8 {
-				return nil
+// add takes in sets and gives each a number.
+func (ix *index) add(sets [][]string) (numbers []int) {
+	if ix.byStart == nil {
+		ix.byStart = map[string][]literal{}
+	}
+	for _, set := range sets {
+		for _, text := range set {
+			start := ix.byStart[text[:2]]
+			i := slices.IndexFunc(start, func(l literal) bool { return l.text == text })
+			if i < 0 {
+				i = len(start)
+				start = append(start, literal{text: text})
+				ix.byStart[text[:2]] = start
 			}
-			for r := re.Rune[i]; r <= re.Rune[i+1]; r++ {
-				if s := fold(string(r)); s[0] < 0x80 {
-					set = append(set, s)
-				} else {
-					return nil
+			start[i].sets = append(start[i].sets, ix.sets)
+		}
+		numbers = append(numbers, ix.sets)
+		ix.sets++
+	}
+	return numbers
+}
+
+// find says of each set whether text holds one of its literals.
+func (ix *index) find(text string) []bool {
+	found := make([]bool, ix.sets)
+	for i := range max(len(text)-1, 0) {
+		for _, l := range ix.byStart[text[i:i+2]] {
+			if strings.HasPrefix(text[i:], l.text) {
+				for _, set := range l.sets {
+					found[set] = true
 				}
 			}
 		}
-		slices.Sort(set)
-		return slices.Compact(set)
-	case syntax.OpCapture:
-		return exact(re.Sub[0])
-	case syntax.OpQuest:
-		if set := exact(re.Sub[0]); set != nil {
-			return append([]string{""}, set...)
-		}
-	case syntax.OpConcat:
-		run := []string{""}
-		for _, sub := range re.Sub {
-			set := exact(sub)
-			if set == nil || len(run)*len(set) > maxAlternatives {
-				return nil
-			}
-			run = product(run, set)
-		}
-		return run
-	case syntax.OpAlternate:
-		var all []string
-		for _, sub := range re.Sub {
-			set := exact(sub)
-			if set == nil || len(all)+len(set) > maxAlternatives {
-				return nil
-			}
-			all = append(all, set...)
-		}
-		return all
 	}
-	return nil
+	return found
 }
 
-// product is every text of a followed by every text of b.
-func product(a, b []string) []string {
-	var all []string
-	for _, x := range a {
-		for _, y := range b {
-			all = append(all, x+y)
-		}
-	}
-	return all
-}
-
-// longestASCII is the longest run of ASCII in a literal. The rest is left out:
-// other letters fold in ways that fold does not know.
-func longestASCII(runes []rune) string {
-	best := ""
-	for run := range strings.FieldsFuncSeq(string(runes), func(r rune) bool { return r > unicode.MaxASCII }) {
-		if len(run) > len(best) {
-			best = run
-		}
-	}
-	return best
-}
-
-// common is in most headers, so that needing it rules nothing out.
-var common = strings.Fields("mozilla/5.0 mozilla/ mozilla applewebkit/ applewebkit khtml like gecko) gecko safari/ safari linux android build/ build version/ mobile")
-
-// score is how well literals tell headers apart: the length of the shortest,
-// where one that is in most headers counts as two letters.
-func score(literals []string) int {
-	worst := 0
-	for i, l := range literals {
-		n := len(l)
-		if slices.ContainsFunc(common, func(c string) bool { return strings.Contains(c, strings.TrimSpace(l)) }) {
-			n = min(n, 2)
-		}
-		if i == 0 || n < worst {
-			worst = n
-		}
-	}
-	return worst
-}
-
-// fold brings text to the form in which literals are looked for: ASCII letters
-// in lower case, and so the two other letters that an expression without regard
-// to case takes for ASCII ones, the long s and the Kelvin sign.
+// fold brings text to the form in which literals are compared: ASCII letters in
+// lower case, and with them the two other letters which an expression that ignores
+// case takes for ASCII ones, the long s and the Kelvin sign.
 func fold(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case 'A' <= r && r <= 'Z':
 			return r + 'a' - 'A'
-		case r == 'ſ':
+		case r == '\u017F':
 			return 's'
 		case r == '\u212A':
 			return 'k'
@@ -191,34 +73,118 @@ func fold(s string) string {
 	}, s)
 }
 
-// A finder looks for each literal in one text at most once.
-type finder struct {
-	text     string
-	literals []string
-	found    []int8 // 0: not looked for yet
-}
-
-// all reports whether the text holds a literal of each set.
-func (f *finder) all(sets [][]int32) bool {
-	for _, set := range sets {
-		if !f.any(set) {
-			return false
-		}
+// required gives sets of literals, folded and of two bytes or more: a text that
+// expr matches holds a literal of each set. No sets mean that it must be tried.
+func required(expr string) [][]string {
+	re, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
+		return nil
 	}
-	return true
+	exact, sets := literals([]string{""}, re)
+	if exact != nil {
+		sets = [][]string{exact}
+	}
+	return slices.DeleteFunc(sets, func(set []string) bool { return rarity(set) == 0 })
 }
 
-func (f *finder) any(set []int32) bool {
-	for _, id := range set {
-		if f.found[id] == 0 {
-			f.found[id] = -1
-			if strings.Contains(f.text, f.literals[id]) {
-				f.found[id] = 1
+// literals walks an expression from left to right. before is what may stand where re
+// begins. If together they are a few texts of ASCII, exact is all of those; if not,
+// sets are such as required gives, some of which may be too short.
+func literals(before []string, re *syntax.Regexp) (exact []string, sets [][]string) {
+	switch re.Op {
+	case syntax.OpEmptyMatch, syntax.OpBeginText, syntax.OpEndText, syntax.OpBeginLine, syntax.OpEndLine,
+		syntax.OpWordBoundary, syntax.OpNoWordBoundary:
+		return before, nil
+	case syntax.OpLiteral:
+		// Letters beyond ASCII are left out: fold does not know all their cases.
+		if slices.ContainsFunc(re.Rune, func(r rune) bool { return r > unicode.MaxASCII }) {
+			break
+		}
+		for _, s := range before {
+			exact = append(exact, s+fold(string(re.Rune)))
+		}
+		return exact, nil
+	case syntax.OpCapture:
+		return literals(before, re.Sub[0])
+	case syntax.OpPlus:
+		return nil, atLeastOnce(before, re.Sub[0])
+	case syntax.OpRepeat:
+		if re.Min > 0 {
+			return nil, atLeastOnce(before, re.Sub[0])
+		}
+	case syntax.OpConcat:
+		for _, sub := range re.Sub {
+			e, s := literals(before, sub)
+			if before = e; e == nil {
+				before = []string{""}
+				sets = append(sets, s...)
 			}
 		}
-		if f.found[id] > 0 {
-			return true
+		if sets == nil {
+			return before, nil
+		}
+		return nil, append(sets, before)
+	case syntax.OpAlternate:
+		if len(before) == 1 { // else the pairs would be many, and hardly rarer
+			return alternatives(before, re.Sub)
+		}
+		sets = append(sets, before)
+		e, s := alternatives([]string{""}, re.Sub)
+		if e != nil {
+			return nil, append(sets, e)
+		}
+		return nil, append(sets, s...)
+	}
+	return nil, [][]string{before}
+}
+
+func atLeastOnce(before []string, re *syntax.Regexp) [][]string {
+	exact, sets := literals(before, re)
+	if exact != nil {
+		return [][]string{exact}
+	}
+	return sets
+}
+
+// alternatives joins the rarest sets of all branches: a match holds one of them.
+func alternatives(before []string, branches []*syntax.Regexp) (exact []string, sets [][]string) {
+	var all []string
+	isExact := true
+	for _, branch := range branches {
+		e, s := literals(before, branch)
+		isExact = isExact && e != nil
+		for _, set := range s {
+			if e == nil || rarity(set) > rarity(e) {
+				e = set
+			}
+		}
+		all = append(all, e...)
+	}
+	if isExact {
+		return all, nil
+	}
+	return nil, [][]string{all}
+}
+
+// ordinary is what most headers are made of.
+const ordinary = "mozilla/5.0 (linux; android 10; k; wv) build/ applewebkit/537.36 (khtml, like gecko) version/4.0 chrome/138.0.0.0 mobile safari/537.36 " +
+	"(windows nt 10.0; win64; x64) applewebkit (macintosh; intel mac os x 10_15_7) (iphone; cpu iphone os 18_5 like mac os x) mobile/15e148"
+
+// rarity is how well a set tells headers apart, by its worst literal: 0 if it is too
+// short to look for, 1 if it is ordinary, else its length.
+func rarity(set []string) int {
+	worst := 0
+	for _, s := range set {
+		n := len(s)
+		if n < 2 {
+			return 0
+		}
+		if strings.Contains(ordinary, s) {
+			n = 1
+		}
+		if worst == 0 || n < worst {
+			worst = n
 		}
 	}
-	return false
+	return worst
 }
