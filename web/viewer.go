@@ -106,6 +106,9 @@ func (s *Server) sessionsPage(c *gin.Context) error {
 	for _, e := range ended {
 		row := newSessionRow(s.app.Enrich(e.Session))
 		row.Ended, row.EndedBy = e.Ended, endings[e.Reason]
+		if e.Reason == db.Revoked && e.EndedBy != e.Username {
+			row.EndedBy = endedByAdmin
+		}
 		page.Ended = append(page.Ended, row)
 	}
 	return s.render(c, http.StatusOK, "sessions", &page)
@@ -113,14 +116,14 @@ func (s *Server) sessionsPage(c *gin.Context) error {
 
 // endings say in English keys why a session ended.
 var endings = map[db.Reason]string{
-	db.SignedOut:       "signed out",
-	db.Revoked:         "signed out from elsewhere",
-	db.Replaced:        "signed in anew",
-	db.Expired:         "ran out",
-	db.Idle:            "was not used for too long",
-	db.PasswordChanged: "password changed",
-	db.UserDisabled:    "account disabled",
-	db.Restored:        "a backup was restored",
+	db.SignedOut:       endedSignOut,
+	db.Revoked:         endedRevoked,
+	db.Replaced:        endedReplaced,
+	db.Expired:         endedExpired,
+	db.Idle:            endedIdle,
+	db.PasswordChanged: endedPassword,
+	db.UserDisabled:    endedDisabled,
+	db.Restored:        endedRestored,
 }
 
 func (s *Server) noPlaces() bool {

@@ -62,6 +62,7 @@ var (
 	endedPassword = msg("ended by a new password")
 	endedReplaced = msg("replaced by a new sign-in")
 	endedDisabled = msg("ended with the account")
+	endedRestored = msg("ended when a backup was restored")
 )
 
 // How a session began, for sessionPage.SignedInBy.
