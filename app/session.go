@@ -309,7 +309,39 @@ func (a *App) SignOut(ctx context.Context, caller Caller) error {
 // Enrich adds to a session that ended what is known of its address and agent.
 func (a *App) Enrich(sess db.Session) Session { return a.enrich(sess, Caller{}) }
 
-// EndedSessions are the latest that ended of one user, with how many there are.
-func (a *App) EndedSessions(ctx context.Context, user int64, limit, offset int) ([]db.EndedSession, int, error) {
+// EndedSessions are the latest that ended of one user, of everybody for 0, with
+// how many there are. A caller who may not see them gets their own.
+func (a *App) EndedSessions(ctx context.Context, caller Caller, user int64, limit, offset int) ([]db.EndedSession, int, error) {
+	if !caller.User.Superuser {
+		user = caller.User.ID
+	}
 	return a.store.EndedSessions(ctx, user, limit, offset)
+}
+
+// EndedSession is one that ended and that the caller may see; every other one
+// is db.ErrNotFound.
+func (a *App) EndedSession(ctx context.Context, caller Caller, id uuid.UUID) (db.EndedSession, error) {
+	e, err := a.store.EndedSession(ctx, id)
+	if err == nil && e.UserID != caller.User.ID && !caller.User.Superuser {
+		return db.EndedSession{}, db.ErrNotFound
+	}
+	return e, err
+}
+
+// Revision changes whenever a session begins or ends, whosever it is.
+func (a *App) Revision(ctx context.Context) (string, error) { return a.store.Revision(ctx) }
+
+// Addresses are the distinct addresses of living sessions that a location fits.
+func (a *App) Addresses(ctx context.Context, fits func(geoip.Location) bool) ([]string, error) {
+	all, err := a.store.IPs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	fitting := []string{}
+	for _, text := range all {
+		if ip, err := netip.ParseAddr(text); err == nil && fits(a.geo.Lookup(ip)) {
+			fitting = append(fitting, text)
+		}
+	}
+	return fitting, nil
 }

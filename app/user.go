@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/mail"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -263,4 +264,30 @@ func (a *App) AddToGroup(ctx context.Context, actor Actor, user db.User, group s
 func (a *App) RemoveFromGroup(ctx context.Context, actor Actor, user db.User, group string) error {
 	defer a.forgetAll()
 	return a.store.RemoveFromGroup(ctx, user.ID, group, a.userEvent(actor, db.ModelUpdated, user, map[string]any{"removed_from": group}))
+}
+
+// SetGroups makes a user a member of exactly these groups.
+func (a *App) SetGroups(ctx context.Context, actor Actor, user db.User, groups []string) error {
+	var errs []error
+	for _, group := range groups {
+		errs = append(errs, CheckGroup(group))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for _, g := range user.Groups {
+		if !slices.Contains(groups, g.Name) {
+			if err := a.RemoveFromGroup(ctx, actor, user, g.Name); err != nil && !errors.Is(err, db.ErrNotFound) {
+				return err
+			}
+		}
+	}
+	for _, group := range groups {
+		if !slices.ContainsFunc(user.Groups, func(g db.Group) bool { return g.Name == group }) {
+			if err := a.AddToGroup(ctx, actor, user, group); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -210,6 +210,8 @@ func usedKeys(t *testing.T) (used, texts map[string]bool) {
 	collect(used, "*.go", `\b(?:msg|w\.text|w\.say)\(`+text)
 	collect(used, "*.go", `\.text\([^"()]+(?:\([^()]*\))?, `+text) // p.text(lang, "...")
 	collect(used, "*.go", `\bpick\(`+text+`, `+text)
+	collect(used, "../app/*.go", `\bInputError\{[^"{}]*(?:"[a-z_]*", )?`+text+`\}`) // what it says of input
+	collect(used, "../app/*.go", `\bproblem = `+text)
 	collect(texts, "*.go", text)
 	for _, m := range months {
 		used[m] = true

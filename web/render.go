@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -27,8 +28,8 @@ func (s *Server) layout(c *gin.Context, nav string) layout {
 		u := asks.(app.Caller).User
 		l.Viewer, l.Admin = u.Username, u.Superuser
 		for _, file := range s.app.GeoIPFiles() {
-			if file.Attribution.Text != "" {
-				l.Attributions = append(l.Attributions, attribution{file.Attribution.Text, file.Attribution.URL})
+			if line := attribution(file.Attribution); line.Text != "" && !slices.Contains(l.Attributions, line) {
+				l.Attributions = append(l.Attributions, line)
 			}
 		}
 	}

@@ -1,10 +1,11 @@
 package web
 
 import (
-	"fmt"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"lastseen/app"
 	"lastseen/db"
@@ -16,14 +17,45 @@ import (
 // viewerRoutes are the pages of who is signed in.
 func (s *Server) viewerRoutes(get, post func(string, handler)) {
 	get("/sessions", s.signedIn(s.sessionsPage))
-	get("/sessions/:uuid/revoke", s.signedIn(s.revokeForm))
-	post("/sessions/:uuid/revoke", s.signedIn(s.revoke))
+	get("/sessions/live", s.signedIn(s.liveRevision))
+	get("/sessions/export.csv", s.signedIn(s.exportCSV))
+	get("/sessions/export.json", s.signedIn(s.exportJSON))
 	get("/sessions/revoke-others", s.signedIn(s.revokeOthersForm))
 	post("/sessions/revoke-others", s.signedIn(s.revokeOthers))
+	get("/sessions/:uuid", s.signedIn(s.sessionPage))
+	get("/sessions/:uuid/revoke", s.signedIn(s.revokeForm))
+	post("/sessions/:uuid/revoke", s.signedIn(s.revoke))
+
 	get("/profile", s.signedIn(s.profileForm))
 	post("/profile", s.signedIn(s.changeProfile))
 	post("/profile/password", s.signedIn(s.changePassword))
 	post("/preferences", s.preferences)
+
+	get("/events", s.signedIn(s.eventsPage))
+	get("/tokens", s.signedIn(s.tokensForm))
+	post("/tokens", s.signedIn(s.createToken))
+	post("/tokens/:identifier/delete", s.signedIn(s.deleteToken))
+
+	get("/users", s.superuser(s.usersForm))
+	post("/users", s.superuser(s.createUser))
+	get("/users/:id", s.superuser(s.userForm))
+	post("/users/:id", s.superuser(s.changeUser))
+	post("/users/:id/groups", s.superuser(s.changeGroups))
+	post("/users/:id/password", s.superuser(s.resetPassword))
+	post("/users/:id/enable", s.superuser(s.enableUser))
+	post("/users/:id/disable", s.superuser(s.disableUser))
+	post("/users/:id/delete", s.superuser(s.deleteUser))
+	get("/doctor", s.superuser(s.doctorPage))
+}
+
+// superuser is for pages of theirs alone.
+func (s *Server) superuser(h handler) handler {
+	return s.signedIn(func(c *gin.Context) error {
+		if !caller(c).User.Superuser {
+			return app.ErrForbidden
+		}
+		return h(c)
+	})
 }
 
 // newSessionRow is a session in a list.
@@ -47,6 +79,16 @@ func newSessionRow(sess app.Session) sessionRow {
 	return row
 }
 
+// newEndedRow is one that ended.
+func (s *Server) newEndedRow(e db.EndedSession) sessionRow {
+	row := newSessionRow(s.app.Enrich(e.Session))
+	row.Ended, row.EndedBy = e.Ended, endings[e.Reason]
+	if e.Reason == db.Revoked && e.EndedBy != e.Username {
+		row.EndedBy = endedByAdmin
+	}
+	return row
+}
+
 func placeName(p *geoip.Place) string {
 	if p == nil {
 		return ""
@@ -55,22 +97,29 @@ func placeName(p *geoip.Place) string {
 }
 
 // clientName is the browser or program with its major version, "" when unknown.
-func clientName(a db.Agent) string {
-	if a.Browser == "Other" {
-		return ""
-	}
-	return strings.TrimSpace(a.Browser + " " + a.BrowserMajor)
-}
+func clientName(a db.Agent) string { return withVersion(a.Browser, a.BrowserMajor) }
 
 // systemName is what a person calls the device or its system, "" when unknown.
 func systemName(a db.Agent) string {
-	switch {
-	case a.DeviceBrand == "Apple" && a.DeviceModel != "Mac":
+	if a.DeviceBrand == "Apple" && a.DeviceModel != "Mac" {
 		return a.Device // iPhone and iPad say more than iOS
-	case a.OS == "Other":
+	}
+	return withVersion(a.OS, a.OSMajor)
+}
+
+// withVersion is a family with as much of its version as is known.
+func withVersion(family string, parts ...string) string {
+	if family == "Other" {
 		return ""
 	}
-	return strings.TrimSpace(a.OS + " " + a.OSMajor)
+	var version []string
+	for _, part := range parts {
+		if part == "" {
+			break
+		}
+		version = append(version, part)
+	}
+	return strings.TrimSpace(family + " " + strings.Join(version, "."))
 }
 
 // own are the caller's sessions, last used first.
@@ -82,17 +131,22 @@ func (s *Server) own(c *gin.Context) ([]app.Session, error) {
 	return sessions, err
 }
 
-func (s *Server) sessionsPage(c *gin.Context) error {
+// ownSessions is the page of one's own.
+func (s *Server) ownSessions(c *gin.Context) error {
 	sessions, err := s.own(c)
 	if err != nil {
 		return err
 	}
-	ended, _, err := s.app.EndedSessions(c.Request.Context(), caller(c).User.ID, 100, 0)
+	ctx, asks := c.Request.Context(), caller(c)
+	ended, _, err := s.app.EndedSessions(ctx, asks, asks.User.ID, 100, 0)
 	if err != nil {
 		return err
 	}
-	page := sessionsPage{layout: s.layout(c, "sessions"), History: int(s.app.Config.History.Hours() / 24), NoPlaces: s.noPlaces()}
+	page := sessionsPage{layout: s.layout(c, "sessions"), History: s.historyDays(), NoPlaces: s.noPlaces()}
 	page.Flash = s.flash(c)
+	if page.Revision, err = s.app.Revision(ctx); err != nil {
+		return err
+	}
 	var group sessionGroup
 	for _, sess := range sessions {
 		if row := newSessionRow(sess); row.Current {
@@ -104,14 +158,70 @@ func (s *Server) sessionsPage(c *gin.Context) error {
 	page.Others = len(group.Rows)
 	page.Groups = []sessionGroup{group}
 	for _, e := range ended {
-		row := newSessionRow(s.app.Enrich(e.Session))
-		row.Ended, row.EndedBy = e.Ended, endings[e.Reason]
-		if e.Reason == db.Revoked && e.EndedBy != e.Username {
-			row.EndedBy = endedByAdmin
-		}
-		page.Ended = append(page.Ended, row)
+		page.Ended = append(page.Ended, s.newEndedRow(e))
+	}
+	page.Map = newMap(sessions, func(*geoip.Place) string { return "/sessions" })
+	if page.Chart, err = s.signIns(c, db.EventFilter{Subject: asks.User.ID}); err != nil {
+		return err
 	}
 	return s.render(c, http.StatusOK, "sessions", &page)
+}
+
+// newMap draws where sessions are, each place linked to what url says; nil when
+// no place is known.
+func newMap(sessions []app.Session, url func(*geoip.Place) string) *worldMap {
+	var dots []dot
+	index := map[string]int{}
+	unplaced := 0
+	for _, sess := range sessions {
+		p := sess.Location.Place
+		if p == nil || !p.Located {
+			unplaced++
+			continue
+		}
+		name := placeName(p)
+		i, ok := index[name]
+		if !ok {
+			i = len(dots)
+			index[name] = i
+			dots = append(dots, dot{Lat: p.Lat, Long: p.Long, Label: name, URL: url(p)})
+		}
+		dots[i].Count++
+	}
+	if len(dots) == 0 {
+		return nil
+	}
+	return newWorldMap(dots, unplaced)
+}
+
+// chartDays is how far back the chart of sign-ins goes.
+const chartDays = 30
+
+// signIns draws the sign-ins of the last days, of those the filter chooses.
+func (s *Server) signIns(c *gin.Context, f db.EventFilter) (*chart, error) {
+	const day = 24 * time.Hour
+	first := s.app.Now().UTC().Truncate(day).Add(-(chartDays - 1) * day)
+	f.Actions, f.Since = []db.Action{db.Login, db.LoginFailed}, first
+	counts, err := s.app.CountEvents(c.Request.Context(), caller(c), f, day)
+	if err != nil {
+		return nil, err
+	}
+	days := make([]chartDay, chartDays)
+	for i := range days {
+		days[i].Day = first.Add(time.Duration(i) * day)
+	}
+	for _, count := range counts {
+		i := int(count.Time.Sub(first) / day)
+		if i < 0 || i >= chartDays {
+			continue // the clock went back
+		}
+		if count.Action == db.Login {
+			days[i].Succeeded += count.Count
+		} else {
+			days[i].Failed += count.Count
+		}
+	}
+	return newChart(days), nil
 }
 
 // endings say in English keys why a session ended.
@@ -126,6 +236,11 @@ var endings = map[db.Reason]string{
 	db.Restored:        endedRestored,
 }
 
+// signedInBy says in English keys how a session began.
+var signedInBy = map[string]string{"password": signedInPassword, "setup": signedInSetup}
+
+func (s *Server) historyDays() int { return int(s.app.Config.History.Hours() / 24) }
+
 func (s *Server) noPlaces() bool {
 	for _, f := range s.app.GeoIPFiles() {
 		if f.State == geoip.Loaded {
@@ -133,6 +248,16 @@ func (s *Server) noPlaces() bool {
 		}
 	}
 	return true
+}
+
+// liveRevision is what a page asks for to see whether its list is still true.
+func (s *Server) liveRevision(c *gin.Context) error {
+	revision, err := s.app.Revision(c.Request.Context())
+	if err != nil {
+		return err
+	}
+	c.String(http.StatusOK, revision)
+	return nil
 }
 
 // visible is the session of the path, if the caller may see it.
@@ -144,13 +269,72 @@ func (s *Server) visible(c *gin.Context) (app.Session, error) {
 	return s.app.Session(c.Request.Context(), caller(c), id)
 }
 
+// sessionPage shows all that is known of one session, living or ended.
+func (s *Server) sessionPage(c *gin.Context) error {
+	page := sessionPage{NoPlaces: s.noPlaces()}
+	sess, err := s.visible(c)
+	switch {
+	case err == nil:
+		page.sessionRow = newSessionRow(sess)
+	case errors.Is(err, db.ErrNotFound):
+		id, err := sessionUUID(c)
+		if err != nil {
+			return err
+		}
+		e, err := s.app.EndedSession(c.Request.Context(), caller(c), id)
+		if err != nil {
+			return err
+		}
+		sess, page.sessionRow = s.app.Enrich(e.Session), s.newEndedRow(e)
+	default:
+		return err
+	}
+	page.layout = s.layout(c, "sessions")
+	page.SignedInBy = signedInBy[sess.Method]
+	page.Absolute = sess.Ends
+	if sess.Expires.Before(sess.Ends) {
+		page.Idle = sess.Expires
+	}
+	if sess.Via.IsValid() {
+		page.ReportedBy = sess.Via.String()
+	}
+	if n := sess.Location.Network; n != nil {
+		page.ASN, page.CIDR = int(n.ASN), n.Prefix.String()
+	}
+	for _, f := range s.app.GeoIPFiles() {
+		if f.Kind == "city" && f.State == geoip.Loaded {
+			page.PlaceFrom, page.PlaceBuilt = f.Type, f.Built
+		}
+	}
+	a := sess.Agent
+	if a.Device != "Other" {
+		page.Device = a.Device
+		if a.DeviceBrand != "" && !strings.Contains(a.Device, a.DeviceBrand) {
+			page.Device = a.DeviceBrand + " " + a.Device
+		}
+	}
+	page.SystemFull = withVersion(a.OS, a.OSMajor, a.OSMinor, a.OSPatch, a.OSPatchMinor)
+	page.ClientFull = withVersion(a.Browser, a.BrowserMajor, a.BrowserMinor, a.BrowserPatch)
+	page.UserAgent = a.String
+	page.APIPath = apiPrefix + "/core/authenticated_sessions/" + page.UUID + "/"
+	return s.render(c, http.StatusOK, "session", &page)
+}
+
 func (s *Server) revokeForm(c *gin.Context) error {
 	sess, err := s.visible(c)
 	if err != nil {
 		return err
 	}
-	page := confirmPage{layout: s.layout(c, "sessions"), Sessions: []sessionRow{newSessionRow(sess)}, Action: c.Request.URL.Path, Back: homePath}
+	page := confirmPage{layout: s.layout(c, "sessions"), Sessions: []sessionRow{newSessionRow(sess)}, Action: c.Request.URL.Path, Back: s.listOf(c, sess)}
 	return s.render(c, http.StatusOK, "confirm", &page)
+}
+
+// listOf is the list that a session stands in, for who looks at it.
+func (s *Server) listOf(c *gin.Context, sess app.Session) string {
+	if sess.UserID != caller(c).User.ID {
+		return "/sessions?view=everybody"
+	}
+	return homePath
 }
 
 func (s *Server) revoke(c *gin.Context) error {
@@ -166,18 +350,23 @@ func (s *Server) revoke(c *gin.Context) error {
 	}
 	row := newSessionRow(sess)
 	lang := s.language(c)
-	name := s.pages.text(lang, "Unknown client")
-	if row.Client != "" && row.System != "" {
-		name = s.pages.text(lang, "%s on %s", row.Client, row.System)
-	} else if row.Client+row.System != "" {
-		name = row.Client + row.System
-	}
+	name := s.deviceName(lang, row)
 	if row.Place != "" {
-		name = fmt.Sprintf("%s (%s)", name, row.Place)
+		name += " (" + row.Place + ")"
 	}
 	s.say(c, s.pages.text(lang, "Signed out %s.", name))
-	redirect(c, homePath)
+	redirect(c, s.listOf(c, sess))
 	return nil
+}
+
+func (s *Server) deviceName(lang string, row sessionRow) string {
+	switch {
+	case row.Client != "" && row.System != "":
+		return s.pages.text(lang, "%s on %s", row.Client, row.System)
+	case row.Client+row.System != "":
+		return row.Client + row.System
+	}
+	return s.pages.text(lang, "Unknown client")
 }
 
 func (s *Server) revokeOthersForm(c *gin.Context) error {

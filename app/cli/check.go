@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"time"
 
+	"lastseen/app"
 	"lastseen/geoip"
 
 	"github.com/urfave/cli/v3"
@@ -56,6 +57,27 @@ func (p *Program) geoipLookup(_ context.Context, c *cli.Command) error {
 	}
 	if bad {
 		return errors.New("a GeoIP file is bad: replace it, or leave it away")
+	}
+	return nil
+}
+
+// doctor prints the app's checks, and fails when something is bad.
+func (p *Program) doctor(ctx context.Context, c *cli.Command, a *app.App) error {
+	if _, err := arguments(c); err != nil {
+		return err
+	}
+	bad := 0
+	for _, check := range a.Doctor(ctx) {
+		fmt.Fprintf(p.Out, "%-8s %s: %s\n", check.State, check.Name, printable(check.Found))
+		if check.Do != "" {
+			fmt.Fprintf(p.Out, "         %s\n", check.Do)
+		}
+		if check.State == app.Bad {
+			bad++
+		}
+	}
+	if bad > 0 {
+		return fmt.Errorf("%d checks are bad", bad)
 	}
 	return nil
 }

@@ -92,6 +92,7 @@ func (p *Program) command() *cli.Command {
 			{Name: "geoip", Usage: "places and networks of addresses", Commands: []*cli.Command{
 				{Name: "lookup", Usage: "say what the databases know of an address", ArgsUsage: "IP", Action: p.geoipLookup},
 			}},
+			{Name: "doctor", Usage: "check what the instance stands on, and say what to change", Action: p.withApp(false, p.doctor)},
 			{Name: "healthcheck", Usage: "exit 0 when the server with these settings is ready", Action: p.healthcheck},
 			{Name: "version", Usage: "print version, commit, Go and platform", Action: func(context.Context, *cli.Command) error {
 				fmt.Fprintln(p.Out, p.Version)

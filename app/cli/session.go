@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"lastseen/app"
@@ -40,7 +41,7 @@ func (p *Program) sessionList(ctx context.Context, c *cli.Command, a *app.App) e
 	if _, err := arguments(c); err != nil {
 		return err
 	}
-	filter := db.SessionFilter{Limit: 1 << 31, Ordering: []db.Order{{Column: "last_used", Descending: true}}}
+	filter := db.SessionFilter{Limit: math.MaxInt32, Ordering: []db.Order{{Column: "last_used", Descending: true}}}
 	if user, err := oneUser(ctx, c, a); err != nil {
 		return err
 	} else if user != nil {

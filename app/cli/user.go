@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 
@@ -165,7 +166,7 @@ func (p *Program) userList(ctx context.Context, c *cli.Command, a *app.App) erro
 	if _, err := arguments(c); err != nil {
 		return err
 	}
-	users, _, err := a.Users(ctx, app.Operator, db.UserFilter{Limit: 1 << 31})
+	users, _, err := a.Users(ctx, app.Operator, db.UserFilter{Limit: math.MaxInt32})
 	if err != nil {
 		return err
 	}

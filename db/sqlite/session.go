@@ -445,6 +445,13 @@ func (s *Store) endedSessions(ctx context.Context, where string, args ...any) ([
 	return found, rows.Err()
 }
 
+// Revision changes whenever a session begins or ends.
+func (s *Store) Revision(ctx context.Context) (string, error) {
+	var begun, ended int64
+	err := s.read.QueryRowContext(ctx, `SELECT coalesce((SELECT max(id) FROM sessions), 0), coalesce((SELECT max(id) FROM ended_sessions), 0)`).Scan(&begun, &ended)
+	return fmt.Sprintf("%d.%d", begun, ended), storeError(err)
+}
+
 // StaleAgents are up to limit agent strings that other definitions parsed.
 func (s *Store) StaleAgents(ctx context.Context, definitions string, limit int) ([]string, error) {
 	rows, err := s.list.QueryContext(ctx, `SELECT string FROM user_agents WHERE definitions < $1 OR definitions > $1 LIMIT $2`, definitions, limit)

@@ -1,0 +1,125 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"runtime"
+	"time"
+
+	"lastseen/geoip"
+)
+
+// A Check is one thing that was looked at: what was found and, when it is not
+// well, what to change.
+type Check struct {
+	State string // good, warning or bad
+	Name  string
+	Found string
+	Do    string
+}
+
+// States of a check.
+const (
+	Good    = "good"
+	Warning = "warning"
+	Bad     = "bad"
+)
+
+// Doctor looks at what an instance stands on.
+func (a *App) Doctor(ctx context.Context) []Check {
+	return append([]Check{a.checkDatabase(ctx), a.checkFiles(), a.checkClock(), a.checkAddress()}, a.checkGeoIP()...)
+}
+
+func (a *App) checkDatabase(ctx context.Context) Check {
+	c := Check{State: Good, Name: "Database"}
+	if err := a.Ready(ctx); err != nil {
+		return Check{Bad, c.Name, err.Error(), fmt.Sprintf("Look at %s: is the disk full, the file writable, another program using it?", a.store.Path())}
+	}
+	sessions, users, err := a.Counts(ctx)
+	if err != nil {
+		return Check{Bad, c.Name, err.Error(), "Look at the log for the cause."}
+	}
+	size := int64(0)
+	if info, err := os.Stat(a.store.Path()); err == nil {
+		size = info.Size()
+	}
+	c.Found = fmt.Sprintf("%s can be read and written: %d sessions, %d users, %.1f MB.", a.store.Path(), sessions, users, float64(size)/1e6)
+	return c
+}
+
+func (a *App) checkFiles() Check {
+	c := Check{State: Good, Name: "Data directory"}
+	info, err := os.Stat(a.Config.DataDir)
+	if err != nil {
+		return Check{Bad, c.Name, err.Error(), "Check --data."}
+	}
+	kind, network := fileSystem(a.Config.DataDir)
+	c.Found = fmt.Sprintf("%s, mode %#o%s.", a.Config.DataDir, info.Mode().Perm(), kind)
+	switch {
+	case network:
+		c.State, c.Do = Warning, "Put it on a local disk: SQLite cannot rely on the locks of network file systems."
+	case info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows":
+		c.State, c.Do = Warning, "Others can look into it: chmod 0700 it."
+	}
+	return c
+}
+
+// newest is when this version of the program was written: no right clock is before.
+var newest = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+
+func (a *App) checkClock() Check {
+	now := a.Now()
+	c := Check{State: Good, Name: "Clock", Found: now.UTC().Format("2006-01-02 15:04:05 UTC") + "."}
+	if now.Before(newest) {
+		c.State, c.Do = Bad, "The clock is behind, so sessions would end at the wrong time: set it, and keep it right by NTP."
+	}
+	return c
+}
+
+func (a *App) checkAddress() Check {
+	c := Check{State: Good, Name: "Public address"}
+	u := a.Config.PublicURL
+	if u == nil {
+		c.Found = "http:// and the listen address, " + a.Config.Listen + "."
+		return c
+	}
+	c.Found = u.String() + ", cookie for " + u.Hostname() + " alone."
+	if a.Config.CookieDomain != "" {
+		c.Found = u.String() + ", cookie for all hosts under " + a.Config.CookieDomain + "."
+	}
+	if u.Scheme == "http" && publicHost(u.Hostname()) {
+		c.State, c.Do = Warning, "Passwords and cookies cross the network in the clear: put a proxy with TLS in front, and give its https:// address as --public-url."
+	}
+	return c
+}
+
+func (a *App) checkGeoIP() []Check {
+	var checks []Check
+	for _, f := range a.GeoIPFiles() {
+		c := Check{State: Good, Name: "Places", Found: f.Describe(a.Now()) + "."}
+		setting := "--geoip-city"
+		if f.Kind == "asn" {
+			c.Name, setting = "Networks", "--geoip-asn"
+		}
+		switch {
+		case f.State == geoip.None:
+			c.State, c.Do = Warning, fmt.Sprintf("Put a MaxMind DB file there, or name another with %s; it is in use within ten seconds.", setting)
+		case f.State == geoip.Failed || f.Error != "":
+			c.State, c.Do = Bad, "Replace the file by a whole one; it is in use within ten seconds."
+		case f.Stale(a.Now()):
+			c.State, c.Do = Warning, "Get a newer file and put it in its place; it is in use within ten seconds."
+		}
+		checks = append(checks, c)
+	}
+	return checks
+}
+
+// publicHost reports whether a host is one beyond this machine and its network.
+func publicHost(host string) bool {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return geoip.ScopeOf(ip) == geoip.Public
+	}
+	return host != "localhost"
+}

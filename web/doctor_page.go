@@ -1,0 +1,66 @@
+package web
+
+import (
+	"net/http"
+	"strings"
+
+	"lastseen/app"
+
+	"github.com/gin-gonic/gin"
+)
+
+// checkNames are the app's, for the languages.
+var checkNames = []string{
+	msg("Database"), msg("Data directory"), msg("Clock"), msg("Public address"), msg("Places"), msg("Networks"), msg("Your address"), msg("Scheme"),
+}
+
+// doctorPage shows the app's checks, and those that only a request can make.
+func (s *Server) doctorPage(c *gin.Context) error {
+	checks := append(s.app.Doctor(c.Request.Context()), s.checkClient(c.Request), s.checkScheme(c.Request))
+	page := doctorPage{layout: s.layout(c, "doctor"), At: s.app.Now()}
+	for _, found := range checks {
+		page.Checks = append(page.Checks, check(found))
+	}
+	return s.render(c, http.StatusOK, "doctor", &page)
+}
+
+// checkClient says where this request seems to come from, and why.
+func (s *Server) checkClient(r *http.Request) app.Check {
+	client, ok := s.client(r)
+	peer := peerAddr(r)
+	headers := strings.Join(r.Header.Values("X-Forwarded-For"), ", ")
+	check := app.Check{State: app.Good, Name: "Your address", Found: client.IP.String() + ": the other end of the connection."}
+	switch {
+	case headers != "" && !s.trusted(peer):
+		check.State = app.Warning
+		check.Found = client.IP.String() + ": the other end of the connection, though it sent X-Forwarded-For: " + headers + "."
+		check.Do = "If " + peer.String() + " is your proxy, name it in --trusted-proxies; if not, somebody is making things up."
+	case headers != "" && !ok:
+		check.State = app.Bad
+		check.Found = client.IP.String() + ": the proxy's, since its X-Forwarded-For cannot be read: " + headers + "."
+		check.Do = "Make the proxy send addresses in X-Forwarded-For."
+	case headers != "":
+		check.Found = client.IP.String() + ": the last in X-Forwarded-For that is no trusted proxy, as " + peer.String() + " reported: " + headers + "."
+	case s.trusted(peer):
+		check.State = app.Warning
+		check.Found = client.IP.String() + ": a trusted proxy that sent no X-Forwarded-For."
+		check.Do = "Make the proxy send X-Forwarded-For, or everybody will seem to be at its address."
+	}
+	return check
+}
+
+// checkScheme compares how this request came with the public URL.
+func (s *Server) checkScheme(r *http.Request) app.Check {
+	public := s.app.Config.PublicURL
+	check := app.Check{State: app.Good, Name: "Scheme", Found: "This page was asked for at " + r.Host + ", and the public URL is " + public.String() + "."}
+	if !strings.EqualFold(r.Host, public.Host) {
+		check.State = app.Warning
+		check.Do = "Open it at the public URL, or set --public-url to the address that people use; the proxy must pass the Host header on."
+	}
+	if proto := r.Header.Get("X-Forwarded-Proto"); proto != "" && s.trusted(peerAddr(r)) && proto != public.Scheme {
+		check.State = app.Bad
+		check.Found = "The proxy says the browser used " + proto + ", and the public URL is " + public.String() + "."
+		check.Do = "Set --public-url to the address that browsers use: with the wrong scheme they drop the cookie, or send it in the clear."
+	}
+	return check
+}

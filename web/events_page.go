@@ -1,0 +1,105 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"lastseen/db"
+
+	"github.com/gin-gonic/gin"
+)
+
+// eventActions are those that can be asked for, in the order of the menu.
+var eventActions = []db.Action{db.Login, db.LoginFailed, db.Logout, db.PasswordSet, db.ModelCreated, db.ModelUpdated, db.ModelDeleted}
+
+var modelWords = map[db.Action]string{
+	db.ModelCreated: msg("added"),
+	db.ModelUpdated: msg("changed"),
+	db.ModelDeleted: msg("removed"),
+}
+
+// modelEvents say what was done to what.
+var modelEvents = map[string]string{
+	"model_created user":                 msg("account added"),
+	"model_updated user":                 msg("account changed"),
+	"model_deleted user":                 msg("account deleted"),
+	"model_created token":                msg("token made"),
+	"model_deleted token":                msg("token deleted"),
+	"model_deleted authenticatedsession": msg("session signed out"),
+}
+
+func (s *Server) eventsPage(c *gin.Context) error {
+	ctx, asks := c.Request.Context(), caller(c)
+	page := eventsPage{
+		layout: s.layout(c, "events"), All: asks.User.Superuser, History: s.historyDays(),
+		Search: c.Query("search"), Action: c.Query("action"),
+	}
+	for _, action := range eventActions {
+		page.Actions = append(page.Actions, choice{string(action), eventWord(action, "")})
+	}
+	number, err := strconv.Atoi(c.Query("page"))
+	if err != nil || number < 1 {
+		number = 1
+	}
+	f := db.EventFilter{Search: strings.Fields(page.Search), Limit: viewPageSize, Offset: (number - 1) * viewPageSize}
+	if slices.Contains(eventActions, db.Action(page.Action)) {
+		f.Actions = []db.Action{db.Action(page.Action)}
+	}
+	events, total, err := s.app.Events(ctx, asks, f)
+	if err != nil {
+		return err
+	}
+	page.Pages = newPager(number, viewPageSize, total, func(n int) string {
+		return "/events?" + url.Values{"search": {page.Search}, "action": {page.Action}, "page": {strconv.Itoa(n)}}.Encode()
+	})
+	for _, e := range events {
+		page.Events = append(page.Events, s.newEventRow(e))
+	}
+	if page.Chart, err = s.signIns(c, db.EventFilter{}); err != nil {
+		return err
+	}
+	return s.render(c, http.StatusOK, "events", &page)
+}
+
+func eventWord(action db.Action, model string) string {
+	if word, ok := modelEvents[string(action)+" "+model]; ok {
+		return word
+	}
+	if word, ok := modelWords[action]; ok {
+		return word
+	}
+	return eventWords[string(action)]
+}
+
+func (s *Server) newEventRow(e db.Event) eventRow {
+	model, _ := e.Context["model"].(map[string]any)
+	modelName, _ := model["model_name"].(string)
+	row := eventRow{At: e.Created, What: eventWord(e.Action, modelName), User: e.Actor}
+	if e.IP.IsValid() {
+		row.IP, row.Place = e.IP.String(), placeName(s.app.Locate(e.IP).Place)
+	}
+	switch e.Action {
+	case db.Login:
+		row.Kind = "good"
+		if id, ok := e.Context["session"].(string); ok {
+			row.URL = "/sessions/" + id
+		}
+	case db.LoginFailed:
+		row.Kind = "bad"
+	case db.PasswordSet:
+		row.Kind = "warning"
+	case db.ModelCreated, db.ModelUpdated, db.ModelDeleted:
+		row.Detail, _ = model["name"].(string)
+		if e.SubjectID != e.ActorID {
+			row.By = e.Actor
+			row.User = row.Detail
+			if modelName == "user" {
+				row.Detail = ""
+			}
+		}
+	}
+	return row
+}

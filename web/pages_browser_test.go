@@ -1,0 +1,148 @@
+package web
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"lastseen/app/demo"
+	"lastseen/db"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+	"github.com/google/uuid"
+)
+
+// demoServer serves the demo's data; ada is signed in by the cookie it returns.
+func demoServer(t *testing.T) (*testServer, string) {
+	t.Helper()
+	ts := newServer(t)
+	if err := demo.Fill(t.Context(), ts.store, agents(), now); err != nil {
+		t.Fatal(err)
+	}
+	sess, token := ts.session("ada", "192.168.1.20", firefox)
+	_ = sess
+	return ts, token
+}
+
+// hostileSession is one whose agent is markup and control characters.
+func hostileSession(t *testing.T, ts *testServer) db.Session {
+	t.Helper()
+	user := mustUser(ts, "ada")
+	hash := sha256.Sum256([]byte("nobody's"))
+	sess := db.Session{
+		UUID: uuid.New(), UserID: user.ID, IP: netip.MustParseAddr("203.0.113.7"), Method: "password",
+		Agent:   db.Agent{String: strings.ToValidUTF8(hostile, "?"), Definitions: agents().Version(), AgentParts: db.AgentParts{Kind: "bot", Browser: hostile, OS: hostile, Device: hostile}},
+		Created: now, LastUsed: now, Ends: now.Add(time.Hour), Expires: now.Add(time.Hour),
+	}
+	sess, err := ts.store.CreateSession(t.Context(), user, sess, hash[:], nil, "", db.Event{Created: now, Action: db.Login, Actor: hostile, SubjectID: user.ID, Context: map[string]any{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sess
+}
+
+// TestRealPages opens every page of a real server in a browser: none scrolls
+// sideways, writes to the console or asks anybody else for anything. With
+// -screens it takes pictures.
+func TestRealPages(t *testing.T) {
+	t.Parallel()
+	ts, token := demoServer(t)
+	sess := hostileSession(t, ts)
+	pages := []string{
+		"/sessions", "/sessions?view=everybody", "/sessions?view=everybody&group=device&sort=place&state=all", "/sessions/" + sess.UUID.String(),
+		"/sessions/" + sess.UUID.String() + "/revoke", "/sessions/revoke-others", "/users", "/users/3", "/tokens", "/events", "/doctor", "/profile", "/logout", "/nowhere",
+	}
+	for _, l := range []struct {
+		name, theme string
+		width       int64
+	}{{"1280-light", "light", 1280}, {"360-light", "light", 360}, {"1280-dark", "dark", 1280}, {"360-dark", "dark", 360}} {
+		t.Run(l.name, func(t *testing.T) {
+			ctx := browser(t)
+			if err := chromedp.Do(ctx, look(l.width, l.theme), setCookie(ts.url, token)); err != nil {
+				t.Fatal(err)
+			}
+			for _, page := range pages {
+				if page == "/nowhere" && l.name != "1280-light" {
+					continue
+				}
+				if page == "/nowhere" {
+					res, _ := ts.get(nil, page)
+					if res.StatusCode != 404 {
+						t.Errorf("%s: got %d", page, res.StatusCode)
+					}
+					continue
+				}
+				if err := chromedp.Do(ctx, chromedp.Navigate(ts.url+page)); err != nil {
+					t.Fatalf("%s: %v", page, err)
+				}
+				wide, err := chromedp.Run(ctx, chromedp.Evaluate[int64](`document.documentElement.scrollWidth`))
+				if err != nil || wide > l.width {
+					t.Errorf("%s: %d wide, scrolls sideways: %v", page, wide, err)
+				}
+				elsewhere, err := chromedp.Run(ctx, chromedp.Evaluate[string](
+					`performance.getEntriesByType("resource").map(e => e.name).filter(n => !n.startsWith(location.origin)).join(" ")`))
+				if err != nil || elsewhere != "" {
+					t.Errorf("%s: asks elsewhere: %s %v", page, elsewhere, err)
+				}
+				if *screens != "" {
+					png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+					if err != nil {
+						t.Fatal(err)
+					}
+					name := "real" + strings.NewReplacer("/", "_", "?", "_", "&", "_", "=", "-", sess.UUID.String(), "uuid").Replace(page)
+					if err := os.WriteFile(filepath.Join(*screens, fmt.Sprintf("%s-%s.png", name, l.name)), png, 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// setCookie signs the browser in.
+func setCookie(base, token string) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		u, err := url.Parse(base)
+		if err != nil {
+			return err
+		}
+		_, err = cdp.Call(ctx, t, network.SetCookie, network.SetCookieParams{Name: sessionCookie, Value: token, Domain: u.Hostname(), Path: "/"})
+		return err
+	})
+}
+
+// TestSignOutElsewhere signs in with two browsers, in one of them without
+// JavaScript, and signs the one out from the other.
+func TestSignOutElsewhere(t *testing.T) {
+	t.Parallel()
+	ts := newServer(t)
+	one, two := browser(t), browser(t)
+	for _, ctx := range []context.Context{one, two} {
+		err := chromedp.Do(ctx, look(1280, "light"), chromedp.Navigate(ts.url+"/profile"),
+			chromedp.SendKeys(chromedp.CSS("#username"), "ada"), chromedp.SendKeys(chromedp.CSS("#password"), password),
+			chromedp.Click(chromedp.CSS("form button.main")), chromedp.WaitVisible(chromedp.CSS("#current_password")))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := chromedp.Do(one, chromedp.Navigate(ts.url+"/sessions"), chromedp.Click(chromedp.CSS("table.sessions .act button")),
+		chromedp.Click(chromedp.CSS("#sure [data-yes]")), chromedp.WaitVisible(chromedp.CSS("#said p")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := chromedp.Do(two, chromedp.Navigate(ts.url+"/sessions"), chromedp.WaitVisible(chromedp.CSS("#password"))); err != nil {
+		t.Errorf("the other browser is not asked to sign in: %v", err)
+	}
+	if err := chromedp.Do(one, chromedp.Navigate(ts.url+"/sessions"), chromedp.WaitVisible(chromedp.CSS("section.current"))); err != nil {
+		t.Errorf("this browser was signed out too: %v", err)
+	}
+}

@@ -1,0 +1,95 @@
+package web
+
+import (
+	"net/http"
+	"strconv"
+
+	"lastseen/app"
+	"lastseen/db"
+
+	"github.com/gin-gonic/gin"
+)
+
+func (s *Server) tokensForm(c *gin.Context) error {
+	return s.renderTokens(c, http.StatusOK, tokensPage{})
+}
+
+func (s *Server) renderTokens(c *gin.Context, status int, page tokensPage) error {
+	ctx, asks := c.Request.Context(), caller(c)
+	tokens, _, err := s.app.Tokens(ctx, asks, maxPageSize, 0)
+	if err != nil {
+		return err
+	}
+	page.layout, page.All = s.layout(c, "tokens"), asks.User.Superuser
+	page.Flash = s.flash(c)
+	for _, t := range tokens {
+		page.Tokens = append(page.Tokens, s.newTokenRow(t))
+	}
+	if asks.User.Superuser {
+		users, _, err := s.app.Users(ctx, asks, db.UserFilter{Limit: maxPageSize})
+		if err != nil {
+			return err
+		}
+		for _, u := range users {
+			page.Users = append(page.Users, choice{strconv.FormatInt(u.ID, 10), u.Username})
+		}
+		if page.New.User == "" {
+			page.New.User = strconv.FormatInt(asks.User.ID, 10)
+		}
+	}
+	return s.render(c, status, "tokens", &page)
+}
+
+func (s *Server) newTokenRow(t db.Token) tokenRow {
+	return tokenRow{
+		Identifier: t.Identifier, User: t.User.Username, Description: t.Description, Created: t.Created, Expires: t.Expires,
+		Expired: !t.Expires.IsZero() && !t.Expires.After(s.app.Now()),
+	}
+}
+
+func (s *Server) createToken(c *gin.Context) error {
+	form, err := parseForm(c)
+	if err != nil {
+		return err
+	}
+	ctx, asks := c.Request.Context(), caller(c)
+	n := app.NewToken{User: asks.User, Identifier: form.Get("identifier"), Description: form.Get("description")}
+	if asks.User.Superuser && form.Get("user") != "" {
+		id, err := strconv.ParseInt(form.Get("user"), 10, 64)
+		if err != nil {
+			return db.ErrNotFound
+		}
+		if n.User, err = s.app.User(ctx, asks, id); err != nil {
+			return err
+		}
+	}
+	if expires := form.Get("expires"); expires != "" {
+		if n.Lifetime, err = app.ParseDuration(expires); err != nil || n.Lifetime == 0 {
+			return errMalformed
+		}
+	}
+	key, token, err := s.app.CreateToken(ctx, asks.Actor(), n)
+	if text := sentence(err, tokenExists); text != "" {
+		return s.renderTokens(c, http.StatusBadRequest, tokensPage{Error: text,
+			New: tokenRow{Identifier: n.Identifier, Description: n.Description, User: form.Get("user")}})
+	}
+	if err != nil {
+		return err
+	}
+	page := tokenCreatedPage{layout: s.layout(c, "tokens"), tokenRow: s.newTokenRow(token), Key: key, PublicURL: s.app.Config.PublicURL.String()}
+	return s.render(c, http.StatusOK, "token_created", &page)
+}
+
+func (s *Server) deleteToken(c *gin.Context) error {
+	ctx, asks := c.Request.Context(), caller(c)
+	token, err := s.app.Token(ctx, asks, c.Param("identifier"))
+	if err != nil {
+		return err
+	}
+	if err := s.app.DeleteToken(ctx, asks.Actor(), token); err != nil {
+		return err
+	}
+	s.say(c, s.pages.text(s.language(c), tokenDeleted, token.Identifier))
+	redirect(c, "/tokens")
+	return nil
+}

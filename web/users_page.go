@@ -1,0 +1,241 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"lastseen/app"
+	"lastseen/db"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+)
+
+// Sentences of these pages that are not the app's own.
+var (
+	userExists     = msg("There is already a user of that name.")
+	lastSuperuser  = msg("The only superuser cannot be disabled, deleted or made ordinary.")
+	tokenExists    = msg("There is already a token of that name.")
+	userSaved      = msg("Saved.")
+	userCreated    = msg("Added %s.")
+	userDeleted    = msg("Deleted %s.")
+	passwordReset  = msg("%s has a new password, and is signed out everywhere.")
+	userIsEnabled  = msg("%s may sign in again.")
+	userIsDisabled = msg("%s is signed out everywhere and may not sign in.")
+	tokenDeleted   = msg("Deleted the token %s.")
+)
+
+func (s *Server) usersForm(c *gin.Context) error {
+	return s.renderUsers(c, http.StatusOK, usersPage{})
+}
+
+func (s *Server) renderUsers(c *gin.Context, status int, page usersPage) error {
+	search := c.Query("search")
+	number, err := strconv.Atoi(c.Query("page"))
+	if err != nil || number < 1 {
+		number = 1
+	}
+	ctx := c.Request.Context()
+	users, total, err := s.app.Users(ctx, caller(c), db.UserFilter{Search: strings.Fields(search), Limit: viewPageSize, Offset: (number - 1) * viewPageSize})
+	if err != nil {
+		return err
+	}
+	page.layout, page.Search, page.MinLength = s.layout(c, "users"), search, app.MinPassword
+	page.Flash = s.flash(c)
+	page.Pages = newPager(number, viewPageSize, total, func(n int) string {
+		return "/users?" + url.Values{"search": {search}, "page": {strconv.Itoa(n)}}.Encode()
+	})
+	for _, u := range users {
+		row, err := s.newUserRow(c, u)
+		if err != nil {
+			return err
+		}
+		page.Users = append(page.Users, row)
+	}
+	return s.render(c, status, "users", &page)
+}
+
+func (s *Server) newUserRow(c *gin.Context, u db.User) (userRow, error) {
+	row := userRow{
+		ID: u.ID, Username: u.Username, Name: u.Name, Email: u.Email, Superuser: u.Superuser, Disabled: !u.Active,
+		LastSeen: u.LastLogin, Self: u.ID == caller(c).User.ID,
+	}
+	for _, g := range u.Groups {
+		row.Groups = append(row.Groups, g.Name)
+	}
+	latest, total, err := s.app.Sessions(c.Request.Context(), caller(c), db.SessionFilter{
+		User: &u.ID, Limit: 1, Ordering: []db.Order{{Column: "last_used", Descending: true}},
+	})
+	if row.Sessions = total; len(latest) > 0 {
+		row.LastSeen = latest[0].LastUsed
+	}
+	return row, err
+}
+
+// groupNames reads a list separated by commas.
+func groupNames(text string) []string {
+	var names []string
+	for name := range strings.SplitSeq(text, ",") {
+		if name = strings.TrimSpace(name); name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// sentence is what a page says of an error that a person can mend, or "".
+func sentence(err error, conflict string) string {
+	var input *app.InputError
+	switch {
+	case errors.As(err, &input):
+		return input.Problem
+	case errors.Is(err, db.ErrLastSuperuser):
+		return lastSuperuser
+	case errors.Is(err, db.ErrConflict):
+		return conflict
+	}
+	return ""
+}
+
+func (s *Server) createUser(c *gin.Context) error {
+	form, err := parseForm(c)
+	if err != nil {
+		return err
+	}
+	n := app.NewUser{
+		Username: form.Get("username"), Name: form.Get("name"), Email: form.Get("email"), Password: form.Get("password"),
+		Superuser: form.Get("superuser") != "", Groups: groupNames(form.Get("groups")),
+	}
+	user, err := s.app.CreateUser(c.Request.Context(), caller(c).Actor(), n)
+	if text := sentence(err, userExists); text != "" {
+		return s.renderUsers(c, http.StatusBadRequest, usersPage{Error: text,
+			New: userRow{Username: n.Username, Name: n.Name, Email: n.Email, Superuser: n.Superuser, Groups: n.Groups}})
+	}
+	if err != nil {
+		return err
+	}
+	s.say(c, s.pages.text(s.language(c), userCreated, user.Username))
+	redirect(c, fmt.Sprintf("/users/%d", user.ID))
+	return nil
+}
+
+// pathUser is the user of the path.
+func (s *Server) pathUser(c *gin.Context) (db.User, error) {
+	id, err := strconv.ParseInt(c.Param("id"), 10, 64)
+	if err != nil {
+		return db.User{}, db.ErrNotFound
+	}
+	return s.app.User(c.Request.Context(), caller(c), id)
+}
+
+func (s *Server) userForm(c *gin.Context) error {
+	user, err := s.pathUser(c)
+	if err != nil {
+		return err
+	}
+	return s.renderUser(c, http.StatusOK, user, "", "")
+}
+
+func (s *Server) renderUser(c *gin.Context, status int, user db.User, errorIn, text string) error {
+	row, err := s.newUserRow(c, user)
+	if err != nil {
+		return err
+	}
+	page := userPage{layout: s.layout(c, "users"), userRow: row, Joined: user.Created, PasswordChanged: user.PasswordChanged,
+		MinLength: app.MinPassword, Error: text, ErrorIn: errorIn}
+	page.Flash = s.flash(c)
+	if user.Active && user.Superuser {
+		yes := true
+		_, others, err := s.app.Users(c.Request.Context(), caller(c), db.UserFilter{Active: &yes, Superuser: &yes})
+		if err != nil {
+			return err
+		}
+		page.LastSuperuser = others == 1
+	}
+	return s.render(c, status, "user", &page)
+}
+
+// change does something to the user of the path and goes back to its page;
+// what a person can mend is said on the page, in the section named.
+func (s *Server) change(c *gin.Context, section, done string, do func(form url.Values, user *db.User) error) error {
+	form, err := parseForm(c)
+	if err != nil {
+		return err
+	}
+	user, err := s.pathUser(c)
+	if err != nil {
+		return err
+	}
+	err = do(form, &user)
+	if text := sentence(err, userExists); text != "" {
+		return s.renderUser(c, http.StatusBadRequest, user, section, text)
+	}
+	if err != nil {
+		return err
+	}
+	lang := s.language(c)
+	if strings.Contains(done, "%s") {
+		s.say(c, s.pages.text(lang, done, user.Username))
+	} else {
+		s.say(c, s.pages.text(lang, done))
+	}
+	redirect(c, fmt.Sprintf("/users/%d", user.ID))
+	return nil
+}
+
+func (s *Server) changeUser(c *gin.Context) error {
+	return s.change(c, "details", userSaved, func(form url.Values, user *db.User) error {
+		user.Name, user.Email, user.Superuser = form.Get("name"), form.Get("email"), form.Get("superuser") != ""
+		return s.app.UpdateUser(c.Request.Context(), caller(c).Actor(), *user)
+	})
+}
+
+func (s *Server) changeGroups(c *gin.Context) error {
+	return s.change(c, "groups", userSaved, func(form url.Values, user *db.User) error {
+		return s.app.SetGroups(c.Request.Context(), caller(c).Actor(), *user, groupNames(form.Get("groups")))
+	})
+}
+
+func (s *Server) resetPassword(c *gin.Context) error {
+	return s.change(c, "password", passwordReset, func(form url.Values, user *db.User) error {
+		spare := uuid.Nil
+		if user.ID == caller(c).User.ID {
+			spare = caller(c).Session.UUID
+		}
+		return s.app.SetPassword(c.Request.Context(), caller(c).Actor(), *user, form.Get("password"), spare)
+	})
+}
+
+func (s *Server) enableUser(c *gin.Context) error {
+	return s.change(c, "delete", userIsEnabled, func(_ url.Values, user *db.User) error {
+		return s.app.SetUserActive(c.Request.Context(), caller(c).Actor(), *user, true)
+	})
+}
+
+func (s *Server) disableUser(c *gin.Context) error {
+	return s.change(c, "delete", userIsDisabled, func(_ url.Values, user *db.User) error {
+		return s.app.SetUserActive(c.Request.Context(), caller(c).Actor(), *user, false)
+	})
+}
+
+func (s *Server) deleteUser(c *gin.Context) error {
+	user, err := s.pathUser(c)
+	if err != nil {
+		return err
+	}
+	err = s.app.DeleteUser(c.Request.Context(), caller(c).Actor(), user)
+	if text := sentence(err, userExists); text != "" {
+		return s.renderUser(c, http.StatusBadRequest, user, "delete", text)
+	}
+	if err != nil {
+		return err
+	}
+	s.say(c, s.pages.text(s.language(c), userDeleted, user.Username))
+	redirect(c, "/users")
+	return nil
+}
