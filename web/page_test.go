@@ -212,6 +212,7 @@ func usedKeys(t *testing.T) (used, texts map[string]bool) {
 	collect(used, "*.go", `\bpick\(`+text+`, `+text)
 	collect(used, "../app/*.go", `\bInputError\{[^"{}]*(?:"[a-z_]*", )?`+text+`\}`) // what it says of input
 	collect(used, "../app/*.go", `\bproblem = `+text)
+	collect(used, "../app/doctor.go", `\b(?:c\.)?Name(?:: |, setting = )`+text)
 	collect(texts, "*.go", text)
 	for _, m := range months {
 		used[m] = true

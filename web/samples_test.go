@@ -183,9 +183,9 @@ func samples() []sample {
 		{4, "edsger", "", "", false, false, nil, 0, time.Time{}, false},
 	}
 	tokens := []tokenRow{
-		{"backup-script", "ada", "ends sessions before the nightly backup", ago(40 * sampleDay), ago(9 * time.Hour), time.Time{}, false},
-		{"home-assistant", "ada", "", ago(12 * sampleDay), ago(4 * time.Minute), ago(-78 * sampleDay), false},
-		{"old-laptop", "grace", "", ago(400 * sampleDay), time.Time{}, ago(35 * sampleDay), true},
+		{"backup-script", "ada", "ends sessions before the nightly backup", ago(40 * sampleDay), time.Time{}, false},
+		{"home-assistant", "ada", "", ago(12 * sampleDay), ago(-78 * sampleDay), false},
+		{"old-laptop", "grace", "", ago(400 * sampleDay), ago(35 * sampleDay), true},
 	}
 	events := []eventRow{
 		{ago(2 * time.Minute), "good", eventWords["login"], "ada", "", "Firefox 140 on Linux", "Local network", "192.168.1.20", "", "/sessions/018f3a1c-7e20-7c3d-9b1e-000000000001"},

@@ -96,13 +96,28 @@ func placeName(p *geoip.Place) string {
 	return strings.Trim(p.City+", "+p.Country, ", ")
 }
 
+// plainNames are what people call what the definitions name otherwise. That a
+// browser is mobile the device says already.
+var plainNames = map[string]string{
+	"Mobile Safari":  "Safari",
+	"Chrome Mobile":  "Chrome",
+	"Firefox Mobile": "Firefox",
+	"Edge Mobile":    "Edge",
+	"Opera Mobile":   "Opera",
+	"Mac OS X":       "macOS",
+	"Chrome OS":      "ChromeOS",
+}
+
 // clientName is the browser or program with its major version, "" when unknown.
 func clientName(a db.Agent) string { return withVersion(a.Browser, a.BrowserMajor) }
 
 // systemName is what a person calls the device or its system, "" when unknown.
 func systemName(a db.Agent) string {
-	if a.DeviceBrand == "Apple" && a.DeviceModel != "Mac" {
+	switch {
+	case a.DeviceBrand == "Apple" && a.DeviceModel != "Mac":
 		return a.Device // iPhone and iPad say more than iOS
+	case a.OS == "Mac OS X", a.OS == "Chrome OS":
+		return plainNames[a.OS] // browsers give no true version of these
 	}
 	return withVersion(a.OS, a.OSMajor)
 }
@@ -118,6 +133,9 @@ func withVersion(family string, parts ...string) string {
 			break
 		}
 		version = append(version, part)
+	}
+	if plain, ok := plainNames[family]; ok {
+		family = plain
 	}
 	return strings.TrimSpace(family + " " + strings.Join(version, "."))
 }

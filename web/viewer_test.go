@@ -159,7 +159,7 @@ func TestSessionPage(t *testing.T) {
 	sess, _ := ts.session("bob", "81.2.69.142", iphone)
 	path := "/sessions/" + sess.UUID.String()
 	_, body := ts.get(bob, path)
-	for _, want := range []string{"Mobile Safari 18", "iPhone", "AS20712", "81.2.69.0/24", "London, GB", "with a password", "Lastseen-Sample-City", sess.UUID.String(), "if it is not used before"} {
+	for _, want := range []string{"Safari 18", "iPhone", "AS20712", "81.2.69.0/24", "London, GB", "with a password", "Lastseen-Sample-City", sess.UUID.String(), "if it is not used before"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %q on the page", want)
 		}

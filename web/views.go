@@ -329,7 +329,7 @@ type userPage struct {
 
 type tokenRow struct {
 	Identifier, User, Description string
-	Created, LastUsed, Expires    time.Time // a zero Expires is never
+	Created, Expires              time.Time // a zero Expires is never
 	Expired                       bool
 }
 

@@ -79,7 +79,7 @@ var clients = []struct {
 	{7, []string{"home"}, []string{
 		"Mozilla/5.0 (Web0S; Linux/SmartTV) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/94.0.4606.128 Safari/537.36 WebAppManager",
 		"Mozilla/5.0 (SMART-TV; LINUX; Tizen 6.0) AppleWebKit/537.36 (KHTML, like Gecko) 76.0.3809.146/6.0 TV Safari/537.36",
-		"Mozilla/5.0 (PlayStation 5 6.50) AppleWebKit/605.1.15 (KHTML, like Gecko)",
+		"Mozilla/5.0 (Linux; Android 12; BRAVIA 4K VH2) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/128.0.0.0 Safari/537.36",
 	}},
 	{11, []string{"hosting", "hosting", "home"}, []string{
 		"curl/8.14.1", "python-requests/2.32.3", "Go-http-client/2.0", "Wget/1.24.5", "",
