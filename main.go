@@ -22,11 +22,13 @@ import (
 	"lastseen/app/cli"
 	"lastseen/app/demo"
 	"lastseen/app/useragent"
+	"lastseen/db"
 	"lastseen/db/sqlite"
 	"lastseen/geoip"
 	"lastseen/web"
 
 	"github.com/gofrs/flock"
+	"github.com/google/uuid"
 )
 
 // Set by the linker.
@@ -45,7 +47,7 @@ func main() {
 func run(ctx context.Context, args []string, in *os.File, out, errs io.Writer, environ []string) int {
 	p := &cli.Program{
 		Version: fmt.Sprintf("lastseen %s (commit %s, %s, %s/%s)", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH),
-		Open:    open, Serve: serve, Demo: runDemo,
+		Open:    open, Serve: serve, Restore: restore, Demo: runDemo,
 		SessionObject: web.SessionObject, UserObject: web.UserObject, TokenObject: web.TokenObject,
 		In: in, Out: out, Err: errs, Environ: environ,
 	}
@@ -219,6 +221,36 @@ func prepareDataDir(dir string, log *slog.Logger) error {
 		log.Warn("others can look into the data directory: chmod 0700 it, or give --data one of its own", "data", dir, "err", err)
 	}
 	return nil
+}
+
+// restore puts a backup in the place of the database. Everybody is signed out,
+// since a backup would bring ended sessions back, unless keepSessions is set.
+func restore(ctx context.Context, c app.Config, log *slog.Logger, backup string, keepSessions bool) (keptAs string, err error) {
+	if err := prepareDataDir(c.DataDir, log); err != nil {
+		return "", err
+	}
+	lock := flock.New(lockPath(c.DataDir))
+	alone, err := lock.TryLock()
+	if err != nil {
+		return "", fmt.Errorf("lock %s: %w", lockPath(c.DataDir), err)
+	}
+	if !alone {
+		return "", fmt.Errorf("a server runs on %s: stop it first", c.DataDir)
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	now := time.Now().UTC()
+	path := app.DatabasePath(c.DataDir)
+	keptAs = path + ".before-restore-" + now.Format("20060102T150405.000Z")
+	return sqlite.Restore(ctx, backup, path, keptAs, func(store *sqlite.Store) error {
+		if keepSessions {
+			return nil
+		}
+		actor := app.Operator.Actor()
+		_, err := store.EndSessions(ctx, nil, uuid.Nil, now, db.Restored, func(sess db.Session) db.Event {
+			return db.Event{Created: now, Action: db.Logout, Actor: actor.Name, SubjectID: sess.UserID, Context: map[string]any{"logout_reason": "a backup was restored"}}
+		})
+		return err
+	})
 }
 
 // runDemo serves sample data from a directory that is gone afterwards.

@@ -432,3 +432,70 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("on the main port: got %d, want 404", status)
 	}
 }
+
+func TestBackupAndRestore(t *testing.T) {
+	data, dir := t.TempDir(), t.TempDir()
+	p := start(t, data, "LASTSEEN_BOOTSTRAP_PASSWORD=correct horse")
+	b := browser(t)
+	if got := p.signIn(b, "admin", "correct horse"); got != 303 {
+		t.Fatalf("sign in: got %d", got)
+	}
+	file := filepath.Join(dir, "copy.db")
+	must := func(status int, want string, args ...string) {
+		t.Helper()
+		_, errs, got := execute(t, data, "another horse\n", args...)
+		if got != status || !strings.Contains(errs, want) {
+			t.Errorf("%v: got %d %s, want %d %q", args, got, errs, status, want)
+		}
+	}
+	must(0, "", "backup", file)
+	must(0, "", "backup", file) // in the place of the older one
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the backup: %v, %v", info, err)
+	}
+	foreign := filepath.Join(dir, "notes.txt")
+	if err := os.WriteFile(foreign, []byte("keep me"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must(1, "will not replace", "backup", foreign)
+	must(1, "a server runs on", "restore", file)
+	must(0, "", "user", "create", "later", "--password-file", "-")
+	if err := p.signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, bad := range map[string][]byte{
+		"empty": nil, "text": []byte("no database"), "half": content[:len(content)/2],
+		"scribbled": append(append(append([]byte{}, content[:8192]...), bytes.Repeat([]byte{0xaa}, 8192)...), content[16384:]...),
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		must(1, path, "restore", path)
+	}
+	must(1, "no such file", "restore", filepath.Join(dir, "missing"))
+	if out, _, _ := execute(t, data, "", "user", "list"); !strings.Contains(out, "later") {
+		t.Errorf("a refused restore changed something: %s", out)
+	}
+
+	must(0, "everybody is signed out", "restore", file)
+	if out, _, _ := execute(t, data, "", "user", "list"); strings.Contains(out, "later") || !strings.Contains(out, "admin") {
+		t.Errorf("after restore: %s", out)
+	}
+	if kept, _ := filepath.Glob(filepath.Join(data, "lastseen.db.before-restore-*")); len(kept) != 1 {
+		t.Errorf("the old database: %v", kept)
+	}
+	again := start(t, data)
+	again.mustBe(b, 403, "after restore")
+	if err := again.signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	must(0, "", "restore", file, "--keep-sessions")
+	third := start(t, data)
+	third.mustBe(b, 200, "after restore --keep-sessions")
+}

@@ -125,6 +125,14 @@ func (a *App) Run(ctx context.Context) {
 // Ready reports whether requests can be served: the database read and written.
 func (a *App) Ready(ctx context.Context) error { return a.store.Ready(ctx) }
 
+// Backup writes a checked copy of the database to a file.
+func (a *App) Backup(ctx context.Context, path string) error {
+	if err := a.flush(ctx); err != nil {
+		return err
+	}
+	return a.store.Backup(ctx, path)
+}
+
 // Counts are how many sessions live and how many users there are.
 func (a *App) Counts(ctx context.Context) (sessions, users int, err error) {
 	if _, sessions, err = a.store.Sessions(ctx, db.SessionFilter{Now: a.now()}); err != nil {

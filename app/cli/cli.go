@@ -29,6 +29,8 @@ type Program struct {
 	Open func(ctx context.Context, c app.Config, log *slog.Logger, create bool) (*app.App, func() error, error)
 	// Serve serves until ctx ends.
 	Serve func(ctx context.Context, c app.Config, log *slog.Logger) error
+	// Restore puts a backup in the place of the database of a stopped server.
+	Restore func(ctx context.Context, c app.Config, log *slog.Logger, backup string, keepSessions bool) (keptAs string, err error)
 	// Demo serves a throwaway instance until ctx ends, and prints how to reach it.
 	Demo func(ctx context.Context, c app.Config, log *slog.Logger, out io.Writer) error
 	// What --json prints: things as the API shows them.
@@ -91,6 +93,10 @@ func (p *Program) command() *cli.Command {
 			p.sessionCommand(),
 			{Name: "geoip", Usage: "places and networks of addresses", Commands: []*cli.Command{
 				{Name: "lookup", Usage: "say what the databases know of an address", ArgsUsage: "IP", Action: p.geoipLookup},
+			}},
+			{Name: "backup", Usage: "write a checked copy of the database, beside a running server too", ArgsUsage: "FILE", Action: p.withApp(false, p.backup)},
+			{Name: "restore", Usage: "put a backup in the place of the database; the server must be stopped", ArgsUsage: "FILE", Action: p.restore, Flags: []cli.Flag{
+				&cli.BoolFlag{Name: "keep-sessions", Usage: "do not sign everybody out, though that brings back sessions that were ended since"},
 			}},
 			{Name: "doctor", Usage: "check what the instance stands on, and say what to change", Action: p.withApp(false, p.doctor)},
 			{Name: "healthcheck", Usage: "exit 0 when the server with these settings is ready", Action: p.healthcheck},

@@ -65,6 +65,15 @@ func (s *Store) migrate(ctx context.Context, files fs.FS, mayMigrate bool) error
 		return fmt.Errorf("cannot read the database %s: %w", s.path, storeError(err))
 	}
 	to := latest(files)
+	if from == 0 {
+		var tables int
+		if err := s.write.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master`).Scan(&tables); err != nil {
+			return fmt.Errorf("cannot read the database %s: %w", s.path, storeError(err))
+		}
+		if tables > 0 {
+			return fmt.Errorf("%s is the database of another program: give --data another directory", s.path)
+		}
+	}
 	switch {
 	case dirty:
 		return fmt.Errorf("a migration of %s to schema %d was cut off: put the copy %s back in its place, or restore a backup, and start again",

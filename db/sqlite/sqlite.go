@@ -9,9 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"net/url"
 	"os"
-	"path/filepath"
 	"runtime"
 	"time"
 
@@ -100,10 +98,9 @@ func (s *Store) pool(connections int, more string) (*sql.DB, error) {
 	if ^uint(0)>>32 == 0 {
 		mmap = 64 << 20
 	}
-	dsn := url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(s.path)}).EscapedPath()}
-	dsn.RawQuery = fmt.Sprintf("_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)"+
-		"&_pragma=synchronous(FULL)&_pragma=cache_size(-2048)&_pragma=mmap_size(%d)&%s", mmap, more)
-	pool, err := sql.Open("sqlite", dsn.String())
+	dsn := fileURL(s.path, fmt.Sprintf("_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)"+
+		"&_pragma=synchronous(FULL)&_pragma=cache_size(-2048)&_pragma=mmap_size(%d)&%s", mmap, more))
+	pool, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", s.path, err)
 	}

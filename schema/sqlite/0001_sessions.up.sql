@@ -1,3 +1,5 @@
+PRAGMA application_id = 0x4C617374; -- "Last": a database of ours, and no other program's
+
 -- Times are microseconds since 1970 (UTC). UUIDs are 16 bytes. Addresses are
 -- canonical text: no IPv4-mapped IPv6, no zone, no port.
 

@@ -1,0 +1,146 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+)
+
+// applicationID marks our databases; the first migration sets it.
+const applicationID = 0x4C617374
+
+// Backup writes a copy of the database to a file, itself a SQLite database. It
+// holds no writer up. The copy is checked before it takes the place of an older
+// one; a file that is no copy of ours is never replaced.
+func (s *Store) Backup(ctx context.Context, path string) error {
+	if _, err := os.Lstat(path); err == nil {
+		if _, err := Check(ctx, path); err != nil {
+			return fmt.Errorf("will not replace a file that is no backup: %w", err)
+		}
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return s.copyTo(ctx, path)
+}
+
+func (s *Store) copyTo(ctx context.Context, path string) error {
+	// A directory of its own keeps the half-written copy private.
+	dir, err := os.MkdirTemp(filepath.Dir(path), ".lastseen-backup-")
+	if err != nil {
+		return fmt.Errorf("cannot write the backup: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	part := filepath.Join(dir, "part")
+	if err := vacuumInto(ctx, s.path, part); err != nil {
+		return fmt.Errorf("cannot write the backup %s: %w", path, err)
+	}
+	if _, err := Check(ctx, part); err != nil {
+		return fmt.Errorf("the copy is not whole, look at the disk: %w", err)
+	}
+	f, err := os.OpenFile(part, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Chmod(0o600), f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("cannot write the backup: %w", err)
+	}
+	return os.Rename(part, path)
+}
+
+// vacuumInto copies one database file to another, as of one moment.
+func vacuumInto(ctx context.Context, from, to string) error {
+	conn, err := sql.Open("sqlite", fileURL(from, "mode=ro&_pragma=busy_timeout(5000)"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = conn.ExecContext(ctx, `VACUUM INTO $1`, to)
+	return storeError(err)
+}
+
+func fileURL(path, query string) string {
+	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath(), RawQuery: query}
+	return u.String()
+}
+
+// Check looks through a database file that nobody has open, and returns its
+// schema version. Its error says that the file is damaged, another program's,
+// or of a newer Lastseen (NewerError).
+func Check(ctx context.Context, path string) (schema int, err error) {
+	if _, err := os.Stat(path); err != nil {
+		return 0, err
+	}
+	conn, err := sql.Open("sqlite", fileURL(path, "mode=ro&immutable=1"))
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	var id int64
+	if err := conn.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&id); err != nil {
+		return 0, fmt.Errorf("%s is no database, or a damaged one: %w", path, storeError(err))
+	}
+	if id != applicationID {
+		return 0, fmt.Errorf("%s is the database of another program", path)
+	}
+	var verdict string
+	if err := conn.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&verdict); err != nil {
+		return 0, fmt.Errorf("%s is damaged: %w", path, storeError(err))
+	}
+	if verdict != "ok" {
+		return 0, fmt.Errorf("%s is damaged: %s", path, verdict)
+	}
+	schema, dirty, err := version(ctx, conn)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("%s is damaged: %w", path, storeError(err))
+	case dirty || schema == 0:
+		return 0, fmt.Errorf("%s was left in the middle of a migration", path)
+	case schema > Latest():
+		return schema, &NewerError{path, schema, Latest()}
+	}
+	return schema, nil
+}
+
+// Restore puts a checked copy of a backup in the place of the database at path,
+// which nobody may have open, and keeps the old one beside it under the name
+// that it returns, "" if there was none. prepare is called with the new
+// database before it takes its place; when it fails nothing has changed.
+func Restore(ctx context.Context, backup, path, keepAs string, prepare func(*Store) error) (kept string, err error) {
+	if _, err := Check(ctx, backup); err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(path), ".lastseen-restore-")
+	if err != nil {
+		return "", fmt.Errorf("cannot restore: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	fresh := filepath.Join(dir, "fresh")
+	if err := vacuumInto(ctx, backup, fresh); err != nil {
+		return "", fmt.Errorf("cannot copy %s: %w", backup, err)
+	}
+	store, err := Open(ctx, fresh, true)
+	if err != nil {
+		return "", err
+	}
+	if err := errors.Join(prepare(store), store.Close()); err != nil { // closing folds the -wal file in
+		return "", err
+	}
+	// The old database moves with its -wal file, which may hold its latest.
+	for _, suffix := range []string{"-wal", "-shm", ""} {
+		err := os.Rename(path+suffix, keepAs+suffix)
+		if err == nil && suffix == "" {
+			kept = keepAs
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return "", fmt.Errorf("cannot keep the old database: %w", err)
+		}
+	}
+	if err := os.Rename(fresh, path); err != nil {
+		return kept, fmt.Errorf("cannot put the backup in place, the old database is %s: %w", keepAs, err)
+	}
+	return kept, nil
+}
