@@ -22,5 +22,29 @@ func (a *App) CountEvents(ctx context.Context, caller Caller, f db.EventFilter, 
 	if !caller.User.Superuser {
 		f.Subject = caller.User.ID
 	}
-	return a.store.CountEvents(ctx, f, span)
+	return a.store.CountEvents(ctx, f, span, time.UnixMicro(0))
+}
+
+// EventsPerDay counts the events of an action that the caller may see in each
+// of so many spans of 24 hours, of which the last ends now. The oldest is first.
+func (a *App) EventsPerDay(ctx context.Context, caller Caller, action db.Action, days int) ([]db.EventCount, error) {
+	const day = 24 * time.Hour
+	start := a.now().Add(time.Duration(-days) * day)
+	f := db.EventFilter{Actions: []db.Action{action}, Since: start}
+	if !caller.User.Superuser {
+		f.Subject = caller.User.ID
+	}
+	counted, err := a.store.CountEvents(ctx, f, day, start)
+	if err != nil {
+		return nil, err
+	}
+	counts := make([]db.EventCount, days)
+	for i := range counts {
+		counts[i] = db.EventCount{Action: action, Time: start.Add(time.Duration(i) * day)}
+	}
+	for _, c := range counted {
+		// What happened this very microsecond begins the next span: it is of today.
+		counts[min(int(c.Time.Sub(start)/day), days-1)].Count += c.Count
+	}
+	return counts, nil
 }

@@ -57,14 +57,13 @@ func (a *App) tokenEvent(actor Actor, action db.Action, token db.Token) db.Event
 	})
 }
 
-// Tokens is one page of the tokens that the caller may see, by identifier, and
-// how many there are in all.
-func (a *App) Tokens(ctx context.Context, caller Caller, limit, offset int) ([]db.Token, int, error) {
-	user := caller.User.ID
-	if caller.User.Superuser {
-		user = 0
+// Tokens is one page of what the filter chooses among the tokens that the
+// caller may see, and how many there are in all.
+func (a *App) Tokens(ctx context.Context, caller Caller, f db.TokenFilter) ([]db.Token, int, error) {
+	if !caller.User.Superuser {
+		f.User = caller.User.ID
 	}
-	return a.store.Tokens(ctx, user, limit, offset)
+	return a.store.Tokens(ctx, f)
 }
 
 // Token is a token that the caller may see; every other one is db.ErrNotFound.

@@ -59,6 +59,7 @@ type UserFilter struct {
 	Active    *bool
 	Superuser *bool
 	Groups    []string // names; in one of them
+	GroupIDs  []uuid.UUID
 	Search    []string // every word in user name, name or email, whatever the case
 	Ordering  []Order  // pk, username, name, email, is_active, is_superuser, last_login, date_joined, last_updated
 	Limit     int
@@ -164,6 +165,20 @@ type Token struct {
 	Expires     time.Time
 }
 
+// A TokenFilter chooses and orders API tokens; its zero value chooses all of
+// them, by identifier. A nil pointer means any.
+type TokenFilter struct {
+	User        int64 // 0: anybody's
+	Username    *string
+	Identifier  *string
+	Description *string
+	Expiring    *bool    // whether it will expire at all
+	Search      []string // every word in identifier, description or user name, whatever the case
+	Ordering    []Order  // identifier, description, user__username, expires, created
+	Limit       int
+	Offset      int
+}
+
 // An Action names what an event tells, in authentik's words.
 type Action string
 
@@ -185,6 +200,7 @@ type Event struct {
 	Action    Action
 	ActorID   int64  // who did it; 0 when unknown, or on the command line
 	Actor     string // their user name
+	Email     string // of the actor, as it is now; "" when the user is gone
 	SubjectID int64  // whose account it concerns; 0 for nobody's
 	IP        netip.Addr
 	Context   map[string]any
@@ -199,8 +215,9 @@ type EventFilter struct {
 	Username *string // of who did it, or the name that was tried
 	IP       *string
 	Since    time.Time
-	Search   []string // every word in actor, address, action or context, whatever the case
-	Ordering []Order  // created, action, client_ip, user
+	Model    map[string]string // of the thing it tells of: app, model_name, pk
+	Search   []string          // every word in actor, address, action or context, whatever the case
+	Ordering []Order           // created, action, client_ip, user
 	Limit    int
 	Offset   int
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"lastseen/db"
 
 	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
 )
 
 const apiPrefix = "/api/v3"
@@ -31,9 +33,19 @@ type apiRoute struct {
 func (s *Server) apiRoutes() []apiRoute {
 	return []apiRoute{
 		{path: "/core/authenticated_sessions/", name: "Authenticated Session List", get: s.listSessions},
+		{path: "/core/authenticated_sessions/bulk_delete/", name: "Authenticated Session Bulk Delete", delete: s.deleteSessions},
 		{path: "/core/authenticated_sessions/:uuid/", name: "Authenticated Session Instance", get: s.getSession, delete: s.deleteSession},
 		{path: "/core/authenticated_sessions/:uuid/used_by/", name: "Used by", get: s.sessionUsedBy},
+		{path: "/core/users/", name: "User List", get: s.listUsers},
 		{path: "/core/users/me/", name: "Me", get: s.getMe},
+		{path: "/core/users/:id/", name: "User Instance", get: s.getUser},
+		{path: "/core/tokens/", name: "Token List", get: s.listTokens},
+		{path: "/core/tokens/:identifier/", name: "Token Instance", get: s.getToken},
+		{path: "/events/events/", name: "Event List", get: s.listEvents},
+		{path: "/events/events/per_month/", name: "Events Per Month", get: s.eventsPerMonth},
+		{path: "/events/events/volume/", name: "Event Volume", get: s.eventVolume},
+		{path: "/events/events/:uuid/", name: "Event Instance", get: s.getEvent},
+		{path: "/root/config/", name: "Config", open: true, get: s.getConfig},
 	}
 }
 
@@ -221,6 +233,118 @@ type pagination struct {
 	TotalPages int `json:"total_pages"`
 	StartIndex int `json:"start_index"`
 	EndIndex   int `json:"end_index"`
+}
+
+// answerList answers with the page of a list that c asks for.
+func answerList[Row, Shape any](c *gin.Context, shape func(Row) Shape, list func(limit, offset int) ([]Row, int, error)) error {
+	page, err := parsePage(c)
+	if err != nil {
+		return err
+	}
+	env, err := fetch(page, shape, list)
+	if err != nil {
+		return err
+	}
+	writeJSON(c, http.StatusOK, env)
+	return nil
+}
+
+// A query reads the filters of a list. One that is given but empty or malformed
+// ends up in errs: it must never come to mean everybody. Of one that is given
+// several times the last counts, as in authentik.
+type query struct {
+	c    *gin.Context
+	errs []error
+}
+
+// err is everything that is wrong.
+func (q *query) err() error { return errors.Join(q.errs...) }
+
+func (q *query) wrong(name, problem string) { q.errs = append(q.errs, invalid(name, problem)) }
+
+// text is a value, or nil when it is not given.
+func (q *query) text(name string) *string {
+	values := q.list(name)
+	if values == nil {
+		return nil
+	}
+	return &values[len(values)-1]
+}
+
+// list are all values of a filter that may be repeated, nil when it is not given.
+func (q *query) list(name string) []string {
+	values := q.c.QueryArray(name)
+	if len(values) == 0 {
+		return nil
+	}
+	if slices.Contains(values, "") {
+		q.wrong(name, "This field may not be blank.")
+	}
+	return values
+}
+
+// parsed is a value that parse understands, or nil.
+func parsed[T any](q *query, name, problem string, parse func(string) (T, error)) *T {
+	text := q.text(name)
+	if text == nil || *text == "" {
+		return nil
+	}
+	value, err := parse(*text)
+	if err != nil {
+		q.wrong(name, problem)
+		return nil
+	}
+	return &value
+}
+
+func (q *query) boolean(name string) *bool {
+	return parsed(q, name, "Enter true or false.", strconv.ParseBool)
+}
+
+func (q *query) number(name string) *int64 {
+	return parsed(q, name, "Enter a number.", func(s string) (int64, error) { return strconv.ParseInt(s, 10, 64) })
+}
+
+func (q *query) uuid(name string) *uuid.UUID {
+	return parsed(q, name, "Enter a valid UUID.", uuid.Parse)
+}
+
+// addr is an address in its canonical form.
+func (q *query) addr(name string) *string {
+	return parsed(q, name, "Enter a valid IPv4 or IPv6 address.", func(s string) (string, error) {
+		addr, err := netip.ParseAddr(s)
+		return canonicalAddr(addr).String(), err
+	})
+}
+
+// among is a value that has to be one of those known.
+func (q *query) among(name string, known ...string) []string {
+	values := q.list(name)
+	for _, v := range values {
+		if v != "" && !slices.Contains(known, v) {
+			q.wrong(name, fmt.Sprintf("Select a valid choice. %s is not one of the available choices.", v))
+		}
+	}
+	return values
+}
+
+// none reports whether one of the filters, which tell apart what Lastseen does
+// not have, is given: nothing fits it.
+func (q *query) none(names ...string) (given bool) {
+	for _, name := range names {
+		given = q.list(name) != nil || given
+	}
+	return given
+}
+
+// unsupported refuses filters of authentik's that are not ours: passing over one
+// would show everything to somebody who asked for little.
+func (q *query) unsupported(names ...string) {
+	for _, name := range names {
+		if _, given := q.c.GetQuery(name); given {
+			q.wrong(name, "Lastseen has no such filter.")
+		}
+	}
 }
 
 // searchWords splits a search as authentik does.

@@ -2,7 +2,6 @@ package web
 
 import (
 	"net/http"
-	"net/netip"
 	"strconv"
 
 	"lastseen/app"
@@ -97,69 +96,38 @@ func newSessionJSON(s app.Session) sessionJSON {
 }
 
 func (s *Server) listSessions(c *gin.Context) error {
-	page, err := parsePage(c)
-	if err != nil {
-		return err
-	}
 	filter, err := parseSessionFilter(c)
 	if err != nil {
 		return err
 	}
-	env, err := fetch(page, newSessionJSON, func(limit, offset int) ([]app.Session, int, error) {
+	return answerList(c, newSessionJSON, func(limit, offset int) ([]app.Session, int, error) {
 		filter.Limit, filter.Offset = limit, offset
 		return s.app.Sessions(c.Request.Context(), caller(c), filter)
 	})
-	if err != nil {
-		return err
-	}
-	writeJSON(c, http.StatusOK, env)
-	return nil
 }
 
-// parseSessionFilter reads the filters of the list. One that is given but empty
-// or malformed is refused: it must never come to mean everybody.
 func parseSessionFilter(c *gin.Context) (db.SessionFilter, error) {
+	q := query{c: c}
+	// Each has two names: 2024.8's and the one of 2025.4 and later.
+	either := func(read func(string) *string, name string) *string {
+		old, later := read(name), read("session__"+name)
+		if old == nil {
+			return later
+		}
+		if later != nil && *old != *later {
+			q.wrong(name, "Given twice, with different values.")
+		}
+		return old
+	}
 	f := db.SessionFilter{
+		User:     q.number("user"),
+		Username: either(q.text, "user__username"),
+		IP:       either(q.addr, "last_ip"),
+		Agent:    either(q.text, "last_user_agent"),
 		Search:   searchWords(c),
 		Ordering: parseOrdering(c, "user__username", "user", "last_ip", "last_user_agent", "last_used", "expires", "uuid"),
 	}
-	for name, field := range map[string]**string{
-		"user__username":           &f.Username,
-		"session__user__username":  &f.Username,
-		"last_ip":                  &f.IP,
-		"session__last_ip":         &f.IP,
-		"last_user_agent":          &f.Agent,
-		"session__last_user_agent": &f.Agent,
-	} {
-		values, given := c.GetQueryArray(name)
-		if !given {
-			continue
-		}
-		value := values[len(values)-1]
-		if value == "" {
-			return f, invalid(name, "This field may not be blank.")
-		}
-		if *field != nil && **field != value {
-			return f, invalid(name, "Given twice, with different values.")
-		}
-		*field = &value
-	}
-	if f.IP != nil {
-		addr, err := netip.ParseAddr(*f.IP)
-		if err != nil {
-			return f, invalid("last_ip", "Enter a valid IPv4 or IPv6 address.")
-		}
-		canonical := canonicalAddr(addr).String()
-		f.IP = &canonical
-	}
-	if text, given := c.GetQuery("user"); given {
-		id, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			return f, invalid("user", "Enter a number.")
-		}
-		f.User = &id
-	}
-	return f, nil
+	return f, q.err()
 }
 
 // sessionUUID reads the uuid of the path in any of its spellings; one that is
@@ -195,6 +163,32 @@ func (s *Server) deleteSession(c *gin.Context) error {
 		return err
 	}
 	c.Status(http.StatusNoContent)
+	return nil
+}
+
+// deleteSessions ends all sessions of some users. What is not a user's number
+// spoils the whole request: then nothing is ended.
+func (s *Server) deleteSessions(c *gin.Context) error {
+	asks := caller(c)
+	if !asks.User.Superuser {
+		return app.ErrForbidden
+	}
+	texts := c.QueryArray("user_pks")
+	if len(texts) == 0 {
+		return invalid("user_pks", "This field is required.")
+	}
+	users := make([]int64, len(texts))
+	for i, text := range texts {
+		var err error
+		if users[i], err = strconv.ParseInt(text, 10, 64); err != nil {
+			return invalid("user_pks", "A valid integer is required.")
+		}
+	}
+	deleted, err := s.app.RevokeSessions(c.Request.Context(), asks.Actor(), users, uuid.Nil)
+	if err != nil {
+		return err
+	}
+	writeJSON(c, http.StatusOK, map[string]int{"deleted": deleted})
 	return nil
 }
 

@@ -138,7 +138,7 @@ func TestAPIErrors(t *testing.T) {
 		{"page 0", "GET", list + "?page=0", []string{"Authorization", key}, 404, `{"detail":"Invalid page."}`},
 		{"page of letters", "GET", list + "?page=x", []string{"Authorization", key}, 404, `{"detail":"Invalid page."}`},
 		{"empty filter", "GET", list + "?user__username=", []string{"Authorization", key}, 400, `{"user__username":["This field may not be blank."]}`},
-		{"empty user", "GET", list + "?user=", []string{"Authorization", key}, 400, `{"user":["Enter a number."]}`},
+		{"empty user", "GET", list + "?user=", []string{"Authorization", key}, 400, `{"user":["This field may not be blank."]}`},
 		{"malformed address", "GET", list + "?last_ip=home", []string{"Authorization", key}, 400, `{"last_ip":["Enter a valid IPv4 or IPv6 address."]}`},
 		{"no slash", "GET", strings.TrimSuffix(list, "/"), nil, 404, `{"detail":"Not found. Did you mean /api/v3/core/authenticated_sessions/ with a slash at its end?"}`},
 		{"no such path", "GET", "/api/v3/core/nonsense/", nil, 404, `{"detail":"Not found."}`},

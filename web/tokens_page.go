@@ -16,7 +16,7 @@ func (s *Server) tokensForm(c *gin.Context) error {
 
 func (s *Server) renderTokens(c *gin.Context, status int, page tokensPage) error {
 	ctx, asks := c.Request.Context(), caller(c)
-	tokens, _, err := s.app.Tokens(ctx, asks, maxPageSize, 0)
+	tokens, _, err := s.app.Tokens(ctx, asks, db.TokenFilter{Limit: maxPageSize})
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,11 @@ package web
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 
 	"lastseen/db"
 
@@ -43,6 +47,8 @@ type userGroupJSON struct {
 	NumPK       int64     `json:"num_pk"`
 	Name        string    `json:"name"`
 	IsSuperuser bool      `json:"is_superuser"`
+	Parent      *struct{} `json:"parent"`
+	ParentName  *string   `json:"parent_name"`
 	Attributes  struct{}  `json:"attributes"`
 }
 
@@ -51,7 +57,7 @@ func newUserJSON(u db.User) userJSON {
 		PK: u.ID, Username: u.Username, Name: u.Name, IsActive: u.Active, LastLogin: orNone(u.LastLogin),
 		DateJoined: apiTime(u.Created), IsSuperuser: u.Superuser,
 		Groups: []uuid.UUID{}, GroupsObj: []userGroupJSON{}, Roles: []uuid.UUID{}, RolesObj: []struct{}{},
-		Email: u.Email, UID: userUID(u), Path: "users", Type: "internal", UUID: u.UUID,
+		Email: u.Email, UID: userUID(u), Path: userPath, Type: userType, UUID: u.UUID,
 		PasswordChangeDate: apiTime(u.PasswordChanged), LastUpdated: apiTime(u.Updated),
 	}
 	for _, g := range u.Groups {
@@ -61,27 +67,69 @@ func newUserJSON(u db.User) userJSON {
 	return j
 }
 
-// TokenObject is an API token as the API shows it, for others who print JSON.
-func TokenObject(t db.Token) any { return newTokenJSON(t) }
-
-// tokenJSON is authentik's Token; the key is in none of its fields.
-type tokenJSON struct {
-	PK          uuid.UUID `json:"pk"`
-	Managed     *string   `json:"managed"`
-	Identifier  string    `json:"identifier"`
-	Intent      string    `json:"intent"`
-	User        int64     `json:"user"`
-	UserObj     userJSON  `json:"user_obj"`
-	Description string    `json:"description"`
-	Expires     *apiTime  `json:"expires"`
-	Expiring    bool      `json:"expiring"`
+func (s *Server) listUsers(c *gin.Context) error {
+	filter, nobody, err := parseUserFilter(c)
+	if err != nil {
+		return err
+	}
+	return answerList(c, newUserJSON, func(limit, offset int) ([]db.User, int, error) {
+		if nobody {
+			return nil, 0, nil
+		}
+		filter.Limit, filter.Offset = limit, offset
+		return s.app.Users(c.Request.Context(), caller(c), filter)
+	})
 }
 
-func newTokenJSON(t db.Token) tokenJSON {
-	return tokenJSON{
-		PK: t.UUID, Identifier: t.Identifier, Intent: "api", User: t.User.ID, UserObj: newUserJSON(t.User),
-		Description: t.Description, Expires: orNone(t.Expires), Expiring: !t.Expires.IsZero(),
+// userPath and userType are the same for every user: there are no folders of
+// users, and no accounts that are not people's.
+const userPath, userType = "users", "internal"
+
+// parseUserFilter reads the filters of the list; nobody says that no user can fit.
+func parseUserFilter(c *gin.Context) (f db.UserFilter, nobody bool, err error) {
+	q := query{c: c}
+	f = db.UserFilter{
+		Username: q.text("username"), Name: q.text("name"), Email: q.text("email"), UUID: q.uuid("uuid"),
+		Active: q.boolean("is_active"), Superuser: q.boolean("is_superuser"), Groups: q.list("groups_by_name"),
+		Search: searchWords(c),
+		Ordering: parseOrdering(c, "pk", "username", "name", "email", "is_active", "is_superuser", "last_login",
+			"date_joined", "last_updated"),
 	}
+	for _, text := range q.list("groups_by_pk") {
+		id, err := uuid.Parse(text)
+		if err != nil {
+			q.wrong("groups_by_pk", "Enter a valid UUID.")
+		}
+		f.GroupIDs = append(f.GroupIDs, id)
+	}
+	types := q.among("type", "internal", "external", "service_account", "internal_service_account")
+	nobody = types != nil && !slices.Contains(types, userType)
+	if path := q.text("path"); path != nil {
+		nobody = nobody || *path != userPath
+	}
+	if path := q.text("path_startswith"); path != nil {
+		nobody = nobody || !strings.HasPrefix(userPath, *path)
+	}
+	attributes := parsed(&q, "attributes", "Enter a JSON object.", func(s string) (wanted map[string]any, err error) {
+		return wanted, json.Unmarshal([]byte(s), &wanted)
+	})
+	nobody = nobody || attributes != nil && len(*attributes) > 0 || q.none("roles_by_name", "roles_by_pk")
+	q.unsupported("last_login", "last_login__gt", "last_login__lt", "last_login__isnull", "date_joined", "date_joined__gt", "date_joined__lt",
+		"last_updated", "last_updated__gt", "last_updated__lt")
+	return f, nobody, q.err()
+}
+
+func (s *Server) getUser(c *gin.Context) error {
+	id, err := strconv.ParseInt(c.Param("id"), 10, 64)
+	if err != nil {
+		return db.ErrNotFound // a malformed number is nobody's
+	}
+	user, err := s.app.User(c.Request.Context(), caller(c), id)
+	if err != nil {
+		return err
+	}
+	writeJSON(c, http.StatusOK, newUserJSON(user))
+	return nil
 }
 
 // selfJSON is authentik's UserSelf, with what 2026.8 requires beside it.
@@ -122,7 +170,7 @@ func (s *Server) getMe(c *gin.Context) error {
 	self := selfJSON{
 		PK: u.ID, Username: u.Username, Name: u.Name, IsActive: u.Active, IsSuperuser: u.Superuser,
 		Groups: []selfGroupJSON{}, Roles: []struct{}{}, Email: u.Email, UID: userUID(u),
-		Type: "internal", SystemPermissions: []string{}, IsCurrent: true,
+		Type: userType, SystemPermissions: []string{}, IsCurrent: true,
 	}
 	for _, g := range groups {
 		self.Groups = append(self.Groups, selfGroupJSON{Name: g.Name, PK: g.UUID})

@@ -105,7 +105,7 @@ func newServer(t testing.TB, settings ...string) *testServer {
 		level = slog.LevelInfo
 	}
 	log := slog.New(slog.NewTextHandler(ts.log, &slog.HandlerOptions{Level: level}))
-	geo := geoip.Open(city, asn, log)
+	geo := geoip.Open(config.GeoIPCity, config.GeoIPASN, log)
 	ts.app = app.New(store, geo, agents(), config, log)
 	ts.app.Now = func() time.Time {
 		ts.mu.Lock()

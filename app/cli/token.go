@@ -52,7 +52,7 @@ func (p *Program) tokenList(ctx context.Context, c *cli.Command, a *app.App) err
 	if _, err := arguments(c); err != nil {
 		return err
 	}
-	tokens, _, err := a.Tokens(ctx, app.Operator, 1<<31, 0)
+	tokens, _, err := a.Tokens(ctx, app.Operator, db.TokenFilter{Limit: 1 << 31})
 	if err != nil {
 		return err
 	}

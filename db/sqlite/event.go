@@ -35,6 +35,7 @@ func orNull(id int64) any {
 }
 
 var eventOrderings = map[string]string{
+	"id":        "e.id", // breaks ties
 	"created":   "e.created",
 	"action":    "e.action",
 	"client_ip": "e.client_ip",
@@ -49,10 +50,11 @@ func (s *Store) Events(ctx context.Context, f db.EventFilter) (page []db.Event, 
 	if err := s.list.QueryRowContext(ctx, `SELECT count(*) FROM events e WHERE `+where, args...).Scan(&total); err != nil || f.Limit == 0 {
 		return nil, total, storeError(err)
 	}
-	order := orderBy(f.Ordering, eventOrderings, "e.created DESC", "e.id DESC")
+	order := orderBy(f.Ordering, eventOrderings, db.Order{Column: "created", Descending: true}, "id")
 	args = append(args, f.Limit, f.Offset)
-	rows, err := s.list.QueryContext(ctx, fmt.Sprintf(`SELECT e.uuid, e.created, e.action, coalesce(e.actor_id, 0), e.actor, coalesce(e.subject_id, 0), e.client_ip, e.context
-		FROM events e WHERE %s ORDER BY %s LIMIT $%d OFFSET $%d`, where, order, len(args)-1, len(args)), args...)
+	rows, err := s.list.QueryContext(ctx, fmt.Sprintf(`SELECT e.uuid, e.created, e.action, coalesce(e.actor_id, 0), e.actor, coalesce(u.email, ''),
+		coalesce(e.subject_id, 0), e.client_ip, e.context
+		FROM events e LEFT JOIN users u ON u.id = e.actor_id WHERE %s ORDER BY %s LIMIT $%d OFFSET $%d`, where, order, len(args)-1, len(args)), args...)
 	if err != nil {
 		return nil, 0, storeError(err)
 	}
@@ -60,7 +62,7 @@ func (s *Store) Events(ctx context.Context, f db.EventFilter) (page []db.Event, 
 	for rows.Next() {
 		var e db.Event
 		var content []byte
-		err := rows.Scan(&e.UUID, timeColumn{&e.Created}, &e.Action, &e.ActorID, &e.Actor, &e.SubjectID, addrColumn{&e.IP}, &content)
+		err := rows.Scan(&e.UUID, timeColumn{&e.Created}, &e.Action, &e.ActorID, &e.Actor, &e.Email, &e.SubjectID, addrColumn{&e.IP}, &content)
 		if err != nil {
 			return nil, 0, storeError(err)
 		}
@@ -97,20 +99,28 @@ func eventConditions(f db.EventFilter) (string, []any) {
 	if !f.Since.IsZero() {
 		add(`e.created >= ?`, micros(f.Since))
 	}
+	for _, key := range []string{"app", "model_name", "pk"} {
+		if value, ok := f.Model[key]; ok {
+			add(`CAST(json_extract(e.context, '$.model.`+key+`') AS TEXT) = ?`, value)
+		}
+	}
 	for _, word := range f.Search {
 		add(`(e.actor LIKE ? ESCAPE '\' OR e.client_ip LIKE ? ESCAPE '\' OR e.action LIKE ? ESCAPE '\' OR e.context LIKE ? ESCAPE '\')`, likePattern(word))
 	}
 	return strings.Join(where, " AND "), args
 }
 
-// CountEvents counts the events that the filter chooses, by action and span.
-func (s *Store) CountEvents(ctx context.Context, f db.EventFilter, span time.Duration) ([]db.EventCount, error) {
+// CountEvents counts the events that the filter chooses, by action and span;
+// spans are laid end to end, before and after origin.
+func (s *Store) CountEvents(ctx context.Context, f db.EventFilter, span time.Duration, origin time.Time) ([]db.EventCount, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	where, args := eventConditions(f)
-	args = append(args, span.Microseconds())
-	rows, err := s.list.QueryContext(ctx, fmt.Sprintf(`SELECT e.action, e.created / $%d * $%d AS start, count(*) FROM events e
-		WHERE %s GROUP BY e.action, start ORDER BY start, e.action`, len(args), len(args), where), args...)
+	// Division rounds towards zero, so what it divides must not be negative.
+	offset := (origin.UnixMicro()%span.Microseconds() + span.Microseconds()) % span.Microseconds()
+	args = append(args, span.Microseconds(), offset)
+	rows, err := s.list.QueryContext(ctx, fmt.Sprintf(`SELECT e.action, (e.created - $%[2]d) / $%[1]d * $%[1]d + $%[2]d AS start, count(*) FROM events e
+		WHERE %[3]s GROUP BY e.action, start ORDER BY start, e.action`, len(args)-1, len(args), where), args...)
 	if err != nil {
 		return nil, storeError(err)
 	}

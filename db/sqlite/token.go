@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 
 	"lastseen/db"
 )
@@ -35,19 +36,48 @@ func (s *Store) CreateToken(ctx context.Context, t db.Token, hash []byte, event 
 	})
 }
 
-// Tokens is one page of a user's tokens (of everybody's for 0) by identifier,
-// and how many there are in all.
-func (s *Store) Tokens(ctx context.Context, user int64, limit, offset int) (page []db.Token, total int, err error) {
-	where, args := `1`, []any{}
-	if user != 0 {
-		where, args = `t.user_id = $1`, []any{user}
+var tokenOrderings = map[string]string{
+	"identifier":     "t.identifier",
+	"description":    "t.description",
+	"user__username": "u.username",
+	"expires":        "t.expires",
+	"created":        "t.created",
+}
+
+// Tokens is one page of what the filter chooses, and how many there are in all.
+func (s *Store) Tokens(ctx context.Context, f db.TokenFilter) (page []db.Token, total int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	where, args := []string{"1"}, []any{}
+	add := func(condition string, arg any) {
+		args = append(args, arg)
+		where = append(where, strings.ReplaceAll(condition, "?", fmt.Sprintf("$%d", len(args))))
 	}
-	if err := s.list.QueryRowContext(ctx, `SELECT count(*) FROM tokens t WHERE `+where, args...).Scan(&total); err != nil {
-		return nil, 0, storeError(err)
+	if f.User != 0 {
+		add(`t.user_id = ?`, f.User)
 	}
-	args = append(args, limit, offset)
-	rows, err := s.list.QueryContext(ctx, fmt.Sprintf(`SELECT %s FROM tokens t JOIN users u ON u.id = t.user_id
-		WHERE %s ORDER BY t.identifier LIMIT $%d OFFSET $%d`, tokenColumns, where, len(args)-1, len(args)), args...)
+	if f.Username != nil {
+		add(`u.username = ?`, *f.Username)
+	}
+	if f.Identifier != nil {
+		add(`t.identifier = ?`, *f.Identifier)
+	}
+	if f.Description != nil {
+		add(`t.description = ?`, *f.Description)
+	}
+	if f.Expiring != nil {
+		add(`(t.expires IS NOT NULL) = ?`, *f.Expiring)
+	}
+	for _, word := range f.Search {
+		add(`(t.identifier LIKE ? ESCAPE '\' OR t.description LIKE ? ESCAPE '\' OR u.folded LIKE ? ESCAPE '\')`, likePattern(word))
+	}
+	from := `tokens t JOIN users u ON u.id = t.user_id WHERE ` + strings.Join(where, " AND ")
+	if err := s.list.QueryRowContext(ctx, `SELECT count(*) FROM `+from, args...).Scan(&total); err != nil || f.Limit == 0 {
+		return nil, total, storeError(err)
+	}
+	args = append(args, f.Limit, f.Offset)
+	rows, err := s.list.QueryContext(ctx, fmt.Sprintf(`SELECT %s FROM %s ORDER BY %s LIMIT $%d OFFSET $%d`, tokenColumns, from,
+		orderBy(f.Ordering, tokenOrderings, db.Order{Column: "identifier"}, "identifier"), len(args)-1, len(args)), args...)
 	if err != nil {
 		return nil, 0, storeError(err)
 	}

@@ -3,9 +3,11 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -128,6 +130,15 @@ func (s *Store) Users(ctx context.Context, f db.UserFilter) (page []db.User, tot
 		add(`u.id IN (SELECT m.user_id FROM user_groups m JOIN groups g ON g.id = m.group_id
 			WHERE g.name IN (SELECT value FROM json_each(?)))`, string(names))
 	}
+	if f.GroupIDs != nil {
+		ids := make([]string, len(f.GroupIDs))
+		for i, id := range f.GroupIDs {
+			ids[i] = strings.ToUpper(hex.EncodeToString(id[:]))
+		}
+		list, _ := json.Marshal(ids) // strings always marshal
+		add(`u.id IN (SELECT m.user_id FROM user_groups m JOIN groups g ON g.id = m.group_id
+			WHERE hex(g.uuid) IN (SELECT value FROM json_each(?)))`, string(list))
+	}
 	for _, word := range f.Search {
 		add(`(u.folded LIKE ? ESCAPE '\' OR u.name LIKE ? ESCAPE '\' OR u.email LIKE ? ESCAPE '\')`, likePattern(word))
 	}
@@ -135,7 +146,7 @@ func (s *Store) Users(ctx context.Context, f db.UserFilter) (page []db.User, tot
 	if err := s.list.QueryRowContext(ctx, `SELECT count(*) FROM users u WHERE `+conditions, args...).Scan(&total); err != nil || f.Limit == 0 {
 		return nil, total, storeError(err)
 	}
-	order := orderBy(f.Ordering, userOrderings, "u.username", "u.id")
+	order := orderBy(f.Ordering, userOrderings, db.Order{Column: "username"}, "pk")
 	args = append(args, f.Limit, f.Offset)
 	page, err = s.queryUsers(ctx, s.list, fmt.Sprintf(`SELECT %s FROM users u WHERE %s ORDER BY %s LIMIT $%d OFFSET $%d`,
 		userColumns, conditions, order, len(args)-1, len(args)), args...)
@@ -143,23 +154,22 @@ func (s *Store) Users(ctx context.Context, f db.UserFilter) (page []db.User, tot
 }
 
 // orderBy says an ordering in SQL; names that columns does not know are passed
-// over, and unique breaks ties.
-func orderBy(ordering []db.Order, columns map[string]string, standard, unique string) string {
-	var terms []string
-	for _, o := range ordering {
-		column, ok := columns[o.Column]
-		if !ok {
-			continue
-		}
+// over, and when none is left it is the standard one. The unique column breaks
+// ties in the direction of the first, so that one index can serve both.
+func orderBy(ordering []db.Order, columns map[string]string, standard db.Order, unique string) string {
+	ordering = slices.DeleteFunc(slices.Clone(ordering), func(o db.Order) bool { return columns[o.Column] == "" })
+	if len(ordering) == 0 {
+		ordering = []db.Order{standard}
+	}
+	ordering = append(ordering, db.Order{Column: unique, Descending: ordering[0].Descending})
+	terms := make([]string, len(ordering))
+	for i, o := range ordering {
+		terms[i] = columns[o.Column]
 		if o.Descending {
-			column += " DESC"
+			terms[i] += " DESC"
 		}
-		terms = append(terms, column)
 	}
-	if len(terms) == 0 {
-		terms = []string{standard}
-	}
-	return strings.Join(append(terms, unique), ", ")
+	return strings.Join(terms, ", ")
 }
 
 // queryUsers reads users and then, in one query, the groups of all of them.
