@@ -142,7 +142,7 @@ func (s *Server) noMethod(c *gin.Context) error {
 type apiTime time.Time
 
 func (t apiTime) MarshalJSON() ([]byte, error) {
-	return time.Time(t).UTC().AppendFormat(nil, `"2006-01-02T15:04:05.000000Z"`), nil
+	return appendTime(nil, time.Time(t)), nil
 }
 
 // orNone is the time, or null for the zero time.

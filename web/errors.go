@@ -144,17 +144,30 @@ func inputErrors(err error) map[string][]string {
 	return nil
 }
 
+var jsonType = []string{"application/json"}
+
 // writeJSON answers with v as authentik does: compact, raw UTF-8, no charset.
 func writeJSON(c *gin.Context, status int, v any) {
+	body, err := marshal(v)
+	if err != nil {
+		panic(err) // only our own types come here
+	}
+	writeBody(c, status, body)
+}
+
+// marshal is json.Marshal without escaping for HTML.
+func marshal(v any) ([]byte, error) {
 	var buf bytes.Buffer
 	encoder := json.NewEncoder(&buf)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
-		panic(err) // only our own types come here
-	}
-	body := bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
-	c.Header("Content-Type", "application/json")
-	c.Header("Content-Length", strconv.Itoa(len(body)))
+	err := encoder.Encode(v)
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), err
+}
+
+func writeBody(c *gin.Context, status int, body []byte) {
+	h := c.Writer.Header()
+	h["Content-Type"] = jsonType
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	c.Status(status)
 	_, _ = c.Writer.Write(body) // a client that left is nobody's error
 }

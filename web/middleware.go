@@ -92,11 +92,16 @@ func (s *Server) protect(c *gin.Context) {
 // everyHeader is on each answer, unless a handler sets another value. The names
 // are in canonical form, and the values shared: nobody may append to them.
 var everyHeader = map[string][]string{
-	"X-Content-Type-Options":  {"nosniff"},
+	"X-Content-Type-Options": {"nosniff"},
+	"Cache-Control":          {"no-store"},
+}
+
+// pageHeader is on each page besides; other answers are nothing that a browser
+// would show, frame or run.
+var pageHeader = map[string][]string{
 	"X-Frame-Options":         {"DENY"},
 	"Referrer-Policy":         {"same-origin"},
 	"Content-Security-Policy": {contentSecurityPolicy},
-	"Cache-Control":           {"no-store"},
 }
 
 // contentSecurityPolicy lets a page load our own files and nothing else.

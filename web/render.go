@@ -51,7 +51,13 @@ func (s *Server) render(c *gin.Context, status int, page string, data any) error
 	if err := s.pages.render(&buf, page, s.language(c), data); err != nil {
 		return err
 	}
-	c.Header("Vary", "Accept-Language, Cookie")
+	h := c.Writer.Header()
+	for name, value := range pageHeader {
+		if h[name] == nil { // the sign-in page has a policy of its own
+			h[name] = value
+		}
+	}
+	h.Set("Vary", "Accept-Language, Cookie")
 	c.Data(status, "text/html; charset=utf-8", buf.Bytes())
 	return nil
 }

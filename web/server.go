@@ -51,9 +51,10 @@ func New(a *app.App, version string) *Server {
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.ServeHTTP(w, r) }
 
+func init() { gin.SetMode(gin.ReleaseMode) } // which is global
+
 // routes is every address there is.
 func (s *Server) routes() *gin.Engine {
-	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
 	r.RedirectTrailingSlash = false // authentik answers 404 without the slash
 	r.HandleMethodNotAllowed = true

@@ -11,90 +11,6 @@ import (
 	"github.com/google/uuid"
 )
 
-// sessionJSON is authentik's AuthenticatedSession: the fields that 2024.8 and
-// 2026.8 require, in 2024.8's order.
-type sessionJSON struct {
-	UUID          uuid.UUID     `json:"uuid"`
-	Current       bool          `json:"current"`
-	UserAgent     userAgentJSON `json:"user_agent"`
-	GeoIP         *geoIPJSON    `json:"geo_ip"`
-	ASN           *asnJSON      `json:"asn"`
-	User          int64         `json:"user"`
-	LastIP        string        `json:"last_ip"`
-	LastUserAgent string        `json:"last_user_agent"`
-	LastUsed      apiTime       `json:"last_used"`
-	Expires       apiTime       `json:"expires"`
-}
-
-// userAgentJSON never holds null: authentik's own nulls break strict clients.
-type userAgentJSON struct {
-	Device struct {
-		Brand  string `json:"brand"`
-		Family string `json:"family"`
-		Model  string `json:"model"`
-	} `json:"device"`
-	OS struct {
-		Family     string `json:"family"`
-		Major      string `json:"major"`
-		Minor      string `json:"minor"`
-		Patch      string `json:"patch"`
-		PatchMinor string `json:"patch_minor"`
-	} `json:"os"`
-	UserAgent struct {
-		Family string `json:"family"`
-		Major  string `json:"major"`
-		Minor  string `json:"minor"`
-		Patch  string `json:"patch"`
-	} `json:"user_agent"`
-	String string `json:"string"`
-}
-
-type geoIPJSON struct {
-	Continent string   `json:"continent"`
-	Country   string   `json:"country"`
-	Lat       *float64 `json:"lat"`
-	Long      *float64 `json:"long"`
-	City      string   `json:"city"`
-}
-
-type asnJSON struct {
-	ASN     uint32  `json:"asn"`
-	ASOrg   *string `json:"as_org"`
-	Network *string `json:"network"`
-}
-
-// SessionObject is a session as the API shows it, for others who print JSON.
-func SessionObject(s app.Session) any { return newSessionJSON(s) }
-
-func newSessionJSON(s app.Session) sessionJSON {
-	j := sessionJSON{
-		UUID: s.UUID, Current: s.Current, User: s.UserID,
-		LastIP: s.IP.String(), LastUserAgent: s.Agent.String,
-		LastUsed: apiTime(s.LastUsed), Expires: apiTime(s.Expires),
-	}
-	a := s.Agent
-	j.UserAgent.Device.Brand, j.UserAgent.Device.Family, j.UserAgent.Device.Model = a.DeviceBrand, a.Device, a.DeviceModel
-	j.UserAgent.OS.Family, j.UserAgent.OS.Major, j.UserAgent.OS.Minor = a.OS, a.OSMajor, a.OSMinor
-	j.UserAgent.OS.Patch, j.UserAgent.OS.PatchMinor = a.OSPatch, a.OSPatchMinor
-	j.UserAgent.UserAgent.Family, j.UserAgent.UserAgent.Major = a.Browser, a.BrowserMajor
-	j.UserAgent.UserAgent.Minor, j.UserAgent.UserAgent.Patch = a.BrowserMinor, a.BrowserPatch
-	j.UserAgent.String = a.String
-	if p := s.Location.Place; p != nil {
-		j.GeoIP = &geoIPJSON{Continent: p.Continent, Country: p.Country, City: p.City}
-		if p.Located {
-			j.GeoIP.Lat, j.GeoIP.Long = &p.Lat, &p.Long
-		}
-	}
-	if n := s.Location.Network; n != nil {
-		network := n.Prefix.String()
-		j.ASN = &asnJSON{ASN: n.ASN, Network: &network}
-		if n.Org != "" {
-			j.ASN.ASOrg = &n.Org
-		}
-	}
-	return j
-}
-
 func (s *Server) listSessions(c *gin.Context) error {
 	filter, err := parseSessionFilter(c)
 	if err != nil {
@@ -150,7 +66,7 @@ func (s *Server) getSession(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(c, http.StatusOK, newSessionJSON(sess))
+	writeSession(c, sess)
 	return nil
 }
 
