@@ -27,7 +27,7 @@ ifeq ($(CI),true)
 export LASTSEEN_TEST_REQUIRE ?= 1
 endif
 
-.PHONY: build run demo test lint fuzz release $(PLATFORMS) clean help go
+.PHONY: build run demo test lint fuzz release $(PLATFORMS) screenshots clean help go
 
 build: go ## build bin/lastseen, one static binary
 	$(STATIC) -o bin/lastseen .
@@ -64,6 +64,9 @@ $(PLATFORMS): arch = $(word 2,$(subst -, ,$@))
 $(PLATFORMS): go
 	GOOS=$(word 1,$(subst -, ,$@)) GOARCH=$(patsubst armv%,arm,$(arch)) GOARM=$(patsubst armv%,%,$(filter armv%,$(arch))) \
 	$(STATIC) -o dist/lastseen-$@$(if $(filter windows-%,$@),.exe) .
+
+screenshots: go ## take the README's picture anew
+	$(GO) test ./web -run TestPicture -count=1 -picture $(CURDIR)/docs/sessions.png
 
 clean: ## remove bin/ and dist/
 	rm -rf bin dist

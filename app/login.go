@@ -314,6 +314,9 @@ func (a *App) SetupToken() string {
 	return a.setupToken
 }
 
+// HasUsers reports whether there is anybody who could sign in.
+func (a *App) HasUsers(ctx context.Context) (bool, error) { return a.store.HasUsers(ctx) }
+
 // SetupOpen reports whether the token opens the setup page: it is the one that
 // was printed, and there is still no user.
 func (a *App) SetupOpen(ctx context.Context, token string) (bool, error) {

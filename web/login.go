@@ -72,6 +72,13 @@ func (s *Server) loginForm(c *gin.Context) error {
 
 func (s *Server) renderLogin(c *gin.Context, status int, page loginPage) error {
 	page.layout = s.layout(c, "")
+	if s.app.SetupToken() != "" {
+		has, err := s.app.HasUsers(c.Request.Context())
+		if err != nil {
+			return err
+		}
+		page.NoUsers = !has
+	}
 	if u, err := url.Parse(page.RD); err == nil && u.Host != "" && u.Host != s.app.Config.PublicURL.Host {
 		page.App = u.Host
 	}

@@ -244,6 +244,9 @@ func TestSetup(t *testing.T) {
 	if info, _ := os.Stat(file); info.Mode().Perm() != 0o600 {
 		t.Errorf("mode of setup-token: got %v", info.Mode())
 	}
+	if _, body := ts.get(nil, "/login"); !strings.Contains(body, "open the setup link") {
+		t.Error("the sign-in page does not say that nobody can sign in yet")
+	}
 	form := url.Values{"token": {token}, "username": {"first"}, "password": {password}}
 	for _, wrong := range []string{"", "x", token + "x"} {
 		if res, _ := ts.get(nil, "/setup?token="+wrong); res.StatusCode != 404 {

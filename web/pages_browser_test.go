@@ -3,10 +3,12 @@ package web
 import (
 	"context"
 	"crypto/sha256"
+	"flag"
 	"fmt"
 	"net/netip"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,6 +18,7 @@ import (
 	"lastseen/db"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 	"github.com/google/uuid"
@@ -146,3 +149,116 @@ func TestSignOutElsewhere(t *testing.T) {
 		t.Errorf("this browser was signed out too: %v", err)
 	}
 }
+
+// Without JavaScript signing one out goes through a page that asks.
+func TestSignOutWithoutScript(t *testing.T) {
+	t.Parallel()
+	ts := newServer(t)
+	ts.session("ada", "81.2.69.142", iphone)
+	ctx := browser(t)
+	disable := chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+		return err
+	})
+	err := chromedp.Do(ctx, look(360, "light"), disable, chromedp.Navigate(ts.url+"/login"),
+		chromedp.SendKeys(chromedp.CSS("#username"), "ada"), chromedp.SendKeys(chromedp.CSS("#password"), password),
+		chromedp.Click(chromedp.CSS("form button.main")), chromedp.WaitVisible(chromedp.CSS("table.sessions")),
+		chromedp.Click(chromedp.CSS("table.sessions .act button")), chromedp.WaitVisible(chromedp.CSS("ul.ending")),
+		chromedp.Click(chromedp.CSS("main button.danger")), chromedp.WaitVisible(chromedp.CSS("#said p")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var l list
+	if ts.api(ts.key("ada"), "GET", "/core/authenticated_sessions/", &l); l.Pagination.Count != 1 {
+		t.Errorf("%d sessions are left, want one", l.Pagination.Count)
+	}
+}
+
+// axeScript is axe-core, from the npm registry, kept outside the repository.
+func axeScript(t *testing.T) string {
+	t.Helper()
+	const version = "4.14.1"
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(cache, "lastseen-test", "axe-core-"+version)
+	file := filepath.Join(dir, "node_modules", "axe-core", "axe.min.js")
+	if _, err := os.Stat(file); err != nil {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command("npm", "install", "--prefix", dir, "--no-audit", "--no-fund", "axe-core@"+version).CombinedOutput()
+		if err != nil && os.Getenv("LASTSEEN_TEST_REQUIRE") == "1" {
+			t.Fatalf("npm install axe-core: %v %s", err, out)
+		}
+		if err != nil {
+			t.Skipf("axe-core cannot be had by npm: %v", err)
+		}
+	}
+	script, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(script)
+}
+
+// TestAccessibility has axe-core look at every page.
+func TestAccessibility(t *testing.T) {
+	t.Parallel()
+	script := axeScript(t)
+	ts, token := demoServer(t)
+	sess, _ := ts.session("ada", "81.2.69.142", iphone)
+	ctx := browser(t)
+	for _, theme := range []string{"light", "dark"} {
+		if err := chromedp.Do(ctx, look(1280, theme), setCookie(ts.url, token)); err != nil {
+			t.Fatal(err)
+		}
+		for _, page := range []string{
+			"/sessions", "/sessions?view=everybody", "/sessions/" + sess.UUID.String(), "/sessions/revoke-others", "/users", "/users/3",
+			"/tokens", "/events", "/doctor", "/profile", "/logout",
+		} {
+			if err := chromedp.Do(ctx, chromedp.Navigate(ts.url+page)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := chromedp.Run(ctx, chromedp.Evaluate[chromedp.Void](script+"; 0")); err != nil {
+				t.Fatal(err)
+			}
+			found, err := chromedp.Run(ctx, chromedp.Evaluate[string](
+				`axe.run().then(r => (r.passes.length > 10 ? "" : "axe looked at nothing\n") + r.violations.map(v => v.id + ": " + v.nodes.map(n => n.target + " " + n.html.slice(0, 120)).slice(0, 3).join(" | ")).join("\n"))`, chromedp.EvalAwaitPromise))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if found != "" {
+				t.Errorf("%s, %s:\n%s", page, theme, found)
+			}
+		}
+	}
+}
+
+// TestPicture makes the README's picture when it is told where to put it:
+//
+//	go test ./web -run Picture -picture ../docs/sessions.png
+func TestPicture(t *testing.T) {
+	if *picture == "" {
+		t.Skip("no -picture file")
+	}
+	ts, token := demoServer(t)
+	ctx := browser(t)
+	everyday := chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: firefox})
+		return err
+	})
+	if err := chromedp.Do(ctx, look(1120, "light"), everyday, setCookie(ts.url, token), chromedp.Navigate(ts.url+"/sessions")); err != nil {
+		t.Fatal(err)
+	}
+	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(*picture, png, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var picture = flag.String("picture", "", "file for a picture of the sessions page")

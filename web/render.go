@@ -2,12 +2,14 @@ package web
 
 import (
 	"bytes"
+	"compress/gzip"
 	"fmt"
 	"math"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"lastseen/app"
 
@@ -57,9 +59,30 @@ func (s *Server) render(c *gin.Context, status int, page string, data any) error
 			h[name] = value
 		}
 	}
-	h.Set("Vary", "Accept-Language, Cookie")
-	c.Data(status, "text/html; charset=utf-8", buf.Bytes())
+	h.Set("Vary", "Accept-Encoding, Accept-Language, Cookie")
+	body := buf.Bytes()
+	if len(body) > minPacked && acceptsGzip(c.GetHeader("Accept-Encoding")) {
+		body = pack(body)
+		h.Set("Content-Encoding", "gzip")
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	c.Data(status, "text/html; charset=utf-8", body)
 	return nil
+}
+
+// minPacked is about a packet: what fits in it is not made quicker by packing.
+const minPacked = 1400
+
+var packers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+
+func pack(body []byte) []byte {
+	var packed bytes.Buffer
+	gz := packers.Get().(*gzip.Writer)
+	defer packers.Put(gz)
+	gz.Reset(&packed)
+	_, _ = gz.Write(body) // a buffer takes everything
+	_ = gz.Close()
+	return packed.Bytes()
 }
 
 // renderError answers with what is wrong and what to do, in English keys.

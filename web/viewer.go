@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -173,6 +174,7 @@ func (s *Server) ownSessions(c *gin.Context) error {
 			group.Rows = append(group.Rows, row)
 		}
 	}
+	markNewCountries(&group, sessions, ended, s.app.Enrich)
 	page.Others = len(group.Rows)
 	page.Groups = []sessionGroup{group}
 	for _, e := range ended {
@@ -183,6 +185,26 @@ func (s *Server) ownSessions(c *gin.Context) error {
 		return err
 	}
 	return s.render(c, http.StatusOK, "sessions", &page)
+}
+
+// markNewCountries marks the rows from a country that none of the sessions
+// signed in before came from, if it is known of any of those.
+func markNewCountries(group *sessionGroup, sessions []app.Session, ended []db.EndedSession, enrich func(db.Session) app.Session) {
+	all := slices.Clone(sessions)
+	for _, e := range ended {
+		all = append(all, enrich(e.Session))
+	}
+	slices.SortStableFunc(all, func(a, b app.Session) int { return a.Created.Compare(b.Created) })
+	known, fresh := map[string]bool{}, map[string]bool{}
+	for _, sess := range all {
+		if p := sess.Location.Place; p != nil && p.Country != "" {
+			fresh[sess.UUID.String()] = len(known) > 0 && !known[p.Country]
+			known[p.Country] = true
+		}
+	}
+	for i := range group.Rows {
+		group.Rows[i].NewCountry = fresh[group.Rows[i].UUID]
+	}
 }
 
 // newMap draws where sessions are, each place linked to what url says; nil when

@@ -1,12 +1,15 @@
 package web
 
 import (
+	"compress/gzip"
 	"encoding/csv"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestWhoMayOpenWhat asks for every page as nobody, as bob and as ada.
@@ -316,5 +319,39 @@ func TestNoScriptNeeded(t *testing.T) {
 	}
 	if res.StatusCode != http.StatusOK {
 		t.Errorf("got %d", res.StatusCode)
+	}
+}
+
+func TestNewCountry(t *testing.T) {
+	ts := newServer(t)
+	ts.session("bob", "81.2.69.142", firefox)
+	ts.advance(time.Hour)
+	ts.session("bob", "81.2.69.7", iphone)
+	b := ts.signIn("bob")
+	if _, body := ts.get(b, "/sessions"); strings.Contains(body, "new country") {
+		t.Error("a session from where bob always is counts as new")
+	}
+	ts.advance(time.Hour)
+	ts.session("bob", "216.160.83.56", firefox)
+	if _, body := ts.get(b, "/sessions"); strings.Count(body, "new country") != 1 {
+		t.Errorf("got %d marks, want one", strings.Count(body, "new country"))
+	}
+}
+
+func TestPagesArePacked(t *testing.T) {
+	ts := newServer(t)
+	b := ts.signIn("ada")
+	b.Transport = &http.Transport{DisableCompression: true}
+	_, plain := ts.get(b, "/profile")
+	res, packed := ts.get(b, "/profile", "Accept-Encoding", "gzip")
+	if res.Header.Get("Content-Encoding") != "gzip" || len(packed) >= len(plain)/2 {
+		t.Errorf("got %q, %d bytes of %d", res.Header.Get("Content-Encoding"), len(packed), len(plain))
+	}
+	r, err := gzip.NewReader(strings.NewReader(packed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(r); err != nil || len(text) != len(plain) {
+		t.Errorf("unpacked: %d bytes, %v, want %d", len(text), err, len(plain))
 	}
 }

@@ -92,6 +92,7 @@ type loginPage struct {
 	Remember   bool
 	Failed     bool // user name or password wrong, or the account disabled: always the same text
 	RetryAfter time.Duration
+	NoUsers    bool // there is nobody yet who could sign in
 }
 
 // Minutes is RetryAfter, rounded up.
