@@ -1,4 +1,5 @@
-// Package schema carries the database's migrations, embedded in the binary.
+// Package schema carries what is written down about data, embedded in the
+// binary: the database's migrations and the description of the API.
 package schema
 
 import "embed"
@@ -8,3 +9,8 @@ import "embed"
 //
 //go:embed sqlite/*.sql
 var SQLite embed.FS
+
+// OpenAPI describes the API, in OpenAPI 3.0.3 and YAML.
+//
+//go:embed openapi.yaml
+var OpenAPI []byte

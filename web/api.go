@@ -26,6 +26,7 @@ type apiRoute struct {
 	path   string // below apiPrefix
 	name   string // for OPTIONS
 	open   bool   // needs no sign-in
+	picks  bool   // the handler itself looks at what is accepted
 	get    handler
 	delete handler
 }
@@ -46,6 +47,7 @@ func (s *Server) apiRoutes() []apiRoute {
 		{path: "/events/events/volume/", name: "Event Volume", get: s.eventVolume},
 		{path: "/events/events/:uuid/", name: "Event Instance", get: s.getEvent},
 		{path: "/root/config/", name: "Config", open: true, get: s.getConfig},
+		{path: "/schema/", name: "Schema", open: true, picks: true, get: s.getSchema},
 	}
 }
 
@@ -76,7 +78,7 @@ func (s *Server) addAPI(r *gin.Engine, route apiRoute) {
 		}
 		r.Handle(method, apiPrefix+route.path, s.handle(func(c *gin.Context) error {
 			// In authentik's order: what is accepted, who asks, which method, what for.
-			if !acceptsJSON(c.Request.Header.Values("Accept")) {
+			if !route.picks && !acceptsJSON(c.Request.Header.Values("Accept")) {
 				return errNotAcceptable
 			}
 			if !route.open {

@@ -71,6 +71,7 @@ func (p *pages) parse(w *words) map[string]*template.Template {
 		"bdi":    isolate,
 		"clean":  clean,
 		"raw":    visible,
+		"prose":  prose,
 		"asset":  p.asset,
 		"icon":   p.icon,
 		"both":   func(page, item any) both { return both{page, item} },
@@ -257,6 +258,23 @@ func visible(s string) string {
 // bidirectional algorithm, but for the joiners, which some scripts need.
 func hidden(r rune) bool {
 	return r != '\u200C' && r != '\u200D' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
+}
+
+// prose sets our own texts: lines flow up to an empty one, and what is between
+// backquotes is code.
+func prose(s string) template.HTML {
+	paragraphs := strings.Split(strings.TrimSpace(s), "\n\n")
+	for i, text := range paragraphs {
+		paragraphs[i] = strings.ReplaceAll(text, "\n", " ")
+	}
+	var b strings.Builder
+	for i, part := range strings.Split(template.HTMLEscapeString(strings.Join(paragraphs, "\n\n")), "`") {
+		if i%2 == 1 {
+			part = "<code>" + part + "</code>"
+		}
+		b.WriteString(part)
+	}
+	return template.HTML(b.String())
 }
 
 // isolate keeps the direction of a stranger's text from the text around it. A bare

@@ -2,6 +2,8 @@ package web
 
 import (
 	"fmt"
+	"net/url"
+	"strings"
 	"time"
 )
 
@@ -152,6 +154,13 @@ func sampleDetail() *sessionPage {
 	}
 }
 
+// sampleAPI is the API browser with a try.
+func sampleAPI(l layout, tried string) *apiPage {
+	page := newAPIPage(l, &url.URL{Scheme: "https", Host: "auth.home.example"}, url.Values{"operation": {"core_users_list"}, "search": {"ada"}})
+	page.Groups[1].Operations[0].Tried = &apiTried{Request: "GET /api/v3/core/users/?search=ada", Status: 200, Body: tried}
+	return page
+}
+
 func samples() []sample {
 	stranger := sampleLayout("")
 	stranger.Viewer, stranger.Admin, stranger.Attributions, stranger.Path = "", false, nil, "/login"
@@ -195,6 +204,9 @@ func samples() []sample {
 	}
 	failedDetails := "That email address has no @. Write it like name@example.com."
 	return []sample{
+		{"api", "api", sampleAPI(sampleLayout(""), "{\n  \"username\": \"ada\"\n}")},
+		{"api-stranger", "api", newAPIPage(stranger, &url.URL{Scheme: "https", Host: "auth.home.example"}, nil)},
+		{"api-hostile", "api", sampleAPI(sampleLayout(""), strings.Repeat(visible(hostile)+"\n", 5))},
 		{"login", "login", &loginPage{layout: stranger, App: "grafana.home.example", RD: "https://grafana.home.example/d/1", Remember: true}},
 		{"login-failed", "login", &loginPage{layout: stranger, Username: "ada", Failed: true}},
 		{"login-wait", "login", &loginPage{layout: stranger, Username: "ada", RetryAfter: 11 * time.Minute}},

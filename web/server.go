@@ -85,6 +85,7 @@ func (s *Server) routes() *gin.Engine {
 	post("/setup", s.setup)
 	s.viewerRoutes(get, post)
 
+	get(apiPrefix+"/", s.browseAPI)
 	for _, route := range s.apiRoutes() {
 		s.addAPI(r, route)
 	}

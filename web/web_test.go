@@ -116,7 +116,7 @@ func newServer(t testing.TB, settings ...string) *testServer {
 		t.Fatal(err)
 	}
 	ts.Server = New(ts.app, "test")
-	server.Config.Handler = ts.Server
+	server.Config.Handler = described{ts.Server, t}
 	server.Start()
 	t.Cleanup(func() {
 		server.Close()
