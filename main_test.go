@@ -283,7 +283,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"serve", "--nonsense"}, 2, []string{"nonsense"}},
 		{[]string{"serve", "extra"}, 2, []string{"usage: lastseen serve"}},
 		{[]string{"serve", "--listen", "x", "--session-idle", "soon", "--trusted-proxies", "0.0.0.0/0", "--cookie-domain", "co.uk"}, 2,
-			[]string{"--listen: ", "--session-idle: ", "--trusted-proxies: "}},
+			[]string{"--listen: ", "--session-idle: ", "--trusted-proxies: ", "--cookie-domain: "}},
 		{[]string{"serve", "--cookie-domain", "co.uk"}, 2, []string{"--cookie-domain: ", "public suffix"}},
 		{[]string{"user", "create"}, 2, []string{"usage: lastseen user create NAME"}},
 		{[]string{"user", "create", "a b"}, 1, []string{"letters, digits"}},

@@ -136,6 +136,7 @@ func (s Setting) Name() string {
 func ParseConfig(flag func(name string) (string, bool), environment func(name string) (string, bool)) (Config, error) {
 	var c Config
 	var errs []error
+	badURL := false
 	for _, s := range Settings {
 		value, from, err := s.value(flag, environment)
 		if err == nil {
@@ -143,12 +144,13 @@ func ParseConfig(flag func(name string) (string, bool), environment func(name st
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", from, err))
+			badURL = badURL || s.Flag == "public-url"
 		}
 	}
 	c.GeoIPCity = cmp.Or(c.GeoIPCity, filepath.Join(c.DataDir, "geoip", "GeoLite2-City.mmdb"))
 	c.GeoIPASN = cmp.Or(c.GeoIPASN, filepath.Join(c.DataDir, "geoip", "GeoLite2-ASN.mmdb"))
-	if err := c.checkTogether(); len(errs) == 0 && err != nil {
-		errs = append(errs, err)
+	if !badURL { // of which these speak too
+		errs = append(errs, c.checkTogether())
 	}
 	return c, errors.Join(errs...)
 }
@@ -188,10 +190,11 @@ func (s Setting) envIfSet(v string) string {
 
 // checkTogether looks at settings that only make sense with one another.
 func (c Config) checkTogether() error {
+	var token error
 	if c.BootstrapToken != "" && c.BootstrapPassword == "" {
-		return errors.New("LASTSEEN_BOOTSTRAP_TOKEN: needs LASTSEEN_BOOTSTRAP_PASSWORD too, the token is for that user")
+		token = errors.New("LASTSEEN_BOOTSTRAP_TOKEN: needs LASTSEEN_BOOTSTRAP_PASSWORD too, the token is for that user")
 	}
-	return c.checkCookie()
+	return errors.Join(token, c.checkCookie())
 }
 
 // UnknownVariables are the LASTSEEN_* variables that name no setting, each with

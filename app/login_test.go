@@ -1,0 +1,229 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"lastseen/db"
+
+	"github.com/alexedwards/argon2id"
+	"github.com/google/uuid"
+)
+
+// clocked is an app whose clock the returned function moves.
+func clocked(t *testing.T, dir string) (*App, func(time.Duration)) {
+	a := openApp(t, dir)
+	now := time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
+	var mu sync.Mutex
+	a.Now = func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		return now
+	}
+	return a, func(d time.Duration) {
+		mu.Lock()
+		defer mu.Unlock()
+		now = now.Add(d)
+	}
+}
+
+func from(ip string) Client { return Client{IP: netip.MustParseAddr(ip), Agent: "curl/8"} }
+
+func create(t *testing.T, a *App, n NewUser) db.User {
+	t.Helper()
+	n.Password = "correct horse"
+	user, err := a.CreateUser(t.Context(), Operator.Actor(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return user
+}
+
+func signIn(a *App, name, password, ip string) error {
+	_, _, err := a.SignIn(context.Background(), Credentials{Username: name, Password: password}, from(ip), nil)
+	return err
+}
+
+// A flood of wrong passwords from everywhere locks an account only for
+// networks that never signed in to it, and is remembered over a restart.
+func TestAccountIsLockedForStrangersOnly(t *testing.T) {
+	dir := t.TempDir()
+	a, advance := clocked(t, dir)
+	create(t, a, NewUser{Username: "ada"})
+	if err := signIn(a, "ada", "correct horse", "192.0.2.1"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range loginLimits.Account {
+		ip := fmt.Sprintf("198.51.%d.%d", 100+i/200, i%200)
+		event := a.event(Actor{Name: "ada"}, db.LoginFailed, 0, nil)
+		if err := a.store.LoginFailed(t.Context(), "ada", loginNetwork(netip.MustParseAddr(ip)), event); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restarted, _ := clocked(t, dir)
+	for name, a := range map[string]*App{"before": a, "after": restarted} {
+		var busy *BusyError
+		if err := signIn(a, "ada", "correct horse", "203.0.113.5"); !errors.As(err, &busy) || busy.RetryAfter > time.Hour {
+			t.Errorf("%s a restart, a stranger: got %v, want a BusyError", name, err)
+		}
+		if err := signIn(a, "ADA", "correct horse", "192.0.2.1"); err != nil {
+			t.Errorf("%s a restart, from where ada signs in: %v", name, err)
+		}
+	}
+	advance(time.Hour)
+	if err := signIn(a, "ada", "correct horse", "203.0.113.5"); err != nil {
+		t.Errorf("an hour later: %v", err)
+	}
+}
+
+// IPv6 counts by /64: an attacker has all of its addresses.
+func TestLoginNetwork(t *testing.T) {
+	for ip, want := range map[string]string{
+		"192.0.2.7": "192.0.2.7/32", "2001:db8:1:2:3::4": "2001:db8:1:2::/64",
+	} {
+		if got := loginNetwork(netip.MustParseAddr(ip)); got != want {
+			t.Errorf("%s: got %s, want %s", ip, got, want)
+		}
+	}
+}
+
+// A flood of sign-ins waits in a line of bounded length, and hashes few at once.
+func TestHashingIsBounded(t *testing.T) {
+	p := newPasswords()
+	var done []func()
+	for range cap(p.running) {
+		d, err := p.turn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		done = append(done, d)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wait sync.WaitGroup
+	for range cap(p.waiting) - cap(p.running) {
+		wait.Go(func() {
+			if _, err := p.turn(ctx); !errors.Is(err, context.Canceled) {
+				t.Errorf("a place beyond the bound: %v", err)
+			}
+		})
+	}
+	for len(p.waiting) < cap(p.waiting) {
+		time.Sleep(time.Millisecond)
+	}
+	var busy *BusyError
+	if _, err := p.turn(ctx); !errors.As(err, &busy) {
+		t.Errorf("with the line full: got %v, want a BusyError", err)
+	}
+	cancel()
+	wait.Wait()
+	for _, d := range done {
+		d()
+	}
+	if len(p.running) != 0 || len(p.waiting) != 0 {
+		t.Errorf("left in line: %d and %d", len(p.running), len(p.waiting))
+	}
+}
+
+func TestWeakHashIsReplaced(t *testing.T) {
+	a, _ := clocked(t, t.TempDir())
+	weak, err := argon2id.CreateHash("correct horse", &argon2id.Params{Memory: 1024, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = a.store.CreateUser(t.Context(), db.User{UUID: uuid.New(), Username: "ada", PasswordHash: weak, Active: true, Created: a.now()}, false, a.event(Operator.Actor(), db.ModelCreated, 0, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := signIn(a, "ada", "correct horse", "192.0.2.1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	user, err := a.UserByName(t.Context(), "ada")
+	if err != nil || user.PasswordHash == weak {
+		t.Errorf("the weak hash is still there, %v", err)
+	}
+}
+
+// What could not be written is kept, shown, and written when it can be.
+func TestFlushKeepsWhatItCannotWrite(t *testing.T) {
+	dir := t.TempDir()
+	a, advance := clocked(t, dir)
+	user := create(t, a, NewUser{Username: "ada", Superuser: true})
+	token, id := insertSession(t, a, user)
+	advance(time.Minute)
+	if _, err := a.Authenticate(t.Context(), []string{token}, from("192.0.2.9")); err != nil {
+		t.Fatal(err)
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := a.flush(cancelled); err == nil {
+		t.Fatal("a flush that was cancelled succeeded")
+	}
+	if sess, err := a.Session(t.Context(), Operator, id); err != nil || sess.IP.String() != "192.0.2.9" {
+		t.Errorf("shown after a failed flush: %v, %v", sess.IP, err)
+	}
+	if err := a.flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if stored, err := a.store.Session(t.Context(), id); err != nil || stored.IP.String() != "192.0.2.9" || !stored.LastUsed.Equal(a.now()) {
+		t.Errorf("stored: %v at %v, %v", stored.IP, stored.LastUsed, err)
+	}
+}
+
+func TestKeysEnd(t *testing.T) {
+	a, advance := clocked(t, t.TempDir())
+	user := create(t, a, NewUser{Username: "ada"})
+	create(t, a, NewUser{Username: "root", Superuser: true})
+	key, token, err := a.CreateToken(t.Context(), Operator.Actor(), NewToken{User: user, Lifetime: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	works := func() bool {
+		_, err := a.AuthenticateKey(t.Context(), key, from("192.0.2.1"))
+		if err != nil && !errors.Is(err, ErrInvalidToken) {
+			t.Error(err)
+		}
+		return err == nil
+	}
+	if !works() {
+		t.Error("a new key is refused")
+	}
+	if err := a.SetUserActive(t.Context(), Operator.Actor(), user, false); err != nil || works() {
+		t.Errorf("the key of a disabled user works: %v", err)
+	}
+	if err := a.SetUserActive(t.Context(), Operator.Actor(), user, true); err != nil || !works() {
+		t.Errorf("the key of an enabled user is refused: %v", err)
+	}
+	advance(time.Hour)
+	if works() {
+		t.Error("an expired key works")
+	}
+	advance(-time.Minute)
+	if err := a.DeleteToken(t.Context(), Operator.Actor(), token); err != nil || works() {
+		t.Errorf("a deleted key works: %v", err)
+	}
+}
+
+// Newer definitions show at once, and replace what is stored.
+func TestDefinitionsAreReplaced(t *testing.T) {
+	a, _ := clocked(t, t.TempDir())
+	user := create(t, a, NewUser{Username: "ada", Superuser: true})
+	_, id := insertSession(t, a, user)
+	old := db.Agent{String: "curl/8", Definitions: "old", AgentParts: db.AgentParts{Browser: "Something else"}}
+	if err := a.store.StoreAgents(t.Context(), []db.Agent{old}); err != nil {
+		t.Fatal(err)
+	}
+	if sess, err := a.Session(t.Context(), Operator, id); err != nil || sess.Agent.Browser != "curl" {
+		t.Errorf("shown: %q, %v", sess.Agent.Browser, err)
+	}
+	a.reparseAgents(t.Context())
+	if stored, err := a.store.Session(t.Context(), id); err != nil || stored.Agent.Browser != "curl" || stored.Agent.Definitions != a.agents.Version() {
+		t.Errorf("stored: %+v, %v", stored.Agent, err)
+	}
+}
