@@ -1,0 +1,132 @@
+package main
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// answered is what the server said was done before it was killed.
+type answered struct {
+	mu      sync.Mutex
+	alive   map[string]bool // tokens of sign-ins that were answered and not revoked
+	revoked map[string]bool // tokens whose revocation was answered
+	unsure  map[string]bool // tokens whose revocation was asked for but not answered
+}
+
+// TestNothingAnsweredIsLost kills the process again and again while people sign
+// in and out, and looks after each restart whether all that was answered holds.
+// LASTSEEN_TEST_KILLS says how often.
+func TestNothingAnsweredIsLost(t *testing.T) {
+	t.Parallel()
+	kills := 4
+	if n, err := strconv.Atoi(os.Getenv("LASTSEEN_TEST_KILLS")); err == nil {
+		kills = n
+	}
+	data := t.TempDir()
+	const key = "0123456789abcdef0123456789abcdef"
+	bootstrap := []string{"LASTSEEN_BOOTSTRAP_PASSWORD=correct horse", "LASTSEEN_BOOTSTRAP_TOKEN=" + key}
+	said := &answered{alive: map[string]bool{}, revoked: map[string]bool{}, unsure: map[string]bool{}}
+	checks := 0
+	for kill := range kills {
+		p := start(t, data, bootstrap...)
+		checks += said.check(t, p)
+		stop := make(chan struct{})
+		var wait sync.WaitGroup
+		for range 4 {
+			wait.Go(func() { said.churn(p.url, key, stop) })
+		}
+		for before := said.count(); said.count() < before+6; { // on however slow a machine
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond)
+		_ = p.signal(syscall.SIGKILL)
+		close(stop)
+		wait.Wait()
+
+		// A backup reads and checks the whole database, as the kill left it.
+		if _, errs, status := execute(t, data, "", "backup", filepath.Join(t.TempDir(), "copy.db")); status != 0 {
+			t.Fatalf("after kill %d the database is not whole: %s", kill+1, errs)
+		}
+	}
+	p := start(t, data, bootstrap...)
+	checks += said.check(t, p)
+	t.Logf("%d kills; %d sessions alive, %d revoked, %d checks", kills, len(said.alive), len(said.revoked), checks)
+	if len(said.alive) == 0 || len(said.revoked) == 0 {
+		t.Error("nothing was answered, so nothing was tested")
+	}
+}
+
+func (a *answered) count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.alive) + len(a.revoked)
+}
+
+// churn signs in, and revokes every other session, until it is told to stop or
+// the server is gone.
+func (a *answered) churn(base, key string, stop chan struct{}) {
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	for i := 0; ; i++ {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		res, err := client.PostForm(base+"/login", url.Values{"username": {"admin"}, "password": {"correct horse"}})
+		if err != nil {
+			return
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusSeeOther {
+			continue
+		}
+		token := res.Cookies()[0].Value
+		a.mu.Lock()
+		a.alive[token] = true
+		a.mu.Unlock()
+		if i%2 == 0 {
+			continue
+		}
+		a.mu.Lock()
+		delete(a.alive, token)
+		a.unsure[token] = true
+		a.mu.Unlock()
+		req, err := http.NewRequest("POST", base+"/logout", strings.NewReader(""))
+		if err != nil {
+			return
+		}
+		req.Header.Set("Cookie", "lastseen_session="+token)
+		res, err = client.Do(req)
+		if err != nil {
+			return
+		}
+		res.Body.Close()
+		a.mu.Lock()
+		delete(a.unsure, token)
+		a.revoked[token] = true
+		a.mu.Unlock()
+	}
+}
+
+// check asks for every session whether it is as the server last said.
+func (a *answered) check(t *testing.T, p *process) (checks int) {
+	t.Helper()
+	for want, tokens := range map[int]map[string]bool{200: a.alive, 403: a.revoked} {
+		for token := range tokens {
+			checks++
+			if got, _ := p.get(browser(t), me, "Cookie", "lastseen_session="+token); got != want {
+				t.Errorf("an answered session is %d after a kill, want %d", got, want)
+			}
+		}
+	}
+	return checks
+}
