@@ -44,6 +44,9 @@ var Operator = Caller{User: db.User{Username: "command line", Superuser: true, A
 // Actor is the caller as the doer of something.
 func (c Caller) Actor() Actor { return Actor{c.User.ID, c.User.Username, c.IP} }
 
+// inBrowser tells users from the operator, who can mend everything.
+func (a Actor) inBrowser() bool { return a.ID != 0 }
+
 // event is the record of something that an actor did now to a user's account.
 func (a *App) event(actor Actor, action db.Action, subject int64, context map[string]any) db.Event {
 	if context == nil {

@@ -174,13 +174,14 @@ func (a *App) Groups(ctx context.Context, user int64) ([]db.Group, error) {
 }
 
 // SetUserActive enables or disables a user; disabling ends their sessions and
-// refuses their API tokens. The last active superuser stays: db.ErrConflict.
+// refuses their API tokens. Nobody in a browser
+// can take away the last active superuser: db.ErrLastSuperuser.
 func (a *App) SetUserActive(ctx context.Context, actor Actor, user db.User, active bool) error {
 	if err := a.flush(ctx); err != nil {
 		a.Log.Error("write session uses", "err", err)
 	}
 	defer a.forgetAll()
-	err := a.store.SetActive(ctx, user.ID, active, a.userEvent(actor, db.ModelUpdated, user, map[string]any{"is_active": active}))
+	err := a.store.SetActive(ctx, user.ID, active, actor.inBrowser(), a.userEvent(actor, db.ModelUpdated, user, map[string]any{"is_active": active}))
 	if err == nil {
 		a.Log.Info("user changed", "user", user.Username, "active", active, "by", actor.Name)
 	}
@@ -193,7 +194,7 @@ func (a *App) UpdateUser(ctx context.Context, actor Actor, user db.User) error {
 		return err
 	}
 	defer a.forgetAll()
-	err := a.store.UpdateUser(ctx, user, a.now(), a.userEvent(actor, db.ModelUpdated, user, map[string]any{"is_superuser": user.Superuser}))
+	err := a.store.UpdateUser(ctx, user, a.now(), actor.inBrowser(), a.userEvent(actor, db.ModelUpdated, user, map[string]any{"is_superuser": user.Superuser}))
 	if err == nil {
 		a.Log.Info("user changed", "user", user.Username, "superuser", user.Superuser, "by", actor.Name)
 	}
@@ -204,7 +205,7 @@ func (a *App) UpdateUser(ctx context.Context, actor Actor, user db.User) error {
 // superuser stays: db.ErrConflict.
 func (a *App) DeleteUser(ctx context.Context, actor Actor, user db.User) error {
 	defer a.forgetAll()
-	err := a.store.DeleteUser(ctx, user.ID, a.userEvent(actor, db.ModelDeleted, user, nil))
+	err := a.store.DeleteUser(ctx, user.ID, actor.inBrowser(), a.userEvent(actor, db.ModelDeleted, user, nil))
 	if err == nil {
 		a.Log.Info("user deleted", "user", user.Username, "by", actor.Name)
 	}

@@ -228,7 +228,7 @@ func TestWhatEndsSessions(t *testing.T) {
 func TestSetup(t *testing.T) {
 	ts := newServer(t)
 	for _, name := range []string{"bob", "ada"} {
-		if err := ts.store.DeleteUser(t.Context(), mustUser(ts, name).ID, db.Event{Created: now, Context: map[string]any{}}); err != nil {
+		if err := ts.store.DeleteUser(t.Context(), mustUser(ts, name).ID, false, db.Event{Created: now, Context: map[string]any{}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -121,6 +121,6 @@ func (p *Program) sessionRevokeAll(ctx context.Context, c *cli.Command, a *app.A
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.Err, "%d sessions ended\n", n)
+	fmt.Fprintf(p.Err, "sessions ended: %d\n", n)
 	return nil
 }

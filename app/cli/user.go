@@ -79,7 +79,7 @@ func (p *Program) withUser(f func(ctx context.Context, c *cli.Command, a *app.Ap
 		if err != nil {
 			return err
 		}
-		return explain(f(ctx, c, a, user))
+		return f(ctx, c, a, user)
 	})
 }
 
@@ -89,14 +89,6 @@ func findUser(ctx context.Context, a *app.App, name string) (db.User, error) {
 		return user, fmt.Errorf("there is no user %q", name)
 	}
 	return user, err
-}
-
-// explain puts an error of the app into a sentence for the command line.
-func explain(err error) error {
-	if errors.Is(err, db.ErrLastSuperuser) {
-		return errors.New("that is the last active superuser: make another one first, or nobody could change anything in the browser")
-	}
-	return err
 }
 
 func (p *Program) userCreate(ctx context.Context, c *cli.Command, a *app.App) error {

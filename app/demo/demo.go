@@ -103,7 +103,7 @@ func Fill(ctx context.Context, store *sqlite.Store, agents *useragent.Parser, no
 		return err
 	}
 	ada.Name, ada.Email = "Ada Lovelace", "ada@home.example"
-	if err := store.UpdateUser(ctx, ada, f.now, f.event(db.ModelUpdated, ada, f.now, netip.Addr{})); err != nil {
+	if err := store.UpdateUser(ctx, ada, f.now, false, f.event(db.ModelUpdated, ada, f.now, netip.Addr{})); err != nil {
 		return err
 	}
 	home := f.networks["home"][0]

@@ -39,8 +39,8 @@ func TestCreateSessionNeedsTheVerifiedPassword(t *testing.T) {
 		"password": func(u db.User) error {
 			return s.SetPassword(t.Context(), u.ID, "other", uuid.Nil, event(db.PasswordSet))
 		},
-		"disabled": func(u db.User) error { return s.SetActive(t.Context(), u.ID, false, event(db.ModelUpdated)) },
-		"deleted":  func(u db.User) error { return s.DeleteUser(t.Context(), u.ID, event(db.ModelDeleted)) },
+		"disabled": func(u db.User) error { return s.SetActive(t.Context(), u.ID, false, true, event(db.ModelUpdated)) },
+		"deleted":  func(u db.User) error { return s.DeleteUser(t.Context(), u.ID, true, event(db.ModelDeleted)) },
 	} {
 		u := createUser(t, s, name, false)
 		if err := change(u); err != nil {
@@ -127,7 +127,7 @@ func TestWhatEndsSessions(t *testing.T) {
 			return err
 		}, db.Expired},
 		{"disabled", func(x db.Session) error {
-			return s.SetActive(t.Context(), ada.ID, false, event(db.ModelUpdated))
+			return s.SetActive(t.Context(), ada.ID, false, true, event(db.ModelUpdated))
 		}, db.UserDisabled},
 	} {
 		ada.PasswordHash = "hash of ada"
@@ -149,7 +149,7 @@ func TestWhatEndsSessions(t *testing.T) {
 	if err := s.EndSession(t.Context(), uuid.New(), db.Revoked, event(db.ModelDeleted)); !errors.Is(err, db.ErrNotFound) {
 		t.Errorf("ending what is not there: got %v, want db.ErrNotFound", err)
 	}
-	if err := s.DeleteUser(t.Context(), ada.ID, event(db.ModelDeleted)); err != nil {
+	if err := s.DeleteUser(t.Context(), ada.ID, true, event(db.ModelDeleted)); err != nil {
 		t.Error("delete a user with history:", err)
 	}
 }
@@ -359,5 +359,29 @@ func TestLoginBlockedUntil(t *testing.T) {
 				t.Errorf("from a known network: got %v, %v, want not blocked", until, err)
 			}
 		})
+	}
+}
+
+func TestLastSuperuser(t *testing.T) {
+	s := open(t)
+	root := createUser(t, s, "root", true)
+	createUser(t, s, "bob", false)
+	for name, change := range map[string]func(keep bool) error{
+		"disable": func(keep bool) error {
+			return s.SetActive(t.Context(), root.ID, false, keep, event(db.ModelUpdated))
+		},
+		"demote": func(keep bool) error { return s.UpdateUser(t.Context(), root, start, keep, event(db.ModelUpdated)) },
+		"delete": func(keep bool) error { return s.DeleteUser(t.Context(), root.ID, keep, event(db.ModelDeleted)) },
+	} {
+		root.Superuser = false // what demote stores
+		if err := change(true); !errors.Is(err, db.ErrLastSuperuser) {
+			t.Errorf("%s: got %v, want db.ErrLastSuperuser", name, err)
+		}
+		if got, err := s.User(t.Context(), root.ID); err != nil || !got.Active || !got.Superuser {
+			t.Errorf("%s that was refused left %+v, %v", name, got, err)
+		}
+	}
+	if err := s.SetActive(t.Context(), root.ID, false, false, event(db.ModelUpdated)); err != nil {
+		t.Error("on the command line:", err)
 	}
 }

@@ -228,15 +228,16 @@ func (s *Store) Groups(ctx context.Context, user int64) ([]db.Group, error) {
 }
 
 // UpdateUser stores a user's name, email and whether they are a superuser. It
-// fails with db.ErrLastSuperuser when that would leave no active one.
-func (s *Store) UpdateUser(ctx context.Context, u db.User, now time.Time, event db.Event) error {
+// fails with db.ErrLastSuperuser when keepSuperuser is set and that would leave
+// no active one.
+func (s *Store) UpdateUser(ctx context.Context, u db.User, now time.Time, keepSuperuser bool, event db.Event) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
 		err := oneRow(tx.ExecContext(ctx, `UPDATE users SET name = $1, email = $2, superuser = $3, updated = $4 WHERE id = $5`,
 			u.Name, u.Email, u.Superuser, micros(now), u.ID))
 		if err != nil {
 			return err
 		}
-		if err := someSuperuser(ctx, tx); err != nil {
+		if err := someSuperuser(ctx, tx, keepSuperuser); err != nil {
 			return err
 		}
 		return insertEvent(ctx, tx, event)
@@ -244,8 +245,9 @@ func (s *Store) UpdateUser(ctx context.Context, u db.User, now time.Time, event 
 }
 
 // SetActive enables or disables a user; disabling ends their sessions. It
-// fails with db.ErrLastSuperuser when that would leave no active one.
-func (s *Store) SetActive(ctx context.Context, user int64, active bool, event db.Event) error {
+// fails with db.ErrLastSuperuser when keepSuperuser is set and that would leave
+// no active one.
+func (s *Store) SetActive(ctx context.Context, user int64, active bool, keepSuperuser bool, event db.Event) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
 		err := oneRow(tx.ExecContext(ctx, `UPDATE users SET active = $1, updated = $2 WHERE id = $3`, active, micros(event.Created), user))
 		if err != nil {
@@ -255,7 +257,7 @@ func (s *Store) SetActive(ctx context.Context, user int64, active bool, event db
 			if err := endSessions(ctx, tx, `user_id = $1`, []any{user}, db.UserDisabled, event.Actor, event.Created); err != nil {
 				return err
 			}
-			if err := someSuperuser(ctx, tx); err != nil {
+			if err := someSuperuser(ctx, tx, keepSuperuser); err != nil {
 				return err
 			}
 		}
@@ -265,7 +267,7 @@ func (s *Store) SetActive(ctx context.Context, user int64, active bool, event db
 
 // DeleteUser removes a user with all that is theirs but the events. It fails
 // with db.ErrConflict when that would leave no active superuser.
-func (s *Store) DeleteUser(ctx context.Context, user int64, event db.Event) error {
+func (s *Store) DeleteUser(ctx context.Context, user int64, keepSuperuser bool, event db.Event) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1`, user); err != nil {
 			return err
@@ -273,16 +275,19 @@ func (s *Store) DeleteUser(ctx context.Context, user int64, event db.Event) erro
 		if err := oneRow(tx.ExecContext(ctx, `DELETE FROM users WHERE id = $1`, user)); err != nil {
 			return err
 		}
-		if err := someSuperuser(ctx, tx); err != nil {
+		if err := someSuperuser(ctx, tx, keepSuperuser); err != nil {
 			return err
 		}
 		return insertEvent(ctx, tx, event)
 	})
 }
 
-// someSuperuser refuses a change that leaves users but no active superuser,
-// when there was one before: nobody could mend that from a browser.
-func someSuperuser(ctx context.Context, tx *sql.Tx) error {
+// someSuperuser refuses, where asked to, a change that leaves users but no
+// active superuser: nobody could mend that from a browser.
+func someSuperuser(ctx context.Context, tx *sql.Tx, asked bool) error {
+	if !asked {
+		return nil
+	}
 	var users, superusers int
 	err := tx.QueryRowContext(ctx, `SELECT count(*), count(*) FILTER (WHERE active AND superuser) FROM users`).Scan(&users, &superusers)
 	if err == nil && users > 0 && superusers == 0 {
