@@ -123,7 +123,7 @@ func (a *App) Run(ctx context.Context) {
 }
 
 // Ready reports whether requests can be served: the database read and written.
-func (a *App) Ready(ctx context.Context) error { return a.store.Ready(ctx) }
+func (a *App) Ready(ctx context.Context) error { return a.store.Ready(ctx, a.Now()) }
 
 // Backup writes a checked copy of the database to a file.
 func (a *App) Backup(ctx context.Context, path string) error {
