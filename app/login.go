@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"lastseen/app/useragent"
 	"lastseen/db"
 
 	"github.com/alexedwards/argon2id"
@@ -192,7 +193,7 @@ func (a *App) verify(ctx context.Context, username, password string, client Clie
 	}
 	if !match || !user.Active {
 		actor := Actor{ID: user.ID, Name: typed, IP: client.IP}
-		event := a.event(actor, db.LoginFailed, user.ID, map[string]any{"username": typed, "stage": "password"})
+		event := a.event(actor, db.LoginFailed, user.ID, map[string]any{"username": typed, "stage": "password", "http_request": httpRequest(client)})
 		if err := a.store.LoginFailed(ctx, username, network, event); err != nil {
 			return db.User{}, err
 		}
@@ -244,7 +245,7 @@ func (a *App) startSession(ctx context.Context, user db.User, method string, rem
 	}
 	token := newSecret()
 	actor := Actor{ID: user.ID, Name: user.Username, IP: client.IP}
-	event := a.event(actor, db.Login, user.ID, map[string]any{"auth_method": method, "session": sess.UUID.String()})
+	event := a.event(actor, db.Login, user.ID, map[string]any{"auth_method": method, "session": sess.UUID.String(), "http_request": httpRequest(client)})
 	hash := secretHash(token)
 	sess, err := a.store.CreateSession(ctx, user, sess, hash[:], replaces, loginNetwork(client.IP), event)
 	if errors.Is(err, db.ErrNotFound) { // disabled, deleted or changed since it was verified
@@ -255,6 +256,11 @@ func (a *App) startSession(ctx context.Context, user db.User, method string, rem
 	}
 	a.Log.Info("signed in", "user", user.Username, "ip", client.IP, "session", sess.UUID)
 	return token, sess, nil
+}
+
+// httpRequest is what an event tells of the request, as authentik's do.
+func httpRequest(client Client) map[string]any {
+	return map[string]any{"user_agent": useragent.Clean(client.Agent)}
 }
 
 // setupTokenFile is where a person with access to the data directory finds the setup token.

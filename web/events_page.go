@@ -56,7 +56,7 @@ func (s *Server) eventsPage(c *gin.Context) error {
 		return "/events?" + url.Values{"search": {page.Search}, "action": {page.Action}, "page": {strconv.Itoa(n)}}.Encode()
 	})
 	for _, e := range events {
-		page.Events = append(page.Events, s.newEventRow(e))
+		page.Events = append(page.Events, s.newEventRow(s.language(c), e))
 	}
 	if page.Chart, err = s.signIns(c, db.EventFilter{}); err != nil {
 		return err
@@ -74,7 +74,7 @@ func eventWord(action db.Action, model string) string {
 	return eventWords[string(action)]
 }
 
-func (s *Server) newEventRow(e db.Event) eventRow {
+func (s *Server) newEventRow(lang string, e db.Event) eventRow {
 	model, _ := e.Context["model"].(map[string]any)
 	modelName, _ := model["model_name"].(string)
 	row := eventRow{At: e.Created, What: eventWord(e.Action, modelName), User: e.Actor}
@@ -84,11 +84,13 @@ func (s *Server) newEventRow(e db.Event) eventRow {
 	switch e.Action {
 	case db.Login:
 		row.Kind = "good"
+		row.Device = s.eventDevice(lang, e)
 		if id, ok := e.Context["session"].(string); ok {
 			row.URL = "/sessions/" + id
 		}
 	case db.LoginFailed:
 		row.Kind = "bad"
+		row.Device = s.eventDevice(lang, e)
 	case db.PasswordSet:
 		row.Kind = "warning"
 	case db.ModelCreated, db.ModelUpdated, db.ModelDeleted:
@@ -102,4 +104,12 @@ func (s *Server) newEventRow(e db.Event) eventRow {
 		}
 	}
 	return row
+}
+
+func (s *Server) eventDevice(lang string, e db.Event) string {
+	agent := s.app.EventAgent(e)
+	if agent.String == "" {
+		return ""
+	}
+	return s.deviceName(lang, sessionRow{Client: clientName(agent), System: systemName(agent)})
 }

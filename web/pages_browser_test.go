@@ -62,7 +62,7 @@ func TestRealPages(t *testing.T) {
 	sess := hostileSession(t, ts)
 	pages := []string{
 		"/sessions", "/sessions?view=everybody", "/sessions?view=everybody&group=device&sort=place&state=all", "/sessions/" + sess.UUID.String(),
-		"/sessions/" + sess.UUID.String() + "/revoke", "/sessions/revoke-others", "/users", "/users/3", "/tokens", "/events", "/doctor", "/profile", "/logout", "/nowhere",
+		"/sessions/" + sess.UUID.String() + "/revoke", "/sessions/revoke-others", "/users", "/users/3", "/tokens", "/events", "/doctor", "/profile", "/logout", "/api/v3/", "/nowhere",
 	}
 	for _, l := range []struct {
 		name, theme string

@@ -271,7 +271,7 @@ func TestEventsPage(t *testing.T) {
 	ts.post(nil, "/login", credentials("bob", "wrong"))
 	ts.post(nil, "/login", credentials("ada", "wrong"))
 	_, body := ts.get(bob, "/events")
-	for _, want := range []string{"signed in", "sign-in refused"} {
+	for _, want := range []string{"signed in", "sign-in refused", "Go-http-client 1"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %q on bob's page", want)
 		}

@@ -192,8 +192,10 @@ func (f *filler) session(ctx context.Context, user db.User, home sample.Network,
 		Agent:   db.Agent{String: agent, Definitions: f.agents.Version(), AgentParts: db.AgentParts(f.agents.Parse(agent))},
 		Created: created, LastUsed: used, Ends: ends, Expires: ends,
 	}
+	login := f.event(db.Login, user, created, sess.IP)
+	login.Context["session"], login.Context["http_request"] = sess.UUID.String(), map[string]any{"user_agent": agent}
 	secret := sha256.Sum256([]byte(rand.Text())) // nobody holds its token
-	sess, err := f.store.CreateSession(ctx, user, sess, secret[:], nil, sess.IP.String(), f.event(db.Login, user, created, sess.IP))
+	sess, err := f.store.CreateSession(ctx, user, sess, secret[:], nil, sess.IP.String(), login)
 	if err != nil || !over {
 		return err
 	}
@@ -246,6 +248,6 @@ func (f *filler) failure(ctx context.Context, user db.User) error {
 	at := f.now.Add(-time.Duration(1+f.random.IntN(28*24)) * time.Hour)
 	ip := f.address(f.network("hosting", sample.Network{}))
 	event := f.event(db.LoginFailed, user, at, ip)
-	event.Context = map[string]any{"username": user.Username, "stage": "password"}
+	event.Context = map[string]any{"username": user.Username, "stage": "password", "http_request": map[string]any{"user_agent": "curl/8.14.1"}}
 	return f.store.LoginFailed(ctx, user.Username, ip.String(), event)
 }
