@@ -63,10 +63,12 @@ CREATE TABLE user_agents (
 	os_patch_minor TEXT NOT NULL,
 	device        TEXT NOT NULL,
 	device_brand  TEXT NOT NULL,
-	device_model  TEXT NOT NULL
+	device_model  TEXT NOT NULL,
+	sessions      INTEGER NOT NULL DEFAULT 0     -- how many living sessions have it; triggers count
 ) STRICT;
 
 CREATE INDEX user_agents_definitions ON user_agents (definitions);
+CREATE INDEX user_agents_kind        ON user_agents (kind, sessions);
 
 -- The sessions that live: ending one moves it to ended_sessions, so a row here
 -- is what authenticates, and counting them needs no condition.
@@ -86,12 +88,24 @@ CREATE TABLE sessions (
 	expires    INTEGER NOT NULL                  -- the earlier of the absolute and the idle limit
 ) STRICT;
 
--- An index for each ordering that the API offers, ties broken by uuid.
-CREATE INDEX sessions_user      ON sessions (user_id, uuid);
-CREATE INDEX sessions_agent     ON sessions (agent_id, uuid);
-CREATE INDEX sessions_last_ip   ON sessions (last_ip, uuid);
+-- An index for each ordering that the API offers, ties broken by uuid. Those that
+-- a search starts from also hold what it compares, so that it reads no row.
+CREATE INDEX sessions_user      ON sessions (user_id, uuid, agent_id, last_ip);
+CREATE INDEX sessions_agent     ON sessions (agent_id, uuid, user_id, last_ip);
+CREATE INDEX sessions_last_ip   ON sessions (last_ip, uuid, user_id, agent_id);
 CREATE INDEX sessions_last_used ON sessions (last_used, uuid);
 CREATE INDEX sessions_expires   ON sessions (expires, uuid);
+
+CREATE TRIGGER sessions_begun AFTER INSERT ON sessions BEGIN
+	UPDATE user_agents SET sessions = sessions + 1 WHERE id = NEW.agent_id;
+END;
+CREATE TRIGGER sessions_ended AFTER DELETE ON sessions BEGIN
+	UPDATE user_agents SET sessions = sessions - 1 WHERE id = OLD.agent_id;
+END;
+CREATE TRIGGER sessions_moved AFTER UPDATE OF agent_id ON sessions WHEN NEW.agent_id <> OLD.agent_id BEGIN
+	UPDATE user_agents SET sessions = sessions - 1 WHERE id = OLD.agent_id;
+	UPDATE user_agents SET sessions = sessions + 1 WHERE id = NEW.agent_id;
+END;
 
 CREATE TABLE ended_sessions (
 	id         INTEGER PRIMARY KEY,

@@ -1,0 +1,327 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"lastseen/db"
+)
+
+// A list of sessions is quick at a million of them as long as it reads no more
+// rows than it shows. So it first asks the small tables, of users and agents,
+// what the filter's words mean, counts in indexes that hold all it compares, and
+// finds the page in one of two ways: few hits are all fetched and sorted, many are
+// come across soon enough by walking along the ordering's index.
+
+var ( // a test makes them smaller
+	// fewHits is up to how many hits are fetched and sorted.
+	fewHits = 4000
+	// scanned is up to how many hits are fetched when to find them takes looking
+	// through a whole index: they are then counted, and not looked for again.
+	scanned = 20_000
+)
+
+// sessionOrderings are the columns to sort by, by their names in the API. The
+// index of each ends in uuid, which breaks ties.
+var sessionOrderings = map[string]struct {
+	column string
+	walk   string // the tables, in the order of the index that gives this ordering
+}{
+	"user__username":  {"u.username", `users u CROSS JOIN sessions s INDEXED BY sessions_user ON s.user_id = u.id`},
+	"user":            {"s.user_id", `sessions s INDEXED BY sessions_user`},
+	"last_ip":         {"s.last_ip", `sessions s INDEXED BY sessions_last_ip`},
+	"last_user_agent": {"a.string", `user_agents a CROSS JOIN sessions s INDEXED BY sessions_agent ON s.agent_id = a.id`},
+	"last_used":       {"s.last_used", `sessions s INDEXED BY sessions_last_used`},
+	"expires":         {"s.expires", `sessions s INDEXED BY sessions_expires`},
+	"uuid":            {"s.uuid", `sessions s INDEXED BY sqlite_autoindex_sessions_1`},
+}
+
+// Sessions is one page of what the filter chooses, and how many there are in all.
+func (s *Store) Sessions(ctx context.Context, f db.SessionFilter) (page []db.Session, total int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	q := sessionQuery{args: []any{micros(f.Now)}}
+	if err := q.read(ctx, s, f); err != nil {
+		return nil, 0, storeError(err)
+	}
+	if q.nothing {
+		return nil, 0, nil
+	}
+	total, hits, err := q.count(ctx, s)
+	if err != nil || f.Limit == 0 || f.Offset >= total {
+		return nil, total, storeError(err)
+	}
+	page, err = querySessions(ctx, s.list, q.page(f, total, hits), q.args...)
+	return page, total, storeError(err)
+}
+
+// A sessionQuery is a filter in SQL: sessions that fit all of its terms.
+type sessionQuery struct {
+	terms   []sessionTerm
+	args    []any // $1 is the time at which sessions must live
+	expired bool  // some have expired, but are still there
+	nothing bool  // no session can fit
+}
+
+// A sessionTerm fits a session whose user, agent or address does. Each is a
+// condition on what follows the column's name, "" when none fits.
+type sessionTerm struct {
+	user, agent, ip string
+
+	agents int // how many sessions have a fitting agent
+	cost   int // a guess at how many have to be looked at
+}
+
+// sql is the condition, with columns named so that SQLite looks for no index.
+func (t sessionTerm) sql() string { return t.on("+s.user_id", "+s.agent_id") }
+
+// on is the condition on these columns.
+func (t sessionTerm) on(user, agent string) string {
+	var either []string
+	for _, part := range [][2]string{{user, t.user}, {agent, t.agent}, {"+s.last_ip", t.ip}} {
+		if part[1] != "" {
+			either = append(either, fmt.Sprintf(part[1], part[0]))
+		}
+	}
+	return "(" + strings.Join(either, " OR ") + ")"
+}
+
+// arg adds a parameter and returns its name.
+func (q *sessionQuery) arg(value any) string {
+	q.args = append(q.args, value)
+	return fmt.Sprintf("$%d", len(q.args))
+}
+
+// read finds out what the filter's parts mean.
+func (q *sessionQuery) read(ctx context.Context, s *Store, f db.SessionFilter) error {
+	// Ended as they expire, the expired are few; to know that there are none saves asking at each row.
+	err := s.list.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM sessions WHERE expires <= $1)`, q.args[0]).Scan(&q.expired)
+	if err != nil {
+		return err
+	}
+	// Guesses: a user and an address have few sessions. A part of an address is
+	// looked for among all.
+	const rare, scan = 10, 500_000
+	if f.User != nil {
+		q.terms = append(q.terms, sessionTerm{user: `%s = ` + q.arg(*f.User), cost: rare})
+	}
+	if f.Username != nil {
+		q.terms = append(q.terms, sessionTerm{user: `%s = (SELECT id FROM users WHERE username = ` + q.arg(*f.Username) + `)`, cost: rare})
+	}
+	if f.IP != nil {
+		q.terms = append(q.terms, sessionTerm{ip: `%s = ` + q.arg(*f.IP), cost: rare})
+	}
+	if f.IPs != nil {
+		list, _ := json.Marshal(f.IPs) // strings always marshal
+		q.terms = append(q.terms, sessionTerm{ip: `%s IN (SELECT value FROM json_each(` + q.arg(string(list)) + `))`, cost: rare * len(f.IPs)})
+	}
+	agents := func(where string) error {
+		t := sessionTerm{agent: `%s IN (SELECT id FROM user_agents WHERE ` + where + `)`}
+		err := s.list.QueryRowContext(ctx, `SELECT coalesce(sum(sessions), 0) FROM user_agents WHERE `+where, q.args...).Scan(&t.agents)
+		t.cost = t.agents
+		q.terms = append(q.terms, t)
+		return err
+	}
+	if f.Agent != nil {
+		if err := agents(`string = ` + q.arg(*f.Agent)); err != nil {
+			return err
+		}
+	}
+	if f.Kind != nil {
+		if err := agents(`kind = ` + q.arg(*f.Kind)); err != nil {
+			return err
+		}
+	}
+	for _, word := range f.Search {
+		word = db.Fold(word)
+		arg := q.arg(word)
+		users, inAgents := `instr(folded, `+arg+`)`, `instr(lower(string), `+arg+`)`
+		var people, sessions int
+		err := s.list.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM users WHERE instr(folded, $1)),
+			(SELECT coalesce(sum(sessions), 0) FROM user_agents WHERE instr(lower(string), $1))`, word).Scan(&people, &sessions)
+		if err != nil {
+			return err
+		}
+		t := sessionTerm{agents: sessions, cost: sessions}
+		if people > 0 {
+			t.user = `%s IN (SELECT id FROM users WHERE ` + users + `)`
+			t.cost += rare * people
+		}
+		if sessions > 0 {
+			t.agent = `%s IN (SELECT id FROM user_agents WHERE ` + inAgents + `)`
+		}
+		if strings.Trim(word, "0123456789abcdef.:") == "" {
+			t.ip = `instr(%s, ` + arg + `)`
+			t.cost += scan
+		}
+		q.terms = append(q.terms, t)
+	}
+	for _, t := range q.terms {
+		q.nothing = q.nothing || t.user == "" && t.agent == "" && t.ip == ""
+	}
+	return nil
+}
+
+// living are the conditions beside the terms, if there are any.
+func (q *sessionQuery) living() []string {
+	if !q.expired {
+		return nil
+	}
+	return []string{`s.id NOT IN (SELECT id FROM sessions WHERE expires <= $1)`}
+}
+
+// hits says in SQL the ids of what fits. It starts from the term that fits the
+// fewest, in the index of each column that the term names; a session is in one of
+// those parts only.
+func (q *sessionQuery) hits() string {
+	terms := slices.Clone(q.terms)
+	slices.SortStableFunc(terms, func(a, b sessionTerm) int { return a.cost - b.cost })
+	first, where := terms[0], q.living()
+	for _, t := range terms[1:] {
+		where = append(where, t.sql())
+	}
+	var parts, but []string
+	for _, part := range []struct{ column, index, condition string }{
+		{"s.agent_id", "sessions_agent", first.agent},
+		{"s.user_id", "sessions_user", first.user},
+		{"s.last_ip", "sessions_last_ip", first.ip},
+	} {
+		if part.condition == "" {
+			continue
+		}
+		conditions := append([]string{fmt.Sprintf(part.condition, part.column)}, but...)
+		parts = append(parts, `SELECT s.id FROM sessions s INDEXED BY `+part.index+` WHERE `+strings.Join(append(conditions, where...), " AND "))
+		but = append(but, "NOT "+fmt.Sprintf(part.condition, "+"+part.column))
+	}
+	return strings.Join(parts, " UNION ALL ")
+}
+
+// count says how many fit and, when they are few, which.
+func (q *sessionQuery) count(ctx context.Context, s *Store) (total int, few []int64, err error) {
+	if len(q.terms) == 0 {
+		err := s.list.QueryRowContext(ctx, `SELECT (SELECT coalesce(sum(sessions), 0) FROM user_agents) - (SELECT count(*) FROM sessions WHERE expires <= $1)`,
+			q.args[0]).Scan(&total)
+		return total, nil, err
+	}
+	limit := fewHits
+	if slices.ContainsFunc(q.terms, func(t sessionTerm) bool { return t.ip != "" }) {
+		limit = max(fewHits, scanned)
+	}
+	if len(q.terms) > 1 || q.terms[0].agents <= limit {
+		rows, err := s.list.QueryContext(ctx, fmt.Sprintf(`%s LIMIT %d`, q.hits(), limit+1), q.args...)
+		if err != nil {
+			return 0, nil, err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var id int64
+			if err := rows.Scan(&id); err != nil {
+				return 0, nil, err
+			}
+			few = append(few, id)
+		}
+		switch err := rows.Err(); {
+		case err != nil:
+			return 0, nil, err
+		case len(few) <= fewHits:
+			return len(few), few, nil
+		case len(few) <= limit:
+			return len(few), nil, nil
+		}
+	}
+	query := `SELECT count(*) FROM (` + q.hits() + `)`
+	if t := q.terms[0]; len(q.terms) == 1 && t.agent != "" {
+		// The agents' counters know of theirs, but for those that have just expired.
+		query = fmt.Sprintf(`SELECT %d - (SELECT count(*) FROM sessions s INDEXED BY sessions_expires WHERE s.expires <= $1 AND %s)`,
+			t.agents, fmt.Sprintf(t.agent, "+s.agent_id"))
+		where := append(q.living(), "NOT "+fmt.Sprintf(t.agent, "s.agent_id"))
+		switch others := (sessionTerm{user: t.user, ip: t.ip}); {
+		case t.ip != "":
+			query += ` + (SELECT count(*) FROM sessions s INDEXED BY sessions_agent WHERE ` + strings.Join(append(where, others.sql()), " AND ") + `)`
+		case t.user != "":
+			query += ` + (SELECT count(*) FROM sessions s INDEXED BY sessions_user WHERE ` + strings.Join(append(where, fmt.Sprintf(t.user, "s.user_id")), " AND ") + `)`
+		}
+	}
+	err = s.list.QueryRowContext(ctx, query, q.args...).Scan(&total)
+	return total, nil, err
+}
+
+// page is the query for the rows. The page is found in an index alone, then its
+// rows are read.
+func (q *sessionQuery) page(f db.SessionFilter, total int, few []int64) string {
+	ordering := sessionOrder(f.Ordering)
+	const rows = `SELECT ` + sessionColumns + ` FROM sessions s CROSS JOIN users u ON u.id = s.user_id CROSS JOIN user_agents a ON a.id = s.agent_id WHERE s.id IN (`
+	if few != nil {
+		list, _ := json.Marshal(few) // numbers always marshal
+		q.args = []any{string(list), f.Limit, f.Offset}
+		order := orderSQL(ordering, false)
+		tables := `sessions s`
+		if strings.Contains(order, "u.") {
+			tables += ` CROSS JOIN users u ON u.id = s.user_id`
+		}
+		if strings.Contains(order, "a.") {
+			tables += ` CROSS JOIN user_agents a ON a.id = s.agent_id`
+		}
+		return rows + `SELECT s.id FROM ` + tables + ` WHERE s.id IN (SELECT value FROM json_each($1)) ORDER BY ` + order +
+			` LIMIT $2 OFFSET $3) ORDER BY ` + order
+	}
+	// A page past the middle is nearer to the other end.
+	limit, offset := min(f.Limit, total-f.Offset), f.Offset
+	backwards := offset > total/2
+	if backwards {
+		offset = total - offset - limit
+	}
+	tables := sessionOrderings[ordering[0].Column].walk
+	// What the walk's first table decides passes over all its sessions at once.
+	user, agent := "+s.user_id", "+s.agent_id"
+	if strings.HasPrefix(tables, "users u") {
+		user = "+u.id"
+	} else if strings.HasPrefix(tables, "user_agents a") {
+		agent = "+a.id"
+	}
+	where := append([]string{"1"}, q.living()...)
+	for _, t := range q.terms {
+		where = append(where, t.on(user, agent))
+	}
+	for _, o := range ordering {
+		switch column := sessionOrderings[o.Column].column; {
+		case column == "u.username" && !strings.Contains(tables, "users u"):
+			tables += ` CROSS JOIN users u ON u.id = s.user_id`
+		case column == "a.string" && !strings.Contains(tables, "user_agents a"):
+			tables += ` CROSS JOIN user_agents a ON a.id = s.agent_id`
+		}
+	}
+	return rows + fmt.Sprintf(`SELECT s.id FROM %s WHERE %s ORDER BY %s LIMIT %s OFFSET %s) ORDER BY %s`, tables, strings.Join(where, " AND "),
+		orderSQL(ordering, backwards), q.arg(limit), q.arg(offset), orderSQL(ordering, false))
+}
+
+// sessionOrder completes an ordering so that no two sessions are equal. Ties go
+// the way of the first column, so that one index serves both.
+func sessionOrder(ordering []db.Order) []db.Order {
+	if len(ordering) == 0 {
+		ordering = []db.Order{{Column: "user__username"}}
+	}
+	if i := slices.IndexFunc(ordering, func(o db.Order) bool { return o.Column == "uuid" }); i >= 0 {
+		return ordering[:i+1]
+	}
+	return append(slices.Clone(ordering), db.Order{Column: "uuid", Descending: ordering[0].Descending})
+}
+
+func orderSQL(ordering []db.Order, backwards bool) string {
+	terms := make([]string, len(ordering))
+	for i, o := range ordering {
+		terms[i] = sessionOrderings[o.Column].column
+		if o.Descending != backwards {
+			terms[i] += " DESC"
+		}
+	}
+	return strings.Join(terms, ", ")
+}
+
+// likePattern finds a word anywhere, in lower case.
+func likePattern(word string) string { return "%" + likeEscapes.Replace(db.Fold(word)) + "%" }
+
+var likeEscapes = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
