@@ -499,3 +499,39 @@ func TestBackupAndRestore(t *testing.T) {
 	third := start(t, data)
 	third.mustBe(b, 200, "after restore --keep-sessions")
 }
+
+// What --json prints is the API's own objects.
+func TestCommandsPrintJSON(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	decode := func(v any, input string, args ...string) {
+		t.Helper()
+		out, errs, status := execute(t, data, input, args...)
+		if err := json.Unmarshal([]byte(out), v); err != nil || status != 0 {
+			t.Fatalf("%v: %v, status %d, %s%s", args, err, status, out, errs)
+		}
+	}
+	var user struct {
+		Username  string
+		GroupsObj []struct{ Name string } `json:"groups_obj"`
+	}
+	decode(&user, "correct horse battery", "user", "create", "ada", "--group", "family", "--password-file", "-", "--json")
+	if user.Username != "ada" || len(user.GroupsObj) != 1 || user.GroupsObj[0].Name != "family" {
+		t.Errorf("user create: got %+v", user)
+	}
+	var made struct {
+		Key   string
+		Token struct{ Identifier string }
+	}
+	decode(&made, "", "token", "create", "--user", "ada", "--identifier", "widget", "--json")
+	if !strings.HasPrefix(made.Key, "lastseen_") || made.Token.Identifier != "widget" {
+		t.Errorf("token create: got %+v", made)
+	}
+	var list []struct{ Identifier string }
+	if decode(&list, "", "token", "list", "--json"); len(list) != 1 || list[0] != made.Token {
+		t.Errorf("token list: got %+v", list)
+	}
+	var ended struct{ Deleted *int }
+	if decode(&ended, "", "session", "revoke-all", "--json"); ended.Deleted == nil || *ended.Deleted != 0 {
+		t.Errorf("session revoke-all: got %+v", ended)
+	}
+}

@@ -9,16 +9,20 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"lastseen/app"
 	"lastseen/db"
 
 	"github.com/mattn/go-isatty"
 	"github.com/urfave/cli/v3"
+	"golang.org/x/term"
 )
 
 // Program is what main wires together for the commands.
@@ -271,16 +275,65 @@ func (p *Program) demo(ctx context.Context, c *cli.Command) error {
 	return p.Demo(ctx, config, p.log(config), p.Out)
 }
 
-// table prints rows in columns, the heads first.
-func (p *Program) table(rows [][]string) error {
-	w := tabwriter.NewWriter(p.Out, 0, 0, 2, ' ', 0)
+// table prints rows in columns, the heads first. On a terminal that is too narrow
+// for a table, the columns named in spare are left out, the first of them first.
+func (p *Program) table(rows [][]string, spare ...string) error {
 	for _, row := range rows {
 		for i, cell := range row {
 			row[i] = printable(cell)
 		}
+	}
+	width := p.width()
+	var left []string
+	for _, head := range spare {
+		if tableWidth(rows) <= width {
+			break
+		}
+		i := slices.Index(rows[0], head)
+		for r := range rows {
+			rows[r] = slices.Delete(rows[r], i, i+1)
+		}
+		left = append(left, head)
+	}
+	w := tabwriter.NewWriter(p.Out, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
 		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil || len(left) == 0 {
+		return err
+	}
+	fmt.Fprintf(p.Err, "(too narrow for %s; --json shows all)\n", strings.Join(left, ", "))
+	return nil
+}
+
+// width is how many characters fit on a line of the terminal; any number when
+// it is none.
+func (p *Program) width() int {
+	if p.terminal() {
+		if width, _, err := term.GetSize(int(p.Out.(*os.File).Fd())); err == nil && width > 0 {
+			return width
+		}
+	}
+	return math.MaxInt
+}
+
+// terminal reports whether somebody reads what is printed.
+func (p *Program) terminal() bool {
+	f, ok := p.Out.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
+}
+
+// tableWidth is how wide rows are in columns, two spaces apart.
+func tableWidth(rows [][]string) int {
+	width := -2
+	for i := range rows[0] {
+		column := 0
+		for _, row := range rows {
+			column = max(column, utf8.RuneCountInString(row[i]))
+		}
+		width += column + 2
+	}
+	return width
 }
 
 // printable keeps text from strangers from steering the terminal.

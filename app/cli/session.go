@@ -18,9 +18,9 @@ func (p *Program) sessionCommand() *cli.Command {
 	userFlag := &cli.StringFlag{Name: "user", Usage: "only those of the user `NAME`"}
 	return &cli.Command{Name: "session", Usage: "who is signed in", Commands: []*cli.Command{
 		{Name: "list", Usage: "show the sessions, last used first", Action: p.withApp(false, p.sessionList), Flags: []cli.Flag{userFlag, jsonFlag}},
-		{Name: "show", Usage: "show one session as the API does", ArgsUsage: "UUID", Action: p.withApp(false, p.sessionShow), Flags: []cli.Flag{jsonFlag}},
+		{Name: "show", Usage: "show one session: facts on a terminal, elsewhere as the API does", ArgsUsage: "UUID", Action: p.withApp(false, p.sessionShow), Flags: []cli.Flag{jsonFlag}},
 		{Name: "revoke", Usage: "end a session; its next request is refused", ArgsUsage: "UUID", Action: p.withApp(false, p.sessionRevoke)},
-		{Name: "revoke-all", Usage: "end all sessions, of everybody or of one user", Action: p.withApp(false, p.sessionRevokeAll), Flags: []cli.Flag{userFlag}},
+		{Name: "revoke-all", Usage: "end all sessions, of everybody or of one user", Action: p.withApp(false, p.sessionRevokeAll), Flags: []cli.Flag{userFlag, jsonFlag}},
 	}}
 }
 
@@ -70,7 +70,7 @@ func (p *Program) sessionList(ctx context.Context, c *cli.Command, a *app.App) e
 		rows = append(rows, []string{s.UUID.String(), s.Username, timeText(s.LastUsed, ""), s.IP.String(), place, network,
 			strings.TrimSpace(s.Agent.Browser + " " + s.Agent.BrowserMajor), strings.TrimSpace(s.Agent.OS + " " + s.Agent.OSMajor), timeText(s.Expires, "")})
 	}
-	return p.table(rows)
+	return p.table(rows, "NETWORK", "SYSTEM", "ENDS", "PLACE", "BROWSER")
 }
 
 func findSession(ctx context.Context, c *cli.Command, a *app.App) (app.Session, error) {
@@ -94,7 +94,33 @@ func (p *Program) sessionShow(ctx context.Context, c *cli.Command, a *app.App) e
 	if err != nil {
 		return err
 	}
-	return p.json(p.SessionObject(sess))
+	if !p.terminal() || c.Bool("json") {
+		return p.json(p.SessionObject(sess))
+	}
+	rows := [][]string{
+		{"user", sess.Username},
+		{"last used", timeText(sess.LastUsed, "")},
+		{"signed in", timeText(sess.Created, "") + ", by " + sess.Method},
+		{"ends", timeText(sess.Expires, "")},
+		{"address", sess.IP.String()},
+	}
+	if sess.Via.IsValid() {
+		rows = append(rows, []string{"reported by", sess.Via.String()})
+	}
+	if l := sess.Location.Place; l != nil {
+		rows = append(rows, []string{"place", strings.Trim(l.City+", "+l.Country, ", ")})
+	}
+	if n := sess.Location.Network; n != nil {
+		rows = append(rows, []string{"network", strings.TrimSpace(fmt.Sprintf("AS%d %s", n.ASN, n.Org)) + ", " + n.Prefix.String()})
+	}
+	agent := sess.Agent
+	return p.table(append(rows,
+		[]string{"browser", strings.TrimSpace(agent.Browser + " " + agent.BrowserMajor)},
+		[]string{"system", strings.TrimSpace(agent.OS + " " + agent.OSMajor)},
+		[]string{"device", strings.TrimSpace(agent.DeviceBrand + " " + agent.Device)},
+		[]string{"user agent", agent.String},
+		[]string{"uuid", sess.UUID.String()},
+	))
 }
 
 func (p *Program) sessionRevoke(ctx context.Context, c *cli.Command, a *app.App) error {
@@ -120,6 +146,9 @@ func (p *Program) sessionRevokeAll(ctx context.Context, c *cli.Command, a *app.A
 	n, err := a.RevokeSessions(ctx, app.Operator.Actor(), users, uuid.Nil)
 	if err != nil {
 		return err
+	}
+	if c.Bool("json") {
+		return p.json(map[string]int{"deleted": n})
 	}
 	fmt.Fprintf(p.Err, "sessions ended: %d\n", n)
 	return nil

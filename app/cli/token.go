@@ -17,6 +17,7 @@ func (p *Program) tokenCommand() *cli.Command {
 			&cli.StringFlag{Name: "user", Usage: "whose token it is: `NAME`", Required: true},
 			&cli.StringFlag{Name: "identifier", Usage: "`ID` to know it by (default: made up)"},
 			&cli.StringFlag{Name: "expires", Usage: "how long it works: a `DURATION` such as 90d (default: for ever)"},
+			jsonFlag,
 		}},
 		{Name: "list", Usage: "show all API tokens, without keys", Action: p.withApp(false, p.tokenList), Flags: []cli.Flag{jsonFlag}},
 		{Name: "delete", Usage: "remove an API token; its key is refused from now on", ArgsUsage: "IDENTIFIER", Action: p.withApp(false, p.tokenDelete)},
@@ -44,6 +45,9 @@ func (p *Program) tokenCreate(ctx context.Context, c *cli.Command, a *app.App) e
 	if err != nil {
 		return err
 	}
+	if c.Bool("json") {
+		return p.json(map[string]any{"key": key, "token": p.TokenObject(token)})
+	}
 	_, err = fmt.Fprintln(p.Out, key)
 	return err
 }
@@ -67,7 +71,7 @@ func (p *Program) tokenList(ctx context.Context, c *cli.Command, a *app.App) err
 	for _, t := range tokens {
 		rows = append(rows, []string{t.Identifier, t.User.Username, t.Description, timeText(t.Created, ""), timeText(t.Expires, "never")})
 	}
-	return p.table(rows)
+	return p.table(rows, "CREATED", "DESCRIPTION")
 }
 
 func (p *Program) tokenDelete(ctx context.Context, c *cli.Command, a *app.App) error {

@@ -26,7 +26,7 @@ func (p *Program) userCommand() *cli.Command {
 			&cli.StringFlag{Name: "name", Usage: "full `NAME`"},
 			&cli.StringFlag{Name: "email", Usage: "mail `ADDRESS`"},
 			&cli.StringSliceFlag{Name: "group", Usage: "member of group `G`; may be repeated"},
-			passwordFile,
+			passwordFile, jsonFlag,
 		}},
 		{Name: "list", Usage: "show all users", Action: p.withApp(false, p.userList), Flags: []cli.Flag{jsonFlag}},
 		{Name: "password", Usage: "set a new password and end the user's sessions", ArgsUsage: "NAME", Flags: []cli.Flag{passwordFile},
@@ -110,7 +110,14 @@ func (p *Program) userCreate(ctx context.Context, c *cli.Command, a *app.App) er
 	if errors.Is(err, db.ErrConflict) {
 		return fmt.Errorf("there is already a user %q", n.Username)
 	}
-	return err
+	if err != nil || !c.Bool("json") {
+		return err
+	}
+	user, err := findUser(ctx, a, n.Username)
+	if err != nil {
+		return err
+	}
+	return p.json(p.UserObject(user))
 }
 
 // password reads a new password from the file that was given, or asks for it.
@@ -184,5 +191,5 @@ func (p *Program) userList(ctx context.Context, c *cli.Command, a *app.App) erro
 		}
 		rows = append(rows, []string{fmt.Sprint(u.ID), u.Username, u.Name, u.Email, strings.Join(groups, ", "), role, state, timeText(u.LastLogin, "never")})
 	}
-	return p.table(rows)
+	return p.table(rows, "EMAIL", "NAME", "GROUPS", "ROLE")
 }
