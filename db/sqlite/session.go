@@ -258,8 +258,8 @@ func (s *Store) ExpireSessions(ctx context.Context, now time.Time, limit int) (i
 }
 
 // Forget removes what history no longer keeps: ended sessions and events from
-// before the given time, agents that nothing names any more, and wrong
-// passwords from before failures.
+// before the given time, hosts and agents that nothing names any more, and
+// wrong passwords from before failures.
 func (s *Store) Forget(ctx context.Context, before, failures time.Time) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
 		for _, step := range []struct {
@@ -275,7 +275,12 @@ func (s *Store) Forget(ctx context.Context, before, failures time.Time) error {
 				return err
 			}
 		}
-		_, err := tx.ExecContext(ctx, `DELETE FROM user_agents WHERE NOT EXISTS (SELECT 1 FROM sessions s WHERE s.agent_id = user_agents.id)
+		_, err := tx.ExecContext(ctx, `DELETE FROM session_hosts WHERE NOT EXISTS (SELECT 1 FROM sessions s WHERE s.uuid = session_hosts.session)
+			AND NOT EXISTS (SELECT 1 FROM ended_sessions e WHERE e.uuid = session_hosts.session)`)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM user_agents WHERE NOT EXISTS (SELECT 1 FROM sessions s WHERE s.agent_id = user_agents.id)
 			AND NOT EXISTS (SELECT 1 FROM ended_sessions e WHERE e.agent_id = user_agents.id)`)
 		return err
 	})

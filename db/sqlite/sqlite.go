@@ -36,6 +36,8 @@ type Store struct {
 	sessionByToken *sql.Stmt
 	sessionByUUID  *sql.Stmt
 	userByKey      *sql.Stmt
+	rulesFor       *sql.Stmt
+	groupNamesOf   *sql.Stmt
 }
 
 // Open opens the database file at path, creating and migrating it where needed,
@@ -81,9 +83,11 @@ func (s *Store) open(ctx context.Context, mayMigrate bool) error {
 		return err
 	}
 	for query, stmt := range map[string]**sql.Stmt{
-		`SELECT ` + sessionColumns + `, ` + userColumns + ` FROM ` + sessionTables + ` WHERE s.token_hash = $1`: &s.sessionByToken,
-		`SELECT ` + sessionColumns + ` FROM ` + sessionTables + ` WHERE s.uuid = $1`:                            &s.sessionByUUID,
-		`SELECT ` + tokenColumns + ` FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.key_hash = $1`:      &s.userByKey,
+		`SELECT ` + sessionColumns + `, ` + userColumns + ` FROM ` + sessionTables + ` WHERE s.token_hash = $1`:    &s.sessionByToken,
+		`SELECT ` + sessionColumns + ` FROM ` + sessionTables + ` WHERE s.uuid = $1`:                               &s.sessionByUUID,
+		`SELECT ` + tokenColumns + ` FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.key_hash = $1`:         &s.userByKey,
+		ruleQuery + `WHERE r.host IN (SELECT value FROM json_each($1)) ORDER BY r.id`:                              &s.rulesFor,
+		`SELECT g.name FROM user_groups m JOIN groups g ON g.id = m.group_id WHERE m.user_id = $1 ORDER BY g.name`: &s.groupNamesOf,
 	} {
 		if *stmt, err = s.read.PrepareContext(ctx, query); err != nil {
 			return fmt.Errorf("prepare: %w", storeError(err))

@@ -1,0 +1,182 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+
+	"lastseen/db"
+
+	"github.com/google/uuid"
+)
+
+// The groups come with their rules, one row for each.
+const ruleQuery = `SELECT r.id, r.host, r.path, r.created, coalesce(g.name, '') FROM rules r
+	LEFT JOIN rule_groups m ON m.rule_id = r.id LEFT JOIN groups g ON g.id = m.group_id `
+
+// Rules are all rules of the gate, by host and path.
+func (s *Store) Rules(ctx context.Context) ([]db.Rule, error) {
+	rows, err := s.list.QueryContext(ctx, ruleQuery+`ORDER BY r.host, r.path, r.id, g.name`)
+	if err != nil {
+		return nil, storeError(err)
+	}
+	return scanRules(rows)
+}
+
+// RulesFor are the rules with one of the given hosts.
+func (s *Store) RulesFor(ctx context.Context, hosts []string) ([]db.Rule, error) {
+	list, err := json.Marshal(hosts)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.rulesFor.QueryContext(ctx, string(list))
+	if err != nil {
+		return nil, storeError(err)
+	}
+	return scanRules(rows)
+}
+
+func scanRules(rows *sql.Rows) ([]db.Rule, error) {
+	defer rows.Close()
+	var rules []db.Rule
+	for rows.Next() {
+		var r db.Rule
+		var group string
+		if err := rows.Scan(&r.ID, &r.Host, &r.Path, timeColumn{&r.Created}, &group); err != nil {
+			return nil, storeError(err)
+		}
+		if n := len(rules); n == 0 || rules[n-1].ID != r.ID {
+			rules = append(rules, r)
+		}
+		if last := &rules[len(rules)-1]; group != "" {
+			last.Groups = append(last.Groups, group)
+		}
+	}
+	return rules, storeError(rows.Err())
+}
+
+// CreateRule stores a rule with its groups, which are made where they do not
+// exist, and returns it with its ID. A path that is already open is db.ErrConflict.
+func (s *Store) CreateRule(ctx context.Context, r db.Rule, event func(db.Rule) db.Event) (db.Rule, error) {
+	err := s.inTx(ctx, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, `INSERT INTO rules (host, path, created) VALUES ($1, $2, $3)`, r.Host, r.Path, micros(r.Created))
+		if err != nil {
+			return err
+		}
+		if r.ID, err = res.LastInsertId(); err != nil {
+			return err
+		}
+		for _, group := range r.Groups {
+			id := uuid.New()
+			if _, err := tx.ExecContext(ctx, `INSERT INTO groups (uuid, name) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`, id[:], group); err != nil {
+				return err
+			}
+			_, err := tx.ExecContext(ctx, `INSERT INTO rule_groups (rule_id, group_id) SELECT $1, id FROM groups WHERE name = $2
+				ON CONFLICT DO NOTHING`, r.ID, group)
+			if err != nil {
+				return err
+			}
+		}
+		return insertEvent(ctx, tx, event(r))
+	})
+	return r, err
+}
+
+// DeleteRule removes a rule, and returns what it was.
+func (s *Store) DeleteRule(ctx context.Context, id int64, event func(db.Rule) db.Event) (r db.Rule, err error) {
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, ruleQuery+`WHERE r.id = $1`, id)
+		if err != nil {
+			return err
+		}
+		found, err := scanRules(rows)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return db.ErrNotFound
+		}
+		r = found[0]
+		if err := oneRow(tx.ExecContext(ctx, `DELETE FROM rules WHERE id = $1`, id)); err != nil {
+			return err
+		}
+		return insertEvent(ctx, tx, event(r))
+	})
+	return r, err
+}
+
+// GroupNames are the names of all groups.
+func (s *Store) GroupNames(ctx context.Context) ([]string, error) {
+	return names(s.list.QueryContext(ctx, `SELECT name FROM groups ORDER BY name`))
+}
+
+// GroupNamesOf are the names of a user's groups.
+func (s *Store) GroupNamesOf(ctx context.Context, user int64) ([]string, error) {
+	return names(s.groupNamesOf.QueryContext(ctx, user))
+}
+
+func names(rows *sql.Rows, err error) ([]string, error) {
+	if err != nil {
+		return nil, storeError(err)
+	}
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, storeError(err)
+		}
+		all = append(all, name)
+	}
+	return all, storeError(rows.Err())
+}
+
+// RecordReaches writes which hosts sessions reached. Of each session it keeps
+// the limit hosts that were reached last; sessions that nobody knows it passes over.
+func (s *Store) RecordReaches(ctx context.Context, reaches map[uuid.UUID]map[string]db.Reach, limit int) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		record, err := tx.PrepareContext(ctx, `INSERT INTO session_hosts (session, host, first_used, last_used)
+			SELECT $1, $2, $3, $4 WHERE EXISTS (SELECT 1 FROM sessions WHERE uuid = $1) OR EXISTS (SELECT 1 FROM ended_sessions WHERE uuid = $1)
+			ON CONFLICT (session, host) DO UPDATE SET last_used = max(last_used, excluded.last_used)`)
+		if err != nil {
+			return err
+		}
+		defer record.Close()
+		trim, err := tx.PrepareContext(ctx, `DELETE FROM session_hosts WHERE session = $1 AND host IN
+			(SELECT host FROM session_hosts WHERE session = $1 ORDER BY last_used DESC, host LIMIT -1 OFFSET $2)`)
+		if err != nil {
+			return err
+		}
+		defer trim.Close()
+		for id, hosts := range reaches {
+			for host, r := range hosts {
+				if _, err := record.ExecContext(ctx, id[:], host, micros(r.First), micros(r.Last)); err != nil {
+					return err
+				}
+			}
+			if _, err := trim.ExecContext(ctx, id[:], limit); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Reaches are the hosts that a session, living or ended, reached; the last first.
+func (s *Store) Reaches(ctx context.Context, session uuid.UUID) ([]db.Reach, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT host, first_used, last_used FROM session_hosts WHERE session = $1
+		ORDER BY last_used DESC, host`, session[:])
+	if err != nil {
+		return nil, storeError(err)
+	}
+	defer rows.Close()
+	var all []db.Reach
+	for rows.Next() {
+		var r db.Reach
+		if err := rows.Scan(&r.Host, timeColumn{&r.First}, timeColumn{&r.Last}); err != nil {
+			return nil, storeError(err)
+		}
+		all = append(all, r)
+	}
+	return all, storeError(rows.Err())
+}

@@ -1,0 +1,3 @@
+DROP TABLE session_hosts;
+DROP TABLE rule_groups;
+DROP TABLE rules;
