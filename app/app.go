@@ -69,7 +69,10 @@ type App struct {
 	// interval; a crash loses at most that interval.
 	touched, flushed map[uuid.UUID]db.Use
 	cache            cache
-	flushMu          sync.Mutex // held by the one flush that runs
+	// reached holds the hosts that sessions reached since the last flush, at most
+	// maxHosts of each.
+	reached map[uuid.UUID]map[string]db.Reach
+	flushMu sync.Mutex // held by the one flush that runs
 
 	setupToken string // guarded by mu; "" when there is nothing to set up
 }
@@ -81,6 +84,7 @@ func New(store *sqlite.Store, geo *geoip.DB, agents *useragent.Parser, c Config,
 		store: store, geo: geo, agents: agents,
 		passwords: newPasswords(),
 		touched:   map[uuid.UUID]db.Use{},
+		reached:   map[uuid.UUID]map[string]db.Reach{},
 	}
 }
 

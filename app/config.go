@@ -67,6 +67,9 @@ var Settings = []Setting{
 	{Flag: "public-url", Env: "LASTSEEN_PUBLIC_URL", Usage: "browsers reach this at `URL`, such as https://auth.home.example (default: http:// and the listen address)", set: setPublicURL},
 	{Flag: "cookie-domain", Env: "LASTSEEN_COOKIE_DOMAIN", Usage: "hosts under `DOMAIN`, such as home.example, share the sign-in (default: the public URL's host alone)", set: func(c *Config, v string) error {
 		c.CookieDomain = strings.ToLower(strings.TrimPrefix(strings.TrimSuffix(v, "."), "."))
+		if host, port, ok := ParseHost(c.CookieDomain); ok && port == "" {
+			c.CookieDomain = host
+		}
 		return nil
 	}},
 	{Flag: "trusted-proxies", Env: "LASTSEEN_TRUSTED_PROXIES", Usage: "believe X-Forwarded-For from proxies in `CIDR,...` (default: from nobody)", set: setTrustedProxies},
@@ -306,20 +309,25 @@ func setPublicURL(c *Config, v string) error {
 	case u.User != nil, u.RawQuery != "", u.Fragment != "", u.Path != "" && u.Path != "/":
 		return fmt.Errorf("must be scheme and host alone, such as https://auth.home.example, is %q", u.Redacted())
 	}
-	c.PublicURL = &url.URL{Scheme: u.Scheme, Host: canonicalHost(u)}
+	host, ok := canonicalHost(u)
+	if !ok {
+		return fmt.Errorf("%q is neither a host name nor an address", u.Host)
+	}
+	c.PublicURL = &url.URL{Scheme: u.Scheme, Host: host}
 	return nil
 }
 
-// canonicalHost is a URL's host in lower case, without the port that its scheme implies.
-func canonicalHost(u *url.URL) string {
-	host, port := strings.ToLower(u.Hostname()), u.Port()
+// canonicalHost is a URL's host in the form that is compared, without the port
+// that its scheme implies.
+func canonicalHost(u *url.URL) (string, bool) {
+	host, port, ok := ParseHost(u.Host)
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
 	if port == "" || port == map[string]string{"http": "80", "https": "443"}[u.Scheme] {
-		return host
+		return host, ok
 	}
-	return host + ":" + port
+	return host + ":" + port, ok
 }
 
 func setTrustedProxies(c *Config, v string) error {
@@ -365,6 +373,9 @@ func (c Config) checkCookie() error {
 	}
 	if strings.ContainsAny(domain, ":/@ ") {
 		return fmt.Errorf("--cookie-domain: %q must be a bare domain, without scheme, port or path", domain)
+	}
+	if host, _, ok := ParseHost(domain); !ok || host != domain {
+		return fmt.Errorf("--cookie-domain: %q is no domain name", domain)
 	}
 	if err := checkDomainSuffix(domain); err != nil {
 		return fmt.Errorf("--cookie-domain: %w", err)

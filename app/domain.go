@@ -2,7 +2,10 @@ package app
 
 import (
 	"fmt"
+	"net/netip"
+	"strings"
 
+	"golang.org/x/net/idna"
 	"golang.org/x/net/publicsuffix"
 )
 
@@ -13,4 +16,71 @@ func checkDomainSuffix(domain string) error {
 		return fmt.Errorf("%s is a public suffix, under which anybody may have a host, so browsers refuse the cookie: use a domain of your own below it", domain)
 	}
 	return nil
+}
+
+var lookup = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.BidiRule(), idna.StrictDomainName(false))
+
+// ParseHost splits what stands in a URL between // and the path into a name or
+// address, in the one form that is compared (lower case, ASCII, no trailing
+// dot, no brackets), and a port, which may be "". Whatever is neither, a user
+// before an @ among it, is not ok.
+func ParseHost(hostport string) (host, port string, ok bool) {
+	if inner, isLiteral := strings.CutPrefix(hostport, "["); isLiteral {
+		literal, rest, closed := strings.Cut(inner, "]")
+		ip, err := netip.ParseAddr(literal)
+		if !closed || err != nil || !ip.Is6() || ip.Zone() != "" {
+			return "", "", false
+		}
+		port, hasPort := strings.CutPrefix(rest, ":")
+		return ip.Unmap().String(), port, rest == "" || hasPort && isPort(port)
+	}
+	host, port, hasPort := strings.Cut(hostport, ":")
+	if hasPort && !isPort(port) {
+		return "", "", false
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if strings.Contains(host, "xn--") || strings.ContainsFunc(host, func(r rune) bool { return r >= 0x80 }) {
+		ascii, err := lookup.ToASCII(host)
+		if err != nil {
+			return "", "", false
+		}
+		host = ascii
+	}
+	return host, port, isName(host)
+}
+
+func isPort(port string) bool {
+	return port != "" && len(port) <= 5 && strings.Trim(port, "0123456789") == ""
+}
+
+// isName reports whether a host is dot-separated labels of letters, digits,
+// hyphens and, since some people have them, underscores.
+func isName(host string) bool {
+	if len(host) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(host, ".") {
+		if label == "" || len(label) > 63 {
+			return false
+		}
+		for i := range len(label) {
+			if c := label[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Reaches reports whether our cookie reaches a host, in ParseHost's form: the
+// public URL's own, or one under the cookie domain.
+func (c Config) Reaches(host string) bool {
+	if host == "" {
+		return false
+	}
+	if domain := c.CookieDomain; domain != "" && (host == domain || strings.HasSuffix(host, "."+domain)) {
+		return true
+	}
+	own, _, _ := ParseHost(c.PublicURL.Host)
+	return host == own
 }

@@ -21,6 +21,9 @@ type Client struct {
 	IP    netip.Addr
 	Via   netip.Addr // the trusted proxy that reported IP; invalid when it was the peer itself
 	Agent string     // the User-Agent header as it came
+	// Relayed says that a proxy described the request to the gate: an IP or
+	// Agent that is missing was not told, and stays what it was.
+	Relayed bool
 }
 
 // A Caller is who asks. Session is the session of their cookie, nil for an API token.
@@ -96,6 +99,12 @@ func (a *App) Authenticate(ctx context.Context, tokens []string, client Client) 
 	return Caller{}, ErrUnauthenticated
 }
 
+// IsToken reports whether a token is that of a session.
+func (a *App) IsToken(ctx context.Context, token string, id uuid.UUID) bool {
+	sess, _, err := a.sessionByToken(ctx, token)
+	return err == nil && sess.UUID == id
+}
+
 // AuthenticateKey finds the user that an API key belongs to, or ErrInvalidToken.
 // It touches no session.
 func (a *App) AuthenticateKey(ctx context.Context, key string, client Client) (Caller, error) {
@@ -115,6 +124,12 @@ func (a *App) AuthenticateKey(ctx context.Context, key string, client Client) (C
 // touch notes that a session was used now, and shows it in sess.
 func (a *App) touch(sess *db.Session, client Client) {
 	use := db.Use{At: a.now(), IP: client.IP, Via: client.Via, Agent: sess.Agent}
+	if client.Relayed && !client.IP.IsValid() {
+		use.IP, use.Via = sess.IP, sess.Via
+	}
+	if client.Relayed && client.Agent == "" {
+		client.Agent = sess.Agent.String
+	}
 	if client.Agent != sess.Agent.String || sess.Agent.Definitions != a.agents.Version() {
 		use.Agent = a.agent(client.Agent)
 	}
@@ -160,10 +175,11 @@ func (a *App) expires(ends, lastUsed time.Time) time.Time {
 func (a *App) flush(ctx context.Context) error {
 	a.flushMu.Lock()
 	defer a.flushMu.Unlock()
+	reachErr := a.flushReaches(ctx)
 	a.mu.Lock()
 	if len(a.touched) == 0 {
 		a.mu.Unlock()
-		return nil
+		return reachErr
 	}
 	uses := a.touched
 	a.flushed, a.touched = uses, make(map[uuid.UUID]db.Use)
@@ -177,7 +193,7 @@ func (a *App) flush(ctx context.Context) error {
 		maps.Copy(uses, a.touched)
 		a.touched, a.flushed = uses, nil
 	}
-	return err
+	return errors.Join(err, reachErr)
 }
 
 // enrich adds to a stored session what is known of its address and agent.

@@ -1,0 +1,151 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"lastseen/db"
+)
+
+// Rules are all rules of the gate, by host and path.
+func (a *App) Rules(ctx context.Context) ([]db.Rule, error) { return a.store.Rules(ctx) }
+
+// GroupNames are the names of all groups there are.
+func (a *App) GroupNames(ctx context.Context) ([]string, error) { return a.store.GroupNames(ctx) }
+
+// AllowGroups makes a rule: only members of these groups may reach the host.
+func (a *App) AllowGroups(ctx context.Context, actor Actor, host string, groups []string) (db.Rule, error) {
+	host, err := ruleHost(host)
+	errs := []error{err}
+	if len(groups) == 0 {
+		errs = append(errs, &InputError{"groups", "Name a group that may reach the host."})
+	}
+	for _, group := range groups {
+		errs = append(errs, CheckGroup(group))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return db.Rule{}, err
+	}
+	return a.createRule(ctx, actor, db.Rule{Host: host, Groups: groups})
+}
+
+// OpenPath makes a rule: a path of the host needs no sign-in. One that is
+// open already is db.ErrConflict.
+func (a *App) OpenPath(ctx context.Context, actor Actor, host, path string) (db.Rule, error) {
+	host, err := ruleHost(host)
+	if err := errors.Join(err, checkRulePath(path)); err != nil {
+		return db.Rule{}, err
+	}
+	return a.createRule(ctx, actor, db.Rule{Host: host, Path: path})
+}
+
+func (a *App) createRule(ctx context.Context, actor Actor, r db.Rule) (db.Rule, error) {
+	r.Created = a.now()
+	r, err := a.store.CreateRule(ctx, r, a.ruleEvent(actor, db.ModelCreated))
+	if err == nil {
+		a.Log.Info("rule made", "rule", r.ID, "host", r.Host, "groups", r.Groups, "path", r.Path, "by", actor.Name)
+	}
+	return r, err
+}
+
+// DeleteRule removes a rule.
+func (a *App) DeleteRule(ctx context.Context, actor Actor, id int64) (db.Rule, error) {
+	r, err := a.store.DeleteRule(ctx, id, a.ruleEvent(actor, db.ModelDeleted))
+	if err == nil {
+		a.Log.Info("rule deleted", "rule", r.ID, "host", r.Host, "groups", r.Groups, "path", r.Path, "by", actor.Name)
+	}
+	return r, err
+}
+
+func (a *App) ruleEvent(actor Actor, action db.Action) func(db.Rule) db.Event {
+	return func(r db.Rule) db.Event {
+		name := r.Host + r.Path
+		if r.Path == "" {
+			name += ": " + strings.Join(r.Groups, ", ")
+		}
+		return a.event(actor, action, 0, map[string]any{
+			"model": map[string]any{"app": "lastseen", "model_name": "rule", "pk": strconv.FormatInt(r.ID, 10), "name": name},
+		})
+	}
+}
+
+// ruleHost is a rule's host in the form that is compared.
+func ruleHost(typed string) (string, error) {
+	suffix, wild := strings.CutPrefix(strings.TrimSpace(typed), "*.")
+	host, port, ok := ParseHost(suffix)
+	if !ok || port != "" {
+		return "", &InputError{"host", "A host is a name without port, such as grafana.home.example, or *.home.example for all below it."}
+	}
+	if wild {
+		host = "*." + host
+	}
+	return host, nil
+}
+
+func checkRulePath(path string) error {
+	prefix := strings.TrimSuffix(path, "*")
+	if len(path) > 1024 || prefix == "" || strings.Contains(prefix, "*") || !plainPath(prefix) {
+		return &InputError{"path", "A path begins with / and is plain: no %, //, .. or ;, and * only at its end."}
+	}
+	return nil
+}
+
+// plainPath reports whether a path means the same to everybody: nothing in it
+// is encoded, and cleaning does not change it. What apps and proxies might read
+// in different ways is not plain.
+func plainPath(p string) bool {
+	for i := range len(p) {
+		c := p[i]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && !strings.ContainsRune("/-._~!$&'()*+,=:@", rune(c)) {
+			return false
+		}
+	}
+	clean := path.Clean(p)
+	return strings.HasPrefix(p, "/") && (p == clean || p == clean+"/" && clean != "/")
+}
+
+// openPath reports whether a rule leaves a path of its host open to all.
+func openPath(r db.Rule, path string) bool {
+	if prefix, ok := strings.CutSuffix(r.Path, "*"); ok {
+		return strings.HasPrefix(path, prefix)
+	}
+	return r.Path != "" && path == r.Path
+}
+
+// rulePatterns are the hosts that a rule for host may have, the most specific first.
+func rulePatterns(host string) []string {
+	patterns := []string{host}
+	for rest := host; ; {
+		_, after, ok := strings.Cut(rest, ".")
+		if !ok {
+			return patterns
+		}
+		patterns, rest = append(patterns, "*."+after), after
+	}
+}
+
+// allowed reports whether members of these groups may reach a host. The most
+// specific host that has a rule at all decides; the groups of its rules add up.
+func allowed(rules []db.Rule, host string, groups []string) bool {
+	for _, pattern := range rulePatterns(host) {
+		ruled := false
+		for _, r := range rules {
+			if r.Host != pattern || r.Path != "" {
+				continue
+			}
+			ruled = true
+			if slices.ContainsFunc(r.Groups, func(g string) bool { return slices.Contains(groups, g) }) {
+				return true
+			}
+		}
+		if ruled {
+			return false
+		}
+	}
+	return true
+}
