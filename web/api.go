@@ -132,6 +132,10 @@ func samePattern(pattern, path string) bool {
 }
 
 func (s *Server) noMethod(c *gin.Context) error {
+	if isGateAuth(c.Request.URL.Path) {
+		c.Writer.Header().Del("Allow")
+		return s.gate(c)
+	}
 	if isAPI(c.Request.URL.Path) {
 		if _, err := s.byBearerOrCookie(c); err != nil {
 			return err

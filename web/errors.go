@@ -38,6 +38,9 @@ var (
 	errTooLarge      = errors.New("request body too large")
 	errInvalidPage   = errors.New("no such page of the list")
 	errMalformedAuth = errors.New("malformed Authorization header")
+	errNoProxy       = errors.New("not from a trusted proxy")
+	errForwarded     = errors.New("the proxy's headers do not name a request")
+	errNotReturned   = errors.New("the cookie does not come back from the app's host")
 	errForeignAuth   = errors.New("unsupported Authorization scheme")
 )
 
@@ -53,6 +56,11 @@ var statuses = []struct {
 	{app.ErrInvalidToken, http.StatusForbidden, "Token invalid/expired", "This token is not valid", "Make a new one."},
 	{errMalformedAuth, http.StatusForbidden, "Malformed header", "This request is malformed", "Go back and try again."},
 	{errForeignAuth, http.StatusForbidden, "Unsupported authentication type", "This request is malformed", "Go back and try again."},
+	{errNoProxy, http.StatusForbidden, "Not a trusted proxy.", "This is for the proxy in front of an app", "If this request came through it, name the proxy in --trusted-proxies."},
+	{errForwarded, http.StatusBadRequest, "Malformed request.", "The proxy does not say clearly what was asked for", "Give it the configuration that `lastseen proxy-snippet` prints."},
+	{errNotReturned, http.StatusForbidden, "The cookie does not reach this host.", "You are signed in, but the app cannot tell", "Its proxy must pass the cookie on, the browser must keep it, and an app on http:// needs a public URL on http://. Then go back and try again."},
+	{app.ErrUnreachable, http.StatusForbidden, "The cookie does not reach this host.", "The sign-in does not reach this host", "It is neither the public URL's host nor under the cookie domain. Set --cookie-domain to the domain that both share, or give the app a host under it."},
+	{app.ErrNoMember, http.StatusForbidden, "You do not have permission to perform this action.", "You may not open this app", "Ask an administrator of this site to let in a group that you are in."},
 	{app.ErrForbidden, http.StatusForbidden, "You do not have permission to perform this action.", "You may not do this", "Ask an administrator of this site."},
 	{errCrossOrigin, http.StatusForbidden, "CSRF Failed: the request comes from another origin.", "This request came from another site", "Open the page here and try again."},
 	{errInvalidPage, http.StatusNotFound, "Invalid page.", "There is no such page of the list", "Go back to its beginning."},

@@ -28,6 +28,8 @@ var modelEvents = map[string]string{
 	"model_deleted user":                 msg("account deleted"),
 	"model_created token":                msg("token made"),
 	"model_deleted token":                msg("token deleted"),
+	"model_created rule":                 msg("rule added"),
+	"model_deleted rule":                 msg("rule deleted"),
 	"model_deleted authenticatedsession": msg("session signed out"),
 }
 

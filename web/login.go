@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -61,13 +62,44 @@ func (s *Server) loginForm(c *gin.Context) error {
 	rd := s.rd(c.Query("rd"))
 	_, err := s.byCookie(c)
 	if err == nil {
-		redirect(c, rd)
-		return nil
+		return s.sendBack(c, rd)
 	}
 	if !errors.Is(err, app.ErrUnauthenticated) {
 		return err
 	}
 	return s.renderLogin(c, http.StatusOK, loginPage{RD: rd})
+}
+
+// maxReturns is how often, within ten seconds, somebody who is signed in already
+// is sent back to an app before we believe that it cannot see the cookie.
+const maxReturns = 5
+
+// sendBack leads somebody who is signed in to where they wanted. When that is
+// another host and it sends them here again and again, they get a page.
+func (s *Server) sendBack(c *gin.Context, rd string) error {
+	if u, err := url.Parse(rd); err == nil && u.Host != "" && u.Host != s.app.Config.PublicURL.Host {
+		count := s.cookie("")
+		count.Name, count.Domain, count.MaxAge = "lastseen_returns", "", 10
+		n := 0
+		if last, err := c.Request.Cookie(count.Name); err == nil {
+			n, _ = strconv.Atoi(last.Value)
+		}
+		if n >= maxReturns {
+			return errNotReturned
+		}
+		count.Value = strconv.Itoa(n + 1)
+		http.SetCookie(c.Writer, &count)
+		// A cookie from before a domain was set reaches no app: widen it.
+		if sess := caller(c).Session; sess != nil && s.app.Config.CookieDomain != "" {
+			for _, token := range tokens(c.Request) {
+				if s.app.IsToken(c.Request.Context(), token, sess.UUID) {
+					s.setCookie(c, token, *sess)
+				}
+			}
+		}
+	}
+	redirect(c, rd)
+	return nil
 }
 
 func (s *Server) renderLogin(c *gin.Context, status int, page loginPage) error {

@@ -30,7 +30,7 @@ func (s *Server) logRequests(c *gin.Context) {
 	status, took := c.Writer.Status(), time.Since(start)
 	s.count(c.Request.Method, c.FullPath(), status, took)
 	level := slog.LevelInfo
-	if status < 400 && isSafe(c.Request.Method) {
+	if status < 400 && (isSafe(c.Request.Method) || isGateAuth(c.Request.URL.Path)) {
 		level = slog.LevelDebug
 	}
 	ctx := c.Request.Context()
@@ -83,6 +83,9 @@ func (s *Server) protect(c *gin.Context) {
 		h[name] = value
 	}
 	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxBody)
+	if isGateAuth(c.Request.URL.Path) {
+		return // the method and the origin are those of a request to an app
+	}
 	if err := s.origin.Check(c.Request); err != nil {
 		s.fail(c, errCrossOrigin)
 		c.Abort()

@@ -3,6 +3,8 @@ package web
 import (
 	"net/url"
 	"strings"
+
+	"lastseen/app"
 )
 
 // homePath is where one goes who asked for nothing else.
@@ -31,24 +33,15 @@ func (s *Server) target(rd string) (safe string, ok bool) {
 		}
 		return (&url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery, Fragment: u.Fragment, RawFragment: u.RawFragment}).String(), true
 	}
-	if u.Scheme != "http" && u.Scheme != "https" || !s.reachable(u.Hostname()) {
+	if u.Scheme != "http" && u.Scheme != "https" || !s.reachable(u.Host) {
 		return "", false
 	}
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery,
 		Fragment: u.Fragment, RawFragment: u.RawFragment}).String(), true
 }
 
-// reachable reports whether our cookie reaches a host: the public URL's own, or
-// one under the cookie domain.
-func (s *Server) reachable(host string) bool {
-	host = canonicalHost(host)
-	if host == "" {
-		return false
-	}
-	domain := s.app.Config.CookieDomain
-	return host == canonicalHost(s.app.Config.PublicURL.Hostname()) ||
-		domain != "" && (host == domain || strings.HasSuffix(host, "."+domain))
+// reachable reports whether our cookie reaches the host of a URL.
+func (s *Server) reachable(hostport string) bool {
+	host, _, ok := app.ParseHost(hostport)
+	return ok && s.app.Config.Reaches(host)
 }
-
-// canonicalHost is a host name, without port, in the form that is compared.
-func canonicalHost(host string) string { return strings.ToLower(strings.TrimSuffix(host, ".")) }

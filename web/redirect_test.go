@@ -50,7 +50,9 @@ func TestTarget(t *testing.T) {
 		"ftp://grafana.home.example/":           "",
 		"https://grafana.home.example//evil":    "",
 		"https://[::1]/":                        "",
-		"https://.home.example/":                "https://.home.example/",
+		"https://.home.example/":                "",
+		"https://grafana.home.example.:443/":    "https://grafana.home.example.:443/",
+		"https://b\u00fccher.home.example/":     "https://b%C3%BCcher.home.example/",
 		"http://%68ome.example.evil/":           "",
 	} {
 		if got, _ := s.target(rd); got != want {

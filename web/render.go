@@ -26,6 +26,10 @@ func (s *Server) layout(c *gin.Context, nav string) layout {
 	if theme, err := c.Request.Cookie("theme"); err == nil && (theme.Value == "light" || theme.Value == "dark") {
 		l.Theme = theme.Value
 	}
+	if shownAway(c.Request.URL.Path) {
+		l.Base, l.Languages = s.app.Config.PublicURL.String()+"/", nil
+		return l
+	}
 	if asks, ok := c.Get(callerKey); ok {
 		u := asks.(app.Caller).User
 		l.Viewer, l.Admin = u.Username, u.Superuser
@@ -54,6 +58,9 @@ func (s *Server) render(c *gin.Context, status int, page string, data any) error
 		return err
 	}
 	h := c.Writer.Header()
+	if shownAway(c.Request.URL.Path) {
+		h["Content-Security-Policy"] = []string{awayPolicy(s.app.Config)}
+	}
 	for name, value := range pageHeader {
 		if h[name] == nil { // the sign-in page has a policy of its own
 			h[name] = value

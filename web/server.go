@@ -84,6 +84,10 @@ func (s *Server) routes() *gin.Engine {
 	get("/setup", s.setupForm)
 	post("/setup", s.setup)
 	s.viewerRoutes(get, post)
+	get("/rules", s.superuser(s.rulesForm))
+	post("/rules", s.superuser(s.createRule))
+	post("/rules/:id/delete", s.superuser(s.deleteRule))
+	s.gateRoutes(r, get, post)
 
 	get(apiPrefix+"/", s.browseAPI)
 	for _, route := range s.apiRoutes() {

@@ -356,6 +356,13 @@ func (s *Server) sessionPage(c *gin.Context) error {
 	page.SystemFull = withVersion(a.OS, a.OSMajor, a.OSMinor, a.OSPatch, a.OSPatchMinor)
 	page.ClientFull = withVersion(a.Browser, a.BrowserMajor, a.BrowserMinor, a.BrowserPatch)
 	page.UserAgent = a.String
+	hosts, err := s.app.SessionHosts(c.Request.Context(), sess.UUID)
+	if err != nil {
+		return err
+	}
+	for _, host := range hosts {
+		page.Apps = append(page.Apps, appUse{Host: host.Host, LastUsed: host.Last})
+	}
 	page.APIPath = apiPrefix + "/core/authenticated_sessions/" + page.UUID + "/"
 	return s.render(c, http.StatusOK, "session", &page)
 }

@@ -18,6 +18,7 @@ type layout struct {
 	Admin        bool   // they are a superuser
 	Theme        string // light, dark, or "" for the system's
 	Path         string // this page's own path and query, where choosing a language or theme leads back to
+	Base         string // what links are relative to, on a page shown under an app's host; "" elsewhere
 	Languages    []languageChoice
 	Flash        *flash
 	Attributions []attribution

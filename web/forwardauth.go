@@ -1,0 +1,449 @@
+package web
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"unicode"
+
+	"lastseen/app"
+	"lastseen/db"
+
+	"github.com/gin-gonic/gin"
+)
+
+// The gate's paths are authentik's, so that proxies configured for that need
+// another address only.
+const (
+	gatePrefix  = "/outpost.goauthentik.io"
+	authPrefix  = gatePrefix + "/auth/"
+	envoyPrefix = gatePrefix + "/auth/envoy"
+	signOutPath = gatePrefix + "/sign_out"
+)
+
+// isGateAuth reports whether a proxy asks here on behalf of an app's request.
+func isGateAuth(path string) bool { return strings.HasPrefix(path, authPrefix) }
+
+func (s *Server) gateRoutes(r *gin.Engine, get, post func(string, handler)) {
+	for _, path := range []string{"nginx", "traefik", "caddy", "envoy/*asked"} {
+		r.Any(authPrefix+path, s.handle(s.gate))
+	}
+	get(gatePrefix+"/start", s.start)
+	get(gatePrefix+"/denied", s.denied)
+	get(signOutPath, s.signOutForm)
+	post(signOutPath, s.signOut)
+	get(gatePrefix+"/ping", func(c *gin.Context) error {
+		c.Status(http.StatusNoContent)
+		return nil
+	})
+}
+
+// gate answers a proxy, whatever the method: noMethod brings the rarer ones.
+func (s *Server) gate(c *gin.Context) error {
+	path := c.Request.URL.Path
+	switch {
+	case path == authPrefix+"nginx":
+		return s.authorize(c, forwardedByNginx, unauthorized)
+	case path == authPrefix+"traefik", path == authPrefix+"caddy":
+		return s.authorize(c, forwarded, s.toLogin)
+	case strings.HasPrefix(path, envoyPrefix+"/"):
+		return s.authorize(c, s.forwardedByEnvoy, s.toLogin)
+	}
+	return errNoPage
+}
+
+// An asked is the request to an app that a proxy asks about.
+type asked struct {
+	scheme     string // http or https
+	host, port string // in the form that is compared; port may be ""
+	path       string // as it came, still encoded
+	query      string // with its ?, or ""
+}
+
+// url is the address in the browser, as far as a sign-in may lead there.
+func (a asked) url() string {
+	host := a.host
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if a.port != "" {
+		host = net.JoinHostPort(a.host, a.port)
+	}
+	return a.scheme + "://" + host + a.path + strings.ReplaceAll(a.query, `\`, "%5C")
+}
+
+// single is the value of a header that may come once. Empty is malformed.
+func single(h http.Header, name string) (value string, ok bool, err error) {
+	switch values := h[name]; {
+	case len(values) == 0:
+		return "", false, nil
+	case len(values) > 1:
+		return "", true, fmt.Errorf("%w: %s is repeated", errForwarded, name)
+	case values[0] == "":
+		return "", true, fmt.Errorf("%w: %s is empty", errForwarded, name)
+	default:
+		return values[0], true, nil
+	}
+}
+
+// required is likewise a header without which there is no URL.
+func required(h http.Header, name string) (string, error) {
+	value, ok, err := single(h, name)
+	if err == nil && !ok {
+		err = fmt.Errorf("%w: %s is missing", errForwarded, name)
+	}
+	return value, err
+}
+
+// forwarded reads the headers of Traefik and Caddy.
+func forwarded(r *http.Request) (asked, error) {
+	proto, protoErr := required(r.Header, "X-Forwarded-Proto")
+	host, hostErr := required(r.Header, "X-Forwarded-Host")
+	uri, uriErr := required(r.Header, "X-Forwarded-Uri")
+	methodErr := checkMethod(r.Header, "X-Forwarded-Method")
+	if err := errors.Join(protoErr, hostErr, uriErr, methodErr); err != nil {
+		return asked{}, err
+	}
+	return newAsked(proto, host, uri)
+}
+
+// forwardedByNginx reads X-Original-URL, or X-Original-URI with the Host
+// header. Its configuration sets one of the two, and nginx lets the other one
+// through as the client sent it, so that both together are refused.
+func forwardedByNginx(r *http.Request) (asked, error) {
+	if err := checkMethod(r.Header, "X-Original-Method"); err != nil {
+		return asked{}, err
+	}
+	full, hasURL, err := single(r.Header, "X-Original-Url")
+	if err != nil {
+		return asked{}, err
+	}
+	uri, hasURI, err := single(r.Header, "X-Original-Uri")
+	switch {
+	case err != nil:
+		return asked{}, err
+	case hasURL == hasURI:
+		return asked{}, fmt.Errorf("%w: either X-Original-URL or X-Original-URI must be there", errForwarded)
+	case hasURI:
+		return newAsked("http", r.Host, uri)
+	}
+	scheme, rest, _ := strings.Cut(full, "://")
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		rest, uri = rest[:i], rest[i:]
+	}
+	if !strings.HasPrefix(uri, "/") {
+		uri = "/" + uri
+	}
+	return newAsked(scheme, rest, uri)
+}
+
+// forwardedByEnvoy reads the path behind our prefix and the Host header.
+// X-Forwarded-Host counts only where Envoy addresses us by our own name, and
+// otherwise must not contradict.
+func (s *Server) forwardedByEnvoy(r *http.Request) (asked, error) {
+	uri, ok := strings.CutPrefix(r.RequestURI, envoyPrefix)
+	if !ok {
+		return asked{}, fmt.Errorf("%w: not below %s", errForwarded, envoyPrefix)
+	}
+	proto, ok, protoErr := single(r.Header, "X-Forwarded-Proto")
+	if !ok {
+		proto = s.app.Config.PublicURL.Scheme // Envoy sends no header that it was not told to
+	}
+	host := r.Host
+	forwardedHost, ok, hostErr := single(r.Header, "X-Forwarded-Host")
+	if err := errors.Join(protoErr, hostErr, checkMethod(r.Header, "X-Forwarded-Method")); err != nil {
+		return asked{}, err
+	}
+	if ok && forwardedHost != host {
+		local, _ := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+		if host != s.app.Config.PublicURL.Host && (local == nil || host != local.String()) {
+			return asked{}, fmt.Errorf("%w: Host and X-Forwarded-Host differ", errForwarded)
+		}
+		host = forwardedHost
+	}
+	return newAsked(proto, host, uri)
+}
+
+// checkMethod refuses what is no method. Nothing depends on which one it is.
+func checkMethod(h http.Header, name string) error {
+	method, ok, err := single(h, name)
+	if err == nil && ok && strings.ContainsFunc(method, func(r rune) bool { return !unicode.IsLetter(r) && r != '-' && r != '_' }) {
+		err = fmt.Errorf("%w: %s is no method", errForwarded, name)
+	}
+	return err
+}
+
+// newAsked checks and joins what a proxy says of a URL.
+func newAsked(scheme, hostport, uri string) (asked, error) {
+	a := asked{scheme: strings.ToLower(scheme)}
+	switch a.scheme {
+	case "http", "https":
+	case "ws", "wss":
+		a.scheme = "http" + strings.TrimPrefix(a.scheme, "ws")
+	default:
+		return asked{}, fmt.Errorf("%w: scheme %q", errForwarded, scheme)
+	}
+	var ok bool
+	if a.host, a.port, ok = app.ParseHost(hostport); !ok {
+		return asked{}, fmt.Errorf("%w: host %q", errForwarded, hostport)
+	}
+	a.path = uri
+	if i := strings.IndexByte(uri, '?'); i >= 0 {
+		a.path, a.query = uri[:i], uri[i:]
+	}
+	_, err := url.PathUnescape(a.path)
+	if err != nil || !strings.HasPrefix(a.path, "/") || strings.Contains(a.path, `\`) ||
+		strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r == '#' || r == 0x7f }) {
+		return asked{}, fmt.Errorf("%w: path or query", errForwarded)
+	}
+	return a, nil
+}
+
+// relayed is the client as the proxy describes it. What it says nothing of
+// stays unknown: the address would otherwise be the proxy's.
+func (s *Server) relayed(r *http.Request) (app.Client, error) {
+	client := app.Client{Agent: r.UserAgent(), Relayed: true}
+	_, ok, err := single(r.Header, "X-Forwarded-For")
+	if err != nil || !ok {
+		return client, err
+	}
+	found, ok := s.client(r)
+	if !ok {
+		return client, fmt.Errorf("%w: X-Forwarded-For", errForwarded)
+	}
+	client.IP, client.Via = found.IP, found.Via
+	return client, nil
+}
+
+// forwardKeys are what may be API keys of ours. An Authorization header that is
+// none belongs to the app.
+func forwardKeys(h http.Header) []app.ForwardKey {
+	var keys []app.ForwardKey
+	if values := h["X-Lastseen-Token"]; len(values) == 1 && values[0] != "" {
+		keys = append(keys, app.ForwardKey{Key: values[0]})
+	}
+	if values := h["Authorization"]; len(values) == 1 {
+		scheme, rest, _ := strings.Cut(values[0], " ")
+		if strings.EqualFold(scheme, "Bearer") {
+			keys = append(keys, app.ForwardKey{Key: strings.TrimSpace(rest)})
+		}
+		if name, key, ok := (&http.Request{Header: h}).BasicAuth(); ok && name != "" {
+			keys = append(keys, app.ForwardKey{Name: name, Key: key})
+		}
+	}
+	return keys
+}
+
+// authorize answers a proxy whether a request may pass. read finds out what
+// it asks about, challenge answers when a sign-in is needed.
+func (s *Server) authorize(c *gin.Context, read func(*http.Request) (asked, error), challenge func(*gin.Context, asked) error) error {
+	r := c.Request
+	if !s.trusted(peerAddr(r)) {
+		return errNoProxy
+	}
+	a, err := read(r)
+	if err != nil {
+		return err
+	}
+	client, err := s.relayed(r)
+	if err != nil {
+		return err
+	}
+	decision, err := s.app.Authorize(r.Context(), app.ForwardRequest{
+		Host: a.host, Path: a.path, Tokens: tokens(r), Keys: forwardKeys(r.Header), Client: client,
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", db.ErrUnavailable, err)
+	}
+	if decision.Caller != nil {
+		c.Set(callerKey, *decision.Caller)
+	}
+	switch decision.Verdict {
+	case app.Allow:
+		s.pass(c, decision, a.host)
+		return nil
+	case app.Login:
+		return challenge(c, a)
+	default:
+		return cmp.Or(decision.Why, app.ErrForbidden)
+	}
+}
+
+// pass lets a request through. All of authentik's headers are always there:
+// one that is not would let the client's own pass some proxies.
+func (s *Server) pass(c *gin.Context, d app.Decision, host string) {
+	var username, groups, email, name, uid, meta, version string
+	if d.Caller != nil {
+		u := d.Caller.User
+		names := make([]string, len(u.Groups))
+		for i, g := range u.Groups {
+			names[i] = g.Name
+		}
+		username, groups, email, name, uid = u.Username, strings.Join(names, "|"), u.Email, u.Name, userUID(u)
+		meta, version = host, "lastseen/"+s.version
+	}
+	h := c.Writer.Header()
+	for _, header := range [...]struct{ name, value string }{
+		{"X-Authentik-Username", username},
+		{"X-Authentik-Groups", groups},
+		{"X-Authentik-Entitlements", ""},
+		{"X-Authentik-Email", email},
+		{"X-Authentik-Name", name},
+		{"X-Authentik-Uid", uid},
+		{"X-Authentik-Jwt", ""},
+		{"X-Authentik-Meta-Jwks", ""},
+		{"X-Authentik-Meta-Outpost", ""},
+		{"X-Authentik-Meta-Provider", ""},
+		{"X-Authentik-Meta-App", meta},
+		{"X-Authentik-Meta-Version", version},
+	} {
+		h[header.name] = []string{headerText(header.value)}
+	}
+	c.Status(http.StatusOK)
+	c.Writer.WriteHeaderNow()
+}
+
+// headerText is a value without anything that could end its line.
+func headerText(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r >= 0x7f }) {
+		s = strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return -1
+			}
+			return r
+		}, strings.ToValidUTF8(s, "\uFFFD"))
+	}
+	return strings.TrimSpace(s)
+}
+
+// unauthorized is for nginx, which knows no redirect here: what leads to the
+// sign-in page is its own configuration.
+func unauthorized(c *gin.Context, _ asked) error {
+	c.Status(http.StatusUnauthorized)
+	c.Writer.WriteHeaderNow()
+	return nil
+}
+
+// toLogin leads to the sign-in page, and back to what was asked for.
+func (s *Server) toLogin(c *gin.Context, a asked) error {
+	back, ok := s.target(a.url())
+	if !ok { // a path such as //x, which no redirect may hold
+		a.path, a.query = "/", ""
+		back, _ = s.target(a.url())
+	}
+	found(c, s.loginURL(back))
+	return nil
+}
+
+func (s *Server) loginURL(back string) string {
+	return s.app.Config.PublicURL.String() + "/login?rd=" + url.QueryEscape(back)
+}
+
+// found answers with 302, as proxies and authentik's own gate do.
+func found(c *gin.Context, target string) {
+	c.Header("Location", target)
+	c.Status(http.StatusFound)
+	c.Writer.WriteHeaderNow()
+}
+
+// startTarget is where a query's rd leads to. Published nginx lines do not
+// encode it: after http:// or https:// it goes on to the end of the query.
+func startTarget(query string) string {
+	for query != "" {
+		value, ok := strings.CutPrefix(query, "rd=")
+		if ok && (strings.HasPrefix(value, "http://") || strings.HasPrefix(value, "https://")) {
+			path, query, _ := strings.Cut(value, "?")
+			if query != "" { // browsers leave a backslash there as it is
+				path += "?" + strings.ReplaceAll(query, `\`, "%5C")
+			}
+			return path
+		}
+		pair, rest, _ := strings.Cut(query, "&")
+		if ok {
+			value, err := url.QueryUnescape(strings.TrimPrefix(pair, "rd="))
+			if err != nil {
+				return ""
+			}
+			return value
+		}
+		query = rest
+	}
+	return ""
+}
+
+// start leads to the sign-in page. It is asked for on the apps' hosts too.
+func (s *Server) start(c *gin.Context) error {
+	rd := startTarget(c.Request.URL.RawQuery)
+	target, ok := s.target(rd)
+	if !ok {
+		if u, err := url.Parse(rd); err == nil && u.Host != "" && !s.reachable(u.Host) {
+			return app.ErrUnreachable
+		}
+		target = homePath
+	}
+	found(c, s.loginURL(target))
+	return nil
+}
+
+// denied is the page of a refusal for proxies that drop ours, as nginx does.
+func (s *Server) denied(c *gin.Context) error {
+	if host, _, ok := app.ParseHost(c.Request.Host); ok && !s.app.Config.Reaches(host) {
+		return app.ErrUnreachable
+	}
+	return app.ErrNoMember
+}
+
+// onAppHost reports whether an app's host relays a browser's request to us.
+func (s *Server) onAppHost(r *http.Request) bool {
+	host, port, ok := app.ParseHost(r.Host)
+	own, ownPort, _ := app.ParseHost(s.app.Config.PublicURL.Host)
+	return ok && s.app.Config.Reaches(host) && (host != own || port != ownPort)
+}
+
+func (s *Server) signOutForm(c *gin.Context) error {
+	if s.onAppHost(c.Request) {
+		found(c, s.app.Config.PublicURL.String()+signOutPath+"?rd="+url.QueryEscape("http://"+c.Request.Host+"/"))
+		return nil
+	}
+	if _, err := s.byCookie(c); errors.Is(err, app.ErrUnauthenticated) {
+		redirect(c, "/login")
+		return nil
+	} else if err != nil {
+		return err
+	}
+	page := logoutPage{layout: s.layout(c, ""), Action: signOutPath}
+	if u, err := url.Parse(startTarget(c.Request.URL.RawQuery)); err == nil && s.reachable(u.Host) {
+		page.App, _, _ = app.ParseHost(u.Host)
+	}
+	return s.render(c, http.StatusOK, "logout", &page)
+}
+
+// signOut ends the session of who asks on our own host. An app's pages, which
+// share theirs with this path, could otherwise end it unasked.
+func (s *Server) signOut(c *gin.Context) error {
+	fromBrowser := c.GetHeader("Sec-Fetch-Site") != "" || c.GetHeader("Origin") != ""
+	if fromBrowser && s.onAppHost(c.Request) {
+		return errCrossOrigin
+	}
+	return s.logout(c)
+}
+
+// awayPolicy is the Content-Security-Policy of pages that an app's host shows:
+// their style is ours.
+func awayPolicy(c app.Config) string {
+	own := " " + c.PublicURL.String()
+	if ip, err := netip.ParseAddr(c.PublicURL.Hostname()); err == nil && ip.Is6() {
+		own = "" // cannot be written in a policy
+	}
+	return strings.NewReplacer("'self'", "'self'"+own, "base-uri 'none'", "base-uri 'self'"+own).Replace(contentSecurityPolicy)
+}
+
+// shownAway reports whether a page is shown under an app's host.
+func shownAway(path string) bool {
+	return strings.HasPrefix(path, gatePrefix+"/") && path != signOutPath
+}

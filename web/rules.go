@@ -1,0 +1,82 @@
+package web
+
+import (
+	"net/http"
+	"strconv"
+
+	"lastseen/db"
+
+	"github.com/gin-gonic/gin"
+)
+
+var (
+	ruleExists  = msg("This path is open already.")
+	ruleCreated = msg("Added a rule for %s.")
+	ruleDeleted = msg("Deleted the rule for %s.")
+)
+
+func (s *Server) rulesForm(c *gin.Context) error {
+	return s.renderRules(c, http.StatusOK, rulesPage{})
+}
+
+func (s *Server) renderRules(c *gin.Context, status int, page rulesPage) error {
+	rules, err := s.app.Rules(c.Request.Context())
+	if err != nil {
+		return err
+	}
+	if page.Groups, err = s.app.GroupNames(c.Request.Context()); err != nil {
+		return err
+	}
+	page.layout = s.layout(c, "rules")
+	page.Flash = s.flash(c)
+	for _, r := range rules {
+		row := ruleRow{ID: r.ID, Host: r.Host, Groups: r.Groups, Path: r.Path}
+		if r.Path == "" {
+			page.Allowed = append(page.Allowed, row)
+		} else {
+			page.Open = append(page.Open, row)
+		}
+	}
+	return s.render(c, status, "rules", &page)
+}
+
+func (s *Server) createRule(c *gin.Context) error {
+	form, err := parseForm(c)
+	if err != nil {
+		return err
+	}
+	page := rulesPage{ErrorIn: "allow", New: ruleRow{Host: form.Get("host"), Groups: groupNames(form.Get("groups")), Path: form.Get("path")}}
+	var rule db.Rule
+	switch form.Get("kind") {
+	case "allow":
+		rule, err = s.app.AllowGroups(c.Request.Context(), caller(c).Actor(), page.New.Host, page.New.Groups)
+	case "open":
+		page.ErrorIn = "open"
+		rule, err = s.app.OpenPath(c.Request.Context(), caller(c).Actor(), page.New.Host, page.New.Path)
+	default:
+		return errMalformed
+	}
+	if page.Error = sentence(err, ruleExists); page.Error != "" {
+		return s.renderRules(c, http.StatusBadRequest, page)
+	}
+	if err != nil {
+		return err
+	}
+	s.say(c, s.pages.text(s.language(c), ruleCreated, rule.Host))
+	redirect(c, "/rules")
+	return nil
+}
+
+func (s *Server) deleteRule(c *gin.Context) error {
+	id, err := strconv.ParseInt(c.Param("id"), 10, 64)
+	if err != nil {
+		return db.ErrNotFound
+	}
+	rule, err := s.app.DeleteRule(c.Request.Context(), caller(c).Actor(), id)
+	if err != nil {
+		return err
+	}
+	s.say(c, s.pages.text(s.language(c), ruleDeleted, rule.Host))
+	redirect(c, "/rules")
+	return nil
+}
