@@ -95,6 +95,7 @@ func (p *Program) command() *cli.Command {
 			p.userCommand(),
 			p.tokenCommand(),
 			p.sessionCommand(),
+			p.ruleCommand(),
 			{Name: "geoip", Usage: "places and networks of addresses", Commands: []*cli.Command{
 				{Name: "lookup", Usage: "say what the databases know of an address", ArgsUsage: "IP", Action: p.geoipLookup},
 			}},

@@ -1,0 +1,102 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"lastseen/app"
+	"lastseen/db"
+
+	"github.com/urfave/cli/v3"
+)
+
+func (p *Program) ruleCommand() *cli.Command {
+	return &cli.Command{Name: "rule", Usage: "who may reach which host through the gate", Commands: []*cli.Command{
+		{Name: "allow", Usage: "let only members of groups reach a host (exact, or *.suffix), and print the rule's id", ArgsUsage: "HOST", Action: p.withApp(true, p.ruleAllow), Flags: []cli.Flag{
+			&cli.StringSliceFlag{Name: "group", Usage: "a group `G` that may; may be repeated", Required: true},
+		}},
+		{Name: "open", Usage: "let everybody reach a path of a host (exact, or a prefix ending in *) without signing in, and print the rule's id", ArgsUsage: "HOST PATH", Action: p.withApp(true, p.ruleOpen)},
+		{Name: "list", Usage: "show all rules", Action: p.withApp(false, p.ruleList), Flags: []cli.Flag{jsonFlag}},
+		{Name: "delete", Usage: "remove a rule", ArgsUsage: "ID", Action: p.withApp(false, p.ruleDelete)},
+	}}
+}
+
+func (p *Program) ruleAllow(ctx context.Context, c *cli.Command, a *app.App) error {
+	args, err := arguments(c)
+	if err != nil {
+		return err
+	}
+	rule, err := a.AllowGroups(ctx, app.Operator.Actor(), args[0], c.StringSlice("group"))
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(p.Out, rule.ID)
+	return err
+}
+
+func (p *Program) ruleOpen(ctx context.Context, c *cli.Command, a *app.App) error {
+	args, err := arguments(c)
+	if err != nil {
+		return err
+	}
+	rule, err := a.OpenPath(ctx, app.Operator.Actor(), args[0], args[1])
+	if errors.Is(err, db.ErrConflict) {
+		return fmt.Errorf("%s of %s is open already", args[1], args[0])
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(p.Out, rule.ID)
+	return err
+}
+
+func (p *Program) ruleList(ctx context.Context, c *cli.Command, a *app.App) error {
+	if _, err := arguments(c); err != nil {
+		return err
+	}
+	rules, err := a.Rules(ctx)
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		type object struct {
+			ID     int64    `json:"id"`
+			Host   string   `json:"host"`
+			Groups []string `json:"groups"`
+			Path   string   `json:"path"`
+		}
+		objects := make([]object, len(rules))
+		for i, r := range rules {
+			objects[i] = object{r.ID, r.Host, append([]string{}, r.Groups...), r.Path}
+		}
+		return p.json(objects)
+	}
+	rows := [][]string{{"ID", "HOST", "OPEN TO"}}
+	for _, r := range rules {
+		to := "groups " + strings.Join(r.Groups, ", ")
+		if r.Path != "" {
+			to = "everybody, " + r.Path
+		}
+		rows = append(rows, []string{strconv.FormatInt(r.ID, 10), r.Host, to})
+	}
+	return p.table(rows)
+}
+
+func (p *Program) ruleDelete(ctx context.Context, c *cli.Command, a *app.App) error {
+	args, err := arguments(c)
+	if err != nil {
+		return err
+	}
+	id, err := strconv.ParseInt(args[0], 10, 64)
+	if err != nil {
+		return usagef("%q is no rule's id; `lastseen rule list` shows them", args[0])
+	}
+	_, err = a.DeleteRule(ctx, app.Operator.Actor(), id)
+	if errors.Is(err, db.ErrNotFound) {
+		return fmt.Errorf("there is no rule %d", id)
+	}
+	return err
+}
