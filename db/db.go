@@ -160,7 +160,7 @@ type Token struct {
 	UUID        uuid.UUID
 	Identifier  string
 	Description string
-	User        User // without groups
+	User        User // with groups where the method says so
 	Created     time.Time
 	Expires     time.Time
 }

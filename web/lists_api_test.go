@@ -204,6 +204,14 @@ func TestTokens(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", tt.query, got, tt.want)
 		}
 	}
+	if err := ts.app.AddToGroup(t.Context(), operator, mustUser(ts, "bob"), "family"); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/core/tokens/?identifier=backup", "/core/tokens/backup/"} {
+		if _, body := ts.api(ada, "GET", path, nil); !strings.Contains(body, `"name":"family"`) {
+			t.Errorf("%s: its user has no group: %s", path, body)
+		}
+	}
 	ts.refused(ada, "/core/tokens/", "identifier=", "user__username=", "intent=x", "expiring=x", "expires=2026-01-01")
 	for _, tt := range []struct {
 		key, identifier string

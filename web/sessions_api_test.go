@@ -163,6 +163,39 @@ func TestAPIErrors(t *testing.T) {
 	}
 }
 
+// A cookie alone ends nothing for a page from elsewhere, a sibling's included.
+func TestDeleteNeedsOurOrigin(t *testing.T) {
+	ts := newServer(t, "public-url=http://auth.home.example", "cookie-domain=home.example")
+	sess, token := ts.session("bob", "81.2.69.142", firefox)
+	path := "/api/v3/core/authenticated_sessions/" + sess.UUID.String() + "/"
+	for _, tt := range []struct {
+		name   string
+		header []string
+		status int
+	}{
+		{"another site", []string{"Origin", "https://evil.example"}, 403},
+		{"a sibling", []string{"Origin", "http://app.home.example"}, 403},
+		{"a sibling, by its own word", []string{"Origin", "http://app.home.example", "Sec-Fetch-Site", "same-site"}, 403},
+		{"our host, another scheme", []string{"Origin", "https://auth.home.example:8443"}, 403},
+		{"no origin to speak of", []string{"Origin", "null"}, 403},
+		{"a cross-site link", []string{"Sec-Fetch-Site", "cross-site"}, 403},
+		{"our own page", []string{"Origin", "http://auth.home.example", "Sec-Fetch-Site", "same-origin"}, 204},
+	} {
+		header := append([]string{"Host", "auth.home.example", "Cookie", "lastseen_session=" + token}, tt.header...)
+		if res, body := ts.do(nil, "DELETE", path, nil, header...); res.StatusCode != tt.status {
+			t.Errorf("%s: got %d %s, want %d", tt.name, res.StatusCode, body, tt.status)
+		}
+	}
+	_, token = ts.session("bob", "81.2.69.142", firefox)
+	for _, origin := range []string{"https://evil.example", "http://app.home.example"} {
+		res, _ := ts.do(nil, "DELETE", "/api/v3/core/authenticated_sessions/bulk_delete/?user_pks=2", nil,
+			"Host", "auth.home.example", "Cookie", "lastseen_session="+token, "Origin", origin)
+		if res.StatusCode != 403 {
+			t.Errorf("bulk_delete from %s: got %d, want 403", origin, res.StatusCode)
+		}
+	}
+}
+
 func TestHeadAndOptions(t *testing.T) {
 	ts := newServer(t)
 	key := "Bearer " + ts.key("ada")

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -44,7 +45,8 @@ var tokenOrderings = map[string]string{
 	"created":        "t.created",
 }
 
-// Tokens is one page of what the filter chooses, and how many there are in all.
+// Tokens is one page of what the filter chooses, their users with groups, and how
+// many there are in all.
 func (s *Store) Tokens(ctx context.Context, f db.TokenFilter) (page []db.Token, total int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
@@ -82,22 +84,34 @@ func (s *Store) Tokens(ctx context.Context, f db.TokenFilter) (page []db.Token, 
 		return nil, 0, storeError(err)
 	}
 	defer rows.Close()
+	var users []int64
 	for rows.Next() {
 		var t db.Token
 		if err := rows.Scan(tokenFields(&t)...); err != nil {
 			return nil, 0, storeError(err)
 		}
-		page = append(page, t)
+		page, users = append(page, t), append(users, t.User.ID)
 	}
-	return page, total, storeError(rows.Err())
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, 0, storeError(err)
+	}
+	groups, err := groupsOf(ctx, s.list, users)
+	for i := range page {
+		page[i].User.Groups = groups[page[i].User.ID]
+	}
+	return page, total, storeError(err)
 }
 
-// Token is the token with that identifier.
+// Token is the token with that identifier, its user with groups.
 func (s *Store) Token(ctx context.Context, identifier string) (db.Token, error) {
 	var t db.Token
 	err := s.read.QueryRowContext(ctx, `SELECT `+tokenColumns+` FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.identifier = $1`,
 		identifier).Scan(tokenFields(&t)...)
-	return t, storeError(err)
+	if err != nil {
+		return t, storeError(err)
+	}
+	t.User.Groups, err = s.Groups(ctx, t.User.ID)
+	return t, err
 }
 
 // DeleteToken removes a token; its key is refused from then on.
