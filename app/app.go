@@ -114,7 +114,7 @@ func (a *App) Run(ctx context.Context) {
 		case <-flush.C:
 			err = a.flush(ctx)
 		case <-expire.C:
-			_, err = a.store.ExpireSessions(ctx, a.Now(), 1000)
+			err = a.expire(ctx, a.now())
 		case <-forget.C:
 			now := a.Now()
 			err = a.store.Forget(ctx, now.Add(-a.Config.History), now.Add(-loginLimits.Lock))

@@ -196,6 +196,16 @@ func (a *App) flush(ctx context.Context) error {
 	return errors.Join(err, reachErr)
 }
 
+// expire ends what has expired by now. A noted use may have moved the idle limit,
+// so these are written first; while they cannot be, nothing is ended.
+func (a *App) expire(ctx context.Context, now time.Time) error {
+	if err := a.flush(ctx); err != nil {
+		return err
+	}
+	_, err := a.store.ExpireSessions(ctx, now, 1000)
+	return err
+}
+
 // enrich adds to a stored session what is known of its address and agent.
 func (a *App) enrich(sess db.Session, caller Caller) Session {
 	if sess.Agent.Definitions != a.agents.Version() {
@@ -238,9 +248,10 @@ func (a *App) Sessions(ctx context.Context, caller Caller, f db.SessionFilter) (
 		}
 		f.User = &caller.User.ID
 	}
-	// Filters and orderings look at what is stored, so the noted uses go first.
-	if err := a.flush(ctx); err != nil {
-		a.Log.Error("write session uses", "err", err)
+	// Filters and orderings look at what is stored, so the noted uses go first; what
+	// has expired would have to be passed over at each step of the list.
+	if err := a.expire(ctx, f.Now); err != nil {
+		a.Log.Error("write session uses and end what expired", "err", err)
 	}
 	stored, total, err := a.store.Sessions(ctx, f)
 	if err != nil {
