@@ -20,8 +20,8 @@ var ( // a test makes them smaller
 	// fewHits is up to how many hits are fetched and sorted.
 	fewHits = 4000
 	// scanned is up to how many hits are fetched when to find them takes looking
-	// through a whole index: they are then counted, and not looked for again.
-	scanned = 20_000
+	// through much of an index: they are then counted, and not looked for again.
+	scanned = 50_000
 )
 
 // sessionOrderings are the columns to sort by, by their names in the API. The
@@ -67,7 +67,8 @@ type sessionQuery struct {
 }
 
 // A sessionTerm fits a session whose user, agent or address does. Each is a
-// condition on what follows the column's name, "" when none fits.
+// condition in SQL, "" when none fits: on the column of sessions, for which %s
+// stands, or for agent on the columns of user_agents.
 type sessionTerm struct {
 	user, agent, ip string
 
@@ -81,13 +82,38 @@ func (t sessionTerm) sql() string { return t.on("+s.user_id", "+s.agent_id") }
 // on is the condition on these columns.
 func (t sessionTerm) on(user, agent string) string {
 	var either []string
-	for _, part := range [][2]string{{user, t.user}, {agent, t.agent}, {"+s.last_ip", t.ip}} {
-		if part[1] != "" {
-			either = append(either, fmt.Sprintf(part[1], part[0]))
+	for _, part := range []string{t.byUser(user), t.byAgent(agent), t.byIP("+s.last_ip")} {
+		if part != "" {
+			either = append(either, part)
 		}
 	}
 	return "(" + strings.Join(either, " OR ") + ")"
 }
+
+func (t sessionTerm) byUser(column string) string {
+	if t.user == "" {
+		return ""
+	}
+	return fmt.Sprintf(t.user, column)
+}
+
+func (t sessionTerm) byAgent(column string) string {
+	if t.agent == "" {
+		return ""
+	}
+	return column + ` IN (SELECT id FROM user_agents WHERE ` + t.agent + `)`
+}
+
+func (t sessionTerm) byIP(column string) string {
+	if t.ip == "" {
+		return ""
+	}
+	return fmt.Sprintf(t.ip, column)
+}
+
+// Guesses: a user and an address have few sessions, and a part of an address has
+// to be looked for among all.
+const rare, scan = 10, 500_000
 
 // arg adds a parameter and returns its name.
 func (q *sessionQuery) arg(value any) string {
@@ -102,9 +128,6 @@ func (q *sessionQuery) read(ctx context.Context, s *Store, f db.SessionFilter) e
 	if err != nil {
 		return err
 	}
-	// Guesses: a user and an address have few sessions. A part of an address is
-	// looked for among all.
-	const rare, scan = 10, 500_000
 	if f.User != nil {
 		q.terms = append(q.terms, sessionTerm{user: `%s = ` + q.arg(*f.User), cost: rare})
 	}
@@ -119,7 +142,7 @@ func (q *sessionQuery) read(ctx context.Context, s *Store, f db.SessionFilter) e
 		q.terms = append(q.terms, sessionTerm{ip: `%s IN (SELECT value FROM json_each(` + q.arg(string(list)) + `))`, cost: rare * len(f.IPs)})
 	}
 	agents := func(where string) error {
-		t := sessionTerm{agent: `%s IN (SELECT id FROM user_agents WHERE ` + where + `)`}
+		t := sessionTerm{agent: where}
 		err := s.list.QueryRowContext(ctx, `SELECT coalesce(sum(sessions), 0) FROM user_agents WHERE `+where, q.args...).Scan(&t.agents)
 		t.cost = t.agents
 		q.terms = append(q.terms, t)
@@ -151,7 +174,7 @@ func (q *sessionQuery) read(ctx context.Context, s *Store, f db.SessionFilter) e
 			t.cost += rare * people
 		}
 		if sessions > 0 {
-			t.agent = `%s IN (SELECT id FROM user_agents WHERE ` + inAgents + `)`
+			t.agent = inAgents
 		}
 		if strings.Trim(word, "0123456789abcdef.:") == "" {
 			t.ip = `instr(%s, ` + arg + `)`
@@ -184,22 +207,25 @@ func (q *sessionQuery) hits() string {
 		where = append(where, t.sql())
 	}
 	var parts, but []string
-	for _, part := range []struct{ column, index, condition string }{
-		{"s.agent_id", "sessions_agent", first.agent},
-		{"s.user_id", "sessions_user", first.user},
-		{"s.last_ip", "sessions_last_ip", first.ip},
+	for _, part := range []struct {
+		index, column string
+		condition     func(column string) string
+	}{
+		{"sessions_agent", "s.agent_id", first.byAgent},
+		{"sessions_user", "s.user_id", first.byUser},
+		{"sessions_last_ip", "s.last_ip", first.byIP},
 	} {
-		if part.condition == "" {
+		if part.condition(part.column) == "" {
 			continue
 		}
-		conditions := append([]string{fmt.Sprintf(part.condition, part.column)}, but...)
+		conditions := append([]string{part.condition(part.column)}, but...)
 		parts = append(parts, `SELECT s.id FROM sessions s INDEXED BY `+part.index+` WHERE `+strings.Join(append(conditions, where...), " AND "))
-		but = append(but, "NOT "+fmt.Sprintf(part.condition, "+"+part.column))
+		but = append(but, "NOT "+part.condition("+"+part.column))
 	}
 	return strings.Join(parts, " UNION ALL ")
 }
 
-// count says how many fit and, when they are few, which.
+// count says how many fit and, when they are not too many, which.
 func (q *sessionQuery) count(ctx context.Context, s *Store) (total int, few []int64, err error) {
 	if len(q.terms) == 0 {
 		err := s.list.QueryRowContext(ctx, `SELECT (SELECT coalesce(sum(sessions), 0) FROM user_agents) - (SELECT count(*) FROM sessions WHERE expires <= $1)`,
@@ -207,7 +233,7 @@ func (q *sessionQuery) count(ctx context.Context, s *Store) (total int, few []in
 		return total, nil, err
 	}
 	limit := fewHits
-	if slices.ContainsFunc(q.terms, func(t sessionTerm) bool { return t.ip != "" }) {
+	if slices.ContainsFunc(q.terms, func(t sessionTerm) bool { return t.ip != "" && t.cost >= scan }) {
 		limit = max(fewHits, scanned)
 	}
 	if len(q.terms) > 1 || q.terms[0].agents <= limit {
@@ -223,26 +249,22 @@ func (q *sessionQuery) count(ctx context.Context, s *Store) (total int, few []in
 			}
 			few = append(few, id)
 		}
-		switch err := rows.Err(); {
-		case err != nil:
-			return 0, nil, err
-		case len(few) <= fewHits:
-			return len(few), few, nil
-		case len(few) <= limit:
-			return len(few), nil, nil
+		if err := rows.Err(); err != nil || len(few) <= limit {
+			return len(few), few, err
 		}
 	}
 	query := `SELECT count(*) FROM (` + q.hits() + `)`
 	if t := q.terms[0]; len(q.terms) == 1 && t.agent != "" {
 		// The agents' counters know of theirs, but for those that have just expired.
 		query = fmt.Sprintf(`SELECT %d - (SELECT count(*) FROM sessions s INDEXED BY sessions_expires WHERE s.expires <= $1 AND %s)`,
-			t.agents, fmt.Sprintf(t.agent, "+s.agent_id"))
-		where := append(q.living(), "NOT "+fmt.Sprintf(t.agent, "s.agent_id"))
-		switch others := (sessionTerm{user: t.user, ip: t.ip}); {
+			t.agents, t.byAgent("+s.agent_id"))
+		switch others := (sessionTerm{agent: "NOT " + t.agent}); {
 		case t.ip != "":
-			query += ` + (SELECT count(*) FROM sessions s INDEXED BY sessions_agent WHERE ` + strings.Join(append(where, others.sql()), " AND ") + `)`
+			where := append(q.living(), others.byAgent("s.agent_id"), sessionTerm{user: t.user, ip: t.ip}.sql())
+			query += ` + (SELECT count(*) FROM sessions s INDEXED BY sessions_agent WHERE ` + strings.Join(where, " AND ") + `)`
 		case t.user != "":
-			query += ` + (SELECT count(*) FROM sessions s INDEXED BY sessions_user WHERE ` + strings.Join(append(where, fmt.Sprintf(t.user, "s.user_id")), " AND ") + `)`
+			where := append(q.living(), t.byUser("s.user_id"), others.byAgent("+s.agent_id"))
+			query += ` + (SELECT count(*) FROM sessions s INDEXED BY sessions_user WHERE ` + strings.Join(where, " AND ") + `)`
 		}
 	}
 	err = s.list.QueryRowContext(ctx, query, q.args...).Scan(&total)
@@ -254,7 +276,9 @@ func (q *sessionQuery) count(ctx context.Context, s *Store) (total int, few []in
 func (q *sessionQuery) page(f db.SessionFilter, total int, few []int64) string {
 	ordering := sessionOrder(f.Ordering)
 	const rows = `SELECT ` + sessionColumns + ` FROM sessions s CROSS JOIN users u ON u.id = s.user_id CROSS JOIN user_agents a ON a.id = s.agent_id WHERE s.id IN (`
-	if few != nil {
+	walk := sessionOrderings[ordering[0].Column].walk
+	// Along users or agents, the hits may all be at the far end.
+	if few != nil && (len(few) <= fewHits || strings.Contains(walk, "JOIN")) {
 		list, _ := json.Marshal(few) // numbers always marshal
 		q.args = []any{string(list), f.Limit, f.Offset}
 		order := orderSQL(ordering, false)
@@ -274,7 +298,7 @@ func (q *sessionQuery) page(f db.SessionFilter, total int, few []int64) string {
 	if backwards {
 		offset = total - offset - limit
 	}
-	tables := sessionOrderings[ordering[0].Column].walk
+	tables := walk
 	// What the walk's first table decides passes over all its sessions at once.
 	user, agent := "+s.user_id", "+s.agent_id"
 	if strings.HasPrefix(tables, "users u") {
