@@ -96,6 +96,7 @@ func (p *Program) command() *cli.Command {
 			p.tokenCommand(),
 			p.sessionCommand(),
 			p.ruleCommand(),
+			p.snippetCommand(),
 			{Name: "geoip", Usage: "places and networks of addresses", Commands: []*cli.Command{
 				{Name: "lookup", Usage: "say what the databases know of an address", ArgsUsage: "IP", Action: p.geoipLookup},
 			}},
