@@ -271,55 +271,66 @@ func (q *sessionQuery) count(ctx context.Context, s *Store) (total int, few []in
 	return total, nil, err
 }
 
-// page is the query for the rows. The page is found in an index alone, then its
-// rows are read.
+// page is the query for the rows of the page. Its ids are found first, if possible
+// in an index alone; then these rows are read.
 func (q *sessionQuery) page(f db.SessionFilter, total int, few []int64) string {
 	ordering := sessionOrder(f.Ordering)
-	const rows = `SELECT ` + sessionColumns + ` FROM sessions s CROSS JOIN users u ON u.id = s.user_id CROSS JOIN user_agents a ON a.id = s.agent_id WHERE s.id IN (`
 	walk := sessionOrderings[ordering[0].Column].walk
+	var ids string
 	// Along users or agents, the hits may all be at the far end.
 	if few != nil && (len(few) <= fewHits || strings.Contains(walk, "JOIN")) {
-		list, _ := json.Marshal(few) // numbers always marshal
-		q.args = []any{string(list), f.Limit, f.Offset}
-		order := orderSQL(ordering, false)
-		tables := `sessions s`
-		if strings.Contains(order, "u.") {
-			tables += ` CROSS JOIN users u ON u.id = s.user_id`
-		}
-		if strings.Contains(order, "a.") {
-			tables += ` CROSS JOIN user_agents a ON a.id = s.agent_id`
-		}
-		return rows + `SELECT s.id FROM ` + tables + ` WHERE s.id IN (SELECT value FROM json_each($1)) ORDER BY ` + order +
-			` LIMIT $2 OFFSET $3) ORDER BY ` + order
+		ids = q.sorted(f, ordering, few)
+	} else {
+		ids = q.walked(f, ordering, walk, total)
 	}
-	// A page past the middle is nearer to the other end.
+	return `SELECT ` + sessionColumns + ` FROM ` + withJoins(`sessions s`, "u. a.") + ` WHERE s.id IN (` + ids + `) ORDER BY ` + orderSQL(ordering, false)
+}
+
+// sorted finds the page among hits that are known.
+func (q *sessionQuery) sorted(f db.SessionFilter, ordering []db.Order, hits []int64) string {
+	list, _ := json.Marshal(hits) // numbers always marshal
+	q.args = []any{string(list), f.Limit, f.Offset}
+	order := orderSQL(ordering, false)
+	return `SELECT s.id FROM ` + withJoins(`sessions s`, order) + ` WHERE s.id IN (SELECT value FROM json_each($1)) ORDER BY ` + order + ` LIMIT $2 OFFSET $3`
+}
+
+// walked finds the page along the tables that walk names, in the order of an
+// index. A page past the middle is nearer to the other end.
+func (q *sessionQuery) walked(f db.SessionFilter, ordering []db.Order, walk string, total int) string {
 	limit, offset := min(f.Limit, total-f.Offset), f.Offset
 	backwards := offset > total/2
 	if backwards {
 		offset = total - offset - limit
 	}
-	tables := walk
-	// What the walk's first table decides passes over all its sessions at once.
+	// What the first table decides passes over all its sessions at once.
 	user, agent := "+s.user_id", "+s.agent_id"
-	if strings.HasPrefix(tables, "users u") {
+	switch {
+	case strings.HasPrefix(walk, "users u"):
 		user = "+u.id"
-	} else if strings.HasPrefix(tables, "user_agents a") {
+	case strings.HasPrefix(walk, "user_agents a"):
 		agent = "+a.id"
 	}
 	where := append([]string{"1"}, q.living()...)
 	for _, t := range q.terms {
 		where = append(where, t.on(user, agent))
 	}
-	for _, o := range ordering {
-		switch column := sessionOrderings[o.Column].column; {
-		case column == "u.username" && !strings.Contains(tables, "users u"):
-			tables += ` CROSS JOIN users u ON u.id = s.user_id`
-		case column == "a.string" && !strings.Contains(tables, "user_agents a"):
-			tables += ` CROSS JOIN user_agents a ON a.id = s.agent_id`
+	order := orderSQL(ordering, backwards)
+	return fmt.Sprintf(`SELECT s.id FROM %s WHERE %s ORDER BY %s LIMIT %s OFFSET %s`,
+		withJoins(walk, order), strings.Join(where, " AND "), order, q.arg(limit), q.arg(offset))
+}
+
+// withJoins adds the tables whose columns are used and that are not there yet.
+// CROSS JOIN keeps SQLite from starting with another table.
+func withJoins(tables, use string) string {
+	for _, join := range []struct{ column, table, on string }{
+		{"u.", "users u", "u.id = s.user_id"},
+		{"a.", "user_agents a", "a.id = s.agent_id"},
+	} {
+		if strings.Contains(use, join.column) && !strings.Contains(tables, join.table) {
+			tables += ` CROSS JOIN ` + join.table + ` ON ` + join.on
 		}
 	}
-	return rows + fmt.Sprintf(`SELECT s.id FROM %s WHERE %s ORDER BY %s LIMIT %s OFFSET %s) ORDER BY %s`, tables, strings.Join(where, " AND "),
-		orderSQL(ordering, backwards), q.arg(limit), q.arg(offset), orderSQL(ordering, false))
+	return tables
 }
 
 // sessionOrder completes an ordering so that no two sessions are equal. Ties go
