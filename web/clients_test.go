@@ -72,7 +72,6 @@ func authentikClient(t *testing.T, version string) string {
 func TestAuthentikClients(t *testing.T) {
 	for generation, version := range map[string]string{"2024.8": "2024.8.3-1729836831", "2026.8": "2026.8.3"} {
 		t.Run(generation, func(t *testing.T) {
-			t.Parallel()
 			modules := authentikClient(t, version)
 			ts := newServer(t)
 			type session struct {
