@@ -81,6 +81,9 @@ func (c Config) Reaches(host string) bool {
 	if domain := c.CookieDomain; domain != "" && (host == domain || strings.HasSuffix(host, "."+domain)) {
 		return true
 	}
+	if c.PublicURL == nil {
+		return false
+	}
 	own, _, _ := ParseHost(c.PublicURL.Host)
 	return host == own
 }

@@ -400,9 +400,9 @@ func (s *Server) denied(c *gin.Context) error {
 
 // onAppHost reports whether an app's host relays a browser's request to us.
 func (s *Server) onAppHost(r *http.Request) bool {
-	host, port, ok := app.ParseHost(r.Host)
-	own, ownPort, _ := app.ParseHost(s.app.Config.PublicURL.Host)
-	return ok && s.app.Config.Reaches(host) && (host != own || port != ownPort)
+	host, _, ok := app.ParseHost(r.Host)
+	own, _, _ := app.ParseHost(s.app.Config.PublicURL.Host)
+	return ok && host != own && s.app.Config.Reaches(host)
 }
 
 func (s *Server) signOutForm(c *gin.Context) error {
