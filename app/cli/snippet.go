@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -17,92 +19,147 @@ import (
 //go:embed snippets
 var snippetFiles embed.FS
 
-var snippets = template.Must(template.ParseFS(snippetFiles, "snippets/*"))
+var snippets = template.Must(template.New("").ParseFS(snippetFiles, "snippets/*"))
 
-// snippetNames are the proxies and their templates.
-var snippetNames = map[string]string{"nginx": "nginx.conf", "caddy": "Caddyfile", "traefik": "traefik.yml", "envoy": "envoy.yml"}
-
-// A snippet is what the templates fill in.
-type snippet struct {
-	App              string // as in the browser, with a port if that is not the scheme's own
-	Host, Port       string
-	Label            string // Host as a name within a configuration
-	TLS              bool
-	PublicURL        string
-	Lastseen         string // host:port, as the proxy reaches it
-	Upstream         string
-	LastseenEndpoint string
-	UpstreamEndpoint string
-	Headers          []snippetHeader
-	Aliases          []string // all spellings of their names that an app may take for one
+// snippetNames are the files of proxies, by what they are asked for as.
+var snippetNames = []struct{ proxy, file string }{
+	{"nginx", "nginx.conf"},
+	{"npm", "npm.conf"},
+	{"traefik", "traefik.yml"},
+	{"traefik-labels", "traefik-labels.yml"},
+	{"caddy", "Caddyfile"},
+	{"envoy", "envoy.yaml"},
 }
-
-// A snippetHeader is one that tells the app who asks, with nginx's variables for it.
-type snippetHeader struct{ Name, Variable, Upstream string }
 
 func (p *Program) snippetCommand() *cli.Command {
 	return &cli.Command{
-		Name: "proxy-snippet", Usage: "print a configuration that guards an app", ArgsUsage: "nginx|traefik|caddy|envoy", Action: p.proxySnippet,
+		Name: "proxy-snippet", Usage: "print a proxy's configuration with this instance's own names: nginx, npm (Nginx Proxy Manager), traefik, traefik-labels, caddy or envoy",
+		ArgsUsage: "PROXY", Action: p.proxySnippet,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "app", Usage: "`HOST` of the app in the browser (default: app under the cookie domain)"},
-			&cli.StringFlag{Name: "upstream", Value: "127.0.0.1:8080", Usage: "`ADDR` of the app behind the proxy"},
+			&cli.StringFlag{Name: "app", Usage: "host name of the `APP` to guard, as browsers use it (default: app. and the cookie domain)"},
+			&cli.StringFlag{Name: "upstream", Value: "127.0.0.1:8080", Usage: "where the proxy reaches the app: `HOST:PORT`"},
 		},
 	}
 }
+
+// A proxySnippet is what the templates are filled with.
+type proxySnippet struct {
+	Public, AppURL     string // URLs without a path
+	Host, App          string // names without port
+	HostPort, AppHost  string // as the Host header has them
+	Port, AppPort      string // where the proxy listens
+	TLS                bool
+	Domain             string // for the paths of certificates
+	Lastseen, Upstream string // addresses with port
+	LastseenPort       string
+	UpstreamPort       string
+	Label, EntryPoint  string
+	Settings           string // of Lastseen itself
+	Identity           []identityHeader
+	Aliases            []string // all spellings of their names that an app may take for one
+	Clusters           []cluster
+}
+
+type identityHeader struct{ Name, Lower, Variable string }
+
+type cluster struct{ Name, Host, Port string }
+
+// identity are the headers that the gate answers with.
+var identity = []string{"username", "groups", "entitlements", "email", "name", "uid", "jwt",
+	"meta-jwks", "meta-outpost", "meta-provider", "meta-app", "meta-version"}
 
 func (p *Program) proxySnippet(_ context.Context, c *cli.Command) error {
 	args, err := arguments(c)
 	if err != nil {
 		return err
 	}
-	name, ok := snippetNames[args[0]]
-	if !ok {
-		return usagef("there is no snippet for %q: ask for nginx, traefik, caddy or envoy", args[0])
-	}
 	config, _, err := p.settings(c)
 	if err != nil {
 		return err
 	}
-	s, err := newSnippet(config, c.String("app"), c.String("upstream"))
-	if err != nil {
-		return err
+	for _, s := range snippetNames {
+		if s.proxy != args[0] {
+			continue
+		}
+		data, err := newProxySnippet(config, c.String("app"), c.String("upstream"))
+		if err != nil {
+			return usageError{err}
+		}
+		return snippets.ExecuteTemplate(p.Out, s.file, data)
 	}
-	return snippets.ExecuteTemplate(p.Out, name, s)
+	return usagef("there is no snippet for %q; see `lastseen proxy-snippet --help`", args[0])
 }
 
-func newSnippet(config app.Config, appHost, upstream string) (snippet, error) {
-	if config.PublicURL == nil {
-		return snippet{}, usagef("--public-url: needed, a browser is sent there to sign in")
+func newProxySnippet(config app.Config, host, upstream string) (proxySnippet, error) {
+	listenHost, listenPort, err := net.SplitHostPort(config.Listen)
+	if err != nil {
+		return proxySnippet{}, fmt.Errorf("--listen: %w", err)
 	}
-	if appHost == "" {
-		if config.CookieDomain == "" {
-			return snippet{}, usagef("--app: needed, or --cookie-domain for a name under it")
-		}
-		appHost = "app." + config.CookieDomain
+	if ip, err := netip.ParseAddr(listenHost); listenHost == "" || err == nil && ip.IsUnspecified() {
+		listenHost = "127.0.0.1"
 	}
-	host, port, ok := app.ParseHost(appHost)
+	if listenPort == "0" {
+		return proxySnippet{}, fmt.Errorf("--listen: a proxy needs the port, is %q", config.Listen)
+	}
+	s := proxySnippet{Lastseen: net.JoinHostPort(listenHost, listenPort), LastseenPort: listenPort, Upstream: upstream, EntryPoint: "web"}
+	upstreamHost, upstreamPort, err := net.SplitHostPort(upstream)
+	if err != nil || upstreamHost == "" || strings.ContainsAny(upstream, " ;{}\"'`\\/$#") {
+		return s, fmt.Errorf("--upstream: must be HOST:PORT, is %q", upstream)
+	}
+	s.UpstreamPort = upstreamPort
+
+	public := config.PublicURL
+	if public == nil {
+		return s, errors.New("--public-url: needed, browsers are led there to sign in")
+	}
+	s.Public, s.HostPort = public.String(), public.Host
+	s.Host, s.Port, _ = app.ParseHost(public.Host)
+	s.TLS = public.Scheme == "https"
+	if s.TLS {
+		s.EntryPoint = "websecure"
+	}
+	s.Domain = cmp.Or(config.CookieDomain, s.Host)
+
+	if host == "" && config.CookieDomain == "" {
+		return s, errors.New("--app: needed, or --cookie-domain for a name under it")
+	}
+	name, port, ok := app.ParseHost(cmp.Or(host, "app."+config.CookieDomain))
 	if !ok {
-		return snippet{}, usagef("--app: %q is no host", appHost)
+		return s, fmt.Errorf("--app: %q is no host name", host)
 	}
-	if !config.Reaches(host) {
-		return snippet{}, usagef("--app: the cookie of %s does not reach %s: set --cookie-domain to a domain that both are under", config.PublicURL, host)
+	if !config.Reaches(name) {
+		return s, fmt.Errorf("--app: the cookie of %s does not reach %s: set --cookie-domain to a domain that both are under", public, name)
 	}
-	if _, _, err := net.SplitHostPort(upstream); err != nil {
-		return snippet{}, usagef("--upstream: must be HOST:PORT, is %q", upstream)
+	port = cmp.Or(port, s.Port) // as a rule a proxy serves all its hosts on one
+	s.App, s.AppHost = name, name
+	if port != "" {
+		s.AppHost = net.JoinHostPort(name, port)
 	}
-	s := snippet{
-		App: appHost, Host: host, Port: port, Label: strings.NewReplacer(".", "-", ":", "-").Replace(host),
-		TLS: config.PublicURL.Scheme == "https", PublicURL: config.PublicURL.String(), Lastseen: reachedAt(config.Listen), Upstream: upstream,
+	s.AppURL = public.Scheme + "://" + s.AppHost
+	standard := map[bool]string{true: "443", false: "80"}[s.TLS]
+	s.Port, s.AppPort = cmp.Or(s.Port, standard), cmp.Or(port, standard)
+	s.Label = strings.NewReplacer(".", "-", "_", "-", ":", "-").Replace(name)
+
+	settings := []string{"--public-url " + s.Public}
+	if config.CookieDomain != "" {
+		settings = append(settings, "--cookie-domain "+config.CookieDomain)
 	}
-	if s.Port == "" {
-		s.Port = map[bool]string{true: "443", false: "80"}[s.TLS]
+	trusted := "127.0.0.1"
+	if len(config.TrustedProxies) > 0 {
+		var all []string
+		for _, prefix := range config.TrustedProxies {
+			all = append(all, prefix.String())
+		}
+		trusted = strings.Join(all, ",")
 	}
-	s.LastseenEndpoint, s.UpstreamEndpoint = endpoint("lastseen", s.Lastseen), endpoint(s.Label, upstream)
-	for _, suffix := range []string{"username", "groups", "entitlements", "email", "name", "uid", "jwt", "meta-jwks", "meta-outpost", "meta-provider", "meta-app", "meta-version"} {
-		plain := strings.ReplaceAll(suffix, "-", "_")
-		s.Aliases = append(s.Aliases, aliases("X-authentik-"+suffix)...)
-		s.Headers = append(s.Headers, snippetHeader{"X-authentik-" + suffix, "lastseen_" + plain, "x_authentik_" + plain})
+	s.Settings = strings.Join(append(settings, "--trusted-proxies "+trusted), " ")
+	for _, header := range identity {
+		s.Identity = append(s.Identity, identityHeader{"X-authentik-" + header, "x-authentik-" + header, strings.ReplaceAll(header, "-", "_")})
 	}
+	for _, header := range s.Identity {
+		s.Aliases = append(s.Aliases, aliases(header.Name)...)
+	}
+	s.Clusters = []cluster{{"lastseen", listenHost, listenPort}, {s.Label, upstreamHost, upstreamPort}}
 	return s, nil
 }
 
@@ -118,19 +175,4 @@ func aliases(name string) []string {
 		all = append(all, before+"-"+rest, before+"_"+rest)
 	}
 	return all
-}
-
-// reachedAt is where a proxy on this machine finds what listens there.
-func reachedAt(listen string) string {
-	host, port, err := net.SplitHostPort(listen)
-	if ip, parseErr := netip.ParseAddr(host); err == nil && (host == "" || parseErr == nil && ip.IsUnspecified()) {
-		return net.JoinHostPort("127.0.0.1", port)
-	}
-	return listen
-}
-
-// endpoint is an address in Envoy's form.
-func endpoint(cluster, address string) string {
-	host, port, _ := net.SplitHostPort(address)
-	return fmt.Sprintf("{cluster_name: %s, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: %q, port_value: %s}}}}]}]}", cluster, host, port)
 }

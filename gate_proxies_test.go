@@ -1,0 +1,577 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A guard is an instance behind a real proxy, which guards an app with the very
+// text that proxy-snippet prints.
+type guard struct {
+	*process
+	data     string
+	address  string // of Lastseen itself
+	port     string // of the proxy
+	app      string // URL of the app, through the proxy
+	upstream string // address of the app itself
+	hits     atomic.Int64
+}
+
+const guardToken = "bootstrap-token-of-the-test"
+
+// newGuard serves an instance and an app that answers with what it was asked.
+func newGuard(t *testing.T) *guard {
+	t.Helper()
+	g := &guard{data: t.TempDir(), port: freePort(t)}
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.hits.Add(1)
+		body, _ := io.ReadAll(r.Body)
+		_ = json.NewEncoder(w).Encode(appSaw{r.Method, r.Host, r.RequestURI, r.Header, string(body)})
+	}))
+	t.Cleanup(app.Close)
+	g.upstream = strings.TrimPrefix(app.URL, "http://")
+	g.process = start(t, g.data, g.environ()...)
+	g.address = regexp.MustCompile(`"msg":"listening","address":"([^"]+)"`).FindStringSubmatch(g.log())[1]
+	g.app = "http://app.lastseen.test:" + g.port
+	for _, args := range [][]string{
+		{"user", "create", "zoë", "--group", "members", "--group", "Küche", "--password-file", "-"},
+		{"user", "create", "eve", "--password-file", "-"},
+		{"rule", "allow", "app.lastseen.test", "--group", "members"},
+		{"rule", "open", "app.lastseen.test", "/open/*"},
+	} {
+		if _, errs, status := execute(t, g.data, "correct horse\n", args...); status != 0 {
+			t.Fatalf("%v: %d %s", args, status, errs)
+		}
+	}
+	return g
+}
+
+func (g *guard) environ() []string {
+	return []string{"LASTSEEN_PUBLIC_URL=http://auth.lastseen.test:" + g.port, "LASTSEEN_COOKIE_DOMAIN=lastseen.test", "LASTSEEN_TRUSTED_PROXIES=127.0.0.1,::1",
+		"LASTSEEN_BOOTSTRAP_PASSWORD=correct horse", "LASTSEEN_BOOTSTRAP_TOKEN=" + guardToken}
+}
+
+// snippet is what proxy-snippet prints for the instance.
+func (g *guard) snippet(proxy string) string {
+	g.t.Helper()
+	cmd := command(g.t, g.environ(), "proxy-snippet", proxy, "--listen", g.address, "--app", "app.lastseen.test", "--upstream", g.upstream)
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil || errs.String() != "" {
+		g.t.Fatalf("proxy-snippet %s: %v %s", proxy, err, errs.String())
+	}
+	return string(out)
+}
+
+// An appSaw is a request as it reached the app.
+type appSaw struct {
+	Method, Host, URI string
+	Header            http.Header
+	Body              string
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+// browser resolves every name to this machine.
+func (g *guard) browser(follow bool) *http.Client {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, "127.0.0.1:"+g.port)
+	}}
+	g.t.Cleanup(transport.CloseIdleConnections)
+	client := &http.Client{Jar: jar, Transport: transport, Timeout: 20 * time.Second}
+	if !follow {
+		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	}
+	return client
+}
+
+// ask sends a request through the proxy.
+func (g *guard) ask(client *http.Client, method, url, body string, header ...string) (*http.Response, string) {
+	g.t.Helper()
+	req, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header[header[i]] = append(req.Header[header[i]], header[i+1])
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return res, string(text)
+}
+
+// get asks for a path of the app, which must answer.
+func (g *guard) get(client *http.Client, path string, header ...string) appSaw {
+	g.t.Helper()
+	res, body := g.ask(client, "GET", g.app+path, "", header...)
+	var saw appSaw
+	if err := json.Unmarshal([]byte(body), &saw); err != nil || res.StatusCode != 200 {
+		g.t.Fatalf("%s: got %d %v %s", path, res.StatusCode, res.Header, body)
+	}
+	return saw
+}
+
+// refused reports whether the app was not asked and the browser sent to sign in.
+func (g *guard) refused(client *http.Client, path string) bool {
+	g.t.Helper()
+	before := g.hits.Load()
+	res, _ := g.ask(client, "GET", g.app+path, "")
+	return res.StatusCode == 302 && strings.Contains(res.Header.Get("Location"), "rd=") && g.hits.Load() == before
+}
+
+// signIn asks for a page of the app and signs in on the way.
+func (g *guard) signIn(name, path string) (*http.Client, appSaw) {
+	g.t.Helper()
+	client := g.browser(true)
+	res, body := g.ask(client, "GET", g.app+path, "")
+	if res.StatusCode != 200 || res.Request.URL.Path != "/login" || !strings.Contains(body, `name="password"`) {
+		g.t.Fatalf("not signed in: got %d at %s: %s", res.StatusCode, res.Request.URL, body)
+	}
+	form := url.Values{"username": {name}, "password": {"correct horse"}, "rd": {res.Request.URL.Query().Get("rd")}}
+	res, body = g.ask(client, "POST", "http://auth.lastseen.test:"+g.port+"/login", form.Encode(),
+		"Content-Type", "application/x-www-form-urlencoded", "Origin", "http://auth.lastseen.test:"+g.port, "Sec-Fetch-Site", "same-origin")
+	var saw appSaw
+	_ = json.Unmarshal([]byte(body), &saw)
+	if got := res.Request.URL.String(); got != g.app+path {
+		g.t.Fatalf("after signing in as %s: at %s with %d %s, want %s", name, got, res.StatusCode, body, g.app+path)
+	}
+	follow := *client
+	follow.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &follow, saw
+}
+
+// api asks Lastseen's API directly.
+func (g *guard) api(method, path string, v any) {
+	g.t.Helper()
+	req, _ := http.NewRequest(method, "http://"+g.address+"/api/v3"+path, nil)
+	req.Header.Set("Authorization", "Bearer "+guardToken)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, _ := io.ReadAll(res.Body)
+	if v != nil {
+		err = json.Unmarshal(body, v)
+	}
+	if res.StatusCode >= 300 || err != nil {
+		g.t.Fatalf("%s %s: got %d %s %v", method, path, res.StatusCode, body, err)
+	}
+}
+
+type guardSession struct {
+	UUID           string `json:"uuid"`
+	LastIP         string `json:"last_ip"`
+	LastUserAgent  string `json:"last_user_agent"`
+	LastUserAgent_ struct {
+		String string `json:"string"`
+	} `json:"user_agent"`
+}
+
+func (g *guard) sessions(user string) []guardSession {
+	g.t.Helper()
+	var page struct{ Results []guardSession }
+	g.api("GET", "/core/authenticated_sessions/?ordering=-last_used&user__username="+url.QueryEscape(user), &page)
+	return page.Results
+}
+
+// spawn runs a proxy until the test ends, and waits until it listens.
+func (g *guard) spawn(name string, args ...string) {
+	g.t.Helper()
+	cmd := exec.Command(name, args...)
+	var output process
+	cmd.Stdout, cmd.Stderr = &output, &output
+	dir := g.t.TempDir()
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "XDG_DATA_HOME=" + dir, "XDG_CONFIG_HOME=" + dir}
+	if err := cmd.Start(); err != nil {
+		g.t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	g.t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-ended:
+		case <-time.After(5 * time.Second):
+			_ = cmd.Process.Kill()
+		}
+	})
+	for range 500 {
+		select {
+		case <-ended:
+			g.t.Fatalf("%s ended: %s", name, output.log())
+		default:
+		}
+		if conn, err := net.Dial("tcp", "127.0.0.1:"+g.port); err == nil {
+			conn.Close()
+			res, _ := g.ask(g.browser(false), "GET", "http://auth.lastseen.test:"+g.port+"/outpost.goauthentik.io/ping", "")
+			if res.StatusCode == 204 {
+				return
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	g.t.Fatalf("%s does not serve: %s", name, output.log())
+}
+
+func (g *guard) write(name, content string) string {
+	g.t.Helper()
+	path := filepath.Join(g.t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		g.t.Fatal(err)
+	}
+	return path
+}
+
+// nginx serves a configuration as its http block includes it.
+func (g *guard) nginx(program, include string) {
+	dir := g.t.TempDir()
+	user := ""
+	if os.Getuid() == 0 {
+		user = "user root;" // the temporary directory is ours alone
+	}
+	config := g.write("nginx.conf", fmt.Sprintf(`daemon off; pid %[1]s/pid; error_log stderr warn; %[2]s
+events {}
+http {
+	access_log off;
+	client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
+	include %[3]s;
+}`, dir, user, g.write("lastseen.conf", include)))
+	g.spawn(program, "-p", dir, "-e", "stderr", "-c", config)
+}
+
+// program finds a proxy, by an environment variable or in the path.
+func program(t *testing.T, variable string, names ...string) string {
+	t.Helper()
+	if path := os.Getenv(variable); variable != "" && path != "" {
+		return path
+	}
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	if variable == "" && os.Getenv("LASTSEEN_TEST_REQUIRE") == "1" {
+		t.Fatalf("%s is not installed", names[0])
+	}
+	t.Skipf("no %s here", strings.Join(append(names, variable), " nor "))
+	return ""
+}
+
+// TestProxies drives the same requests through each proxy.
+func TestProxies(t *testing.T) {
+	for _, proxy := range []struct {
+		name         string
+		keepsCookie  bool // the app gets to see the session's cookie
+		program      func(t *testing.T) string
+		serve        func(g *guard, program string)
+		forwardedFor string // of the app
+	}{
+		{name: "nginx", program: func(t *testing.T) string { return program(t, "", "nginx", "/usr/sbin/nginx") }, serve: func(g *guard, program string) {
+			g.nginx(program, g.snippet("nginx"))
+		}},
+		{name: "npm", keepsCookie: true, program: func(t *testing.T) string { return program(t, "", "nginx", "/usr/sbin/nginx") }, serve: func(g *guard, program string) {
+			host, port, _ := net.SplitHostPort(g.upstream)
+			text := g.snippet("npm")
+			// As Nginx Proxy Manager's templates have it.
+			g.nginx(program, fmt.Sprintf(`
+server {
+	listen %[1]s; server_name auth.lastseen.test;
+	%[6]s
+	location / {
+		proxy_set_header Host $host; proxy_set_header X-Forwarded-Scheme $scheme; proxy_set_header X-Forwarded-Proto $scheme;
+		proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Real-IP $remote_addr;
+		proxy_pass http://%[2]s;
+	}
+}
+server {
+	listen %[1]s; server_name app.lastseen.test;
+	set $forward_scheme http; set $server %[3]q; set $port %[4]s;
+	%[5]s
+}`, g.port, g.address, host, port, text,
+				regexp.MustCompile(`(?m)^# +(location .*)$`).FindStringSubmatch(text)[1]))
+		}},
+		{name: "caddy", program: func(t *testing.T) string { return program(t, "", "caddy") }, serve: serveCaddy},
+		{name: "newer caddy", program: func(t *testing.T) string { return program(t, "LASTSEEN_TEST_CADDY") }, serve: serveCaddy},
+		{name: "traefik", keepsCookie: true, program: func(t *testing.T) string { return program(t, "LASTSEEN_TEST_TRAEFIK", "traefik") }, serve: func(g *guard, program string) {
+			dynamic := g.snippet("traefik")
+			_, static, _ := strings.Cut(dynamic, "# This is a file of the file provider. The static configuration needs\n#\n")
+			static, _, _ = strings.Cut(static, "#\n# Run Lastseen with")
+			static = regexp.MustCompile(`(?m)^#   `).ReplaceAllString(static, "")
+			static += "providers:\n  file:\n    filename: " + g.write("lastseen.yml", dynamic) + "\n"
+			g.spawn(program, "--configFile="+g.write("traefik.yml", static))
+		}},
+	} {
+		t.Run(proxy.name, func(t *testing.T) {
+			path := proxy.program(t)
+			t.Parallel()
+			g := newGuard(t)
+			proxy.serve(g, path)
+			g.check(proxy.keepsCookie)
+		})
+	}
+}
+
+func serveCaddy(g *guard, program string) {
+	config := "{\n\tadmin off\n\tauto_https off\n}\n" + g.snippet("caddy")
+	g.spawn(program, "run", "--config", g.write("Caddyfile", config), "--adapter", "caddyfile")
+}
+
+func (g *guard) check(keepsCookie bool) {
+	t := g.t
+
+	// Signing in leads back to the very page, and the app is told who it is.
+	const page = "/deep/page?x=1&y=a%20b&rd=http://evil.example/"
+	zoe, saw := g.signIn("zoë", page)
+	groups := saw.Header.Get("X-Authentik-Groups")
+	if saw.URI != page || saw.Host != "app.lastseen.test:"+g.port || saw.Header.Get("X-Authentik-Username") != "zoë" || groups != "Küche|members" && groups != "members|Küche" {
+		t.Errorf("after signing in the app saw %+v", saw)
+	}
+	if got := strings.Contains(saw.Header.Get("Cookie"), "lastseen_session="); got != keepsCookie {
+		t.Errorf("the app sees the session's cookie: %v", got)
+	}
+	if got := g.get(zoe, "/", "Cookie", "a=b; c=d").Header.Get("Cookie"); !strings.Contains(got, "a=b; c=d") {
+		t.Errorf("the app's own cookies: got %q", got)
+	}
+
+	// What a client claims of itself goes no further, signed in or not.
+	forged := []string{"X-Forwarded-For", "6.6.6.6", "X-Forwarded-Host", "forged.lastseen.test", "X-Forwarded-Uri", "/open/x", "X-Forwarded-Proto", "https",
+		"X-Original-Url", g.app + "/open/x", "X-Original-Uri", "/open/x", "X-Forwarded-Method", "HEAD", "User-Agent", "browser/1"}
+	for _, name := range []string{"Username", "Groups", "Email", "Name", "Uid", "Jwt", "Entitlements", "Meta-App"} {
+		for _, alias := range []string{"X-authentik-" + name, "X_authentik_" + name, "X-Authentik_" + name, "x_Authentik-" + name, "X.Authentik." + name} {
+			forged = append(forged, alias, "forged")
+		}
+	}
+	for _, path := range []string{"/x", "/open/x"} {
+		saw := g.get(zoe, path, forged...)
+		for name, values := range saw.Header {
+			if strings.Contains(strings.Join(values, " "), "forged") && name != "X-Forwarded-Host" {
+				t.Errorf("%s: the app sees %s: %q", path, name, values)
+			}
+		}
+		if got := saw.Header.Get("X-Forwarded-For"); got != "127.0.0.1" {
+			t.Errorf("%s: the app sees X-Forwarded-For %q", path, got)
+		}
+		if want := map[string]string{"/x": "zoë"}[path]; saw.Header.Get("X-Authentik-Username") != want {
+			t.Errorf("%s: the app sees user %q, want %q", path, saw.Header.Get("X-Authentik-Username"), want)
+		}
+	}
+	nobody := g.browser(false)
+	g.get(nobody, "/open/x")
+	res, _ := g.ask(nobody, "GET", g.app+"/x", "", forged...)
+	if res.StatusCode != 302 {
+		t.Errorf("forged headers of an open path: got %d", res.StatusCode)
+	}
+	// A request line with %2f or .. in it may be refused by the proxy itself.
+	for _, path := range []string{"/open/%2e%2e/x", "/open/..%2fx", "/open//x", "/open/;/../x", "/open/%5c..%5cx"} {
+		before := g.hits.Load()
+		res, body := g.ask(nobody, "GET", g.app+path, "")
+		if cleaned := strings.Contains(body, `"URI":"/open/x"`); !cleaned && (res.StatusCode < 300 || g.hits.Load() != before) {
+			t.Errorf("%s: got %d %s", path, res.StatusCode, body)
+		}
+	}
+
+	// The session follows what the proxy saw.
+	if s := g.sessions("zoë"); len(s) != 1 || s[0].LastIP != "127.0.0.1" || s[0].LastUserAgent+s[0].LastUserAgent_.String == "" || !strings.Contains(fmt.Sprint(s), "browser/1") {
+		t.Errorf("sessions: got %+v", s)
+	}
+
+	// The app's requests arrive whole.
+	res, body := g.ask(zoe, "POST", g.app+"/form", "a=b&c=d")
+	if err := json.Unmarshal([]byte(body), &saw); err != nil || saw.Method != "POST" || saw.Body != "a=b&c=d" {
+		t.Errorf("post: got %d %s", res.StatusCode, body)
+	}
+
+	// Nobody but the proxy asks the gate itself.
+	for _, host := range []string{"app", "auth"} {
+		for _, path := range []string{"nginx", "traefik", "caddy", "envoy/open/x"} {
+			u := fmt.Sprintf("http://%s.lastseen.test:%s/outpost.goauthentik.io/auth/%s", host, g.port, path)
+			before := g.hits.Load()
+			if res, _ := g.ask(zoe, "GET", u, "", forged...); res.StatusCode < 400 && g.hits.Load() == before {
+				t.Errorf("%s: got %d", u, res.StatusCode) // and not from the app
+			}
+		}
+	}
+
+	// Who is in no group that may gets a page that says so.
+	eve := g.browser(true)
+	form := url.Values{"username": {"eve"}, "password": {"correct horse"}}
+	g.ask(eve, "POST", "http://auth.lastseen.test:"+g.port+"/login", form.Encode(), "Content-Type", "application/x-www-form-urlencoded")
+	before := g.hits.Load()
+	if res, body := g.ask(eve, "GET", g.app+"/", ""); res.StatusCode != 403 || !strings.Contains(body, "You may not open this app") || g.hits.Load() != before {
+		t.Errorf("no member: got %d %s", res.StatusCode, body)
+	}
+	// Nor does it help to name another host in the Host header than in the request line.
+	for _, host := range []string{"app.lastseen.test", "other.lastseen.test"} {
+		other := map[string]string{"app.lastseen.test": "other.lastseen.test", "other.lastseen.test": "app.lastseen.test"}[host]
+		u, _ := url.Parse("http://auth.lastseen.test:" + g.port)
+		g.raw(fmt.Sprintf("GET http://%s:%s/x HTTP/1.1\r\nHost: %s:%s\r\nCookie: %s\r\nConnection: close\r\n\r\n", host, g.port, other, g.port, eve.Jar.Cookies(u)[0]))
+		if g.hits.Load() != before {
+			t.Errorf("%s with Host %s: the app was asked", host, other)
+		}
+	}
+
+	// API keys pass, and the app does not get to see ours.
+	key, errs, status := execute(t, g.data, "", "token", "create", "--user", "zoë")
+	if status != 0 {
+		t.Fatal(errs)
+	}
+	key = strings.TrimSpace(key)
+	if saw := g.get(nobody, "/", "X-Lastseen-Token", key, "Authorization", "Bearer of-the-app"); saw.Header.Get("X-Lastseen-Token") != "" ||
+		saw.Header.Get("X-Authentik-Username") != "zoë" || saw.Header.Get("Authorization") != "Bearer of-the-app" {
+		t.Errorf("by key: the app saw %v", saw.Header)
+	}
+	g.get(nobody, "/", "Authorization", "Bearer "+key)
+	if res, _ := g.ask(nobody, "GET", g.app+"/", "", "Authorization", "Bearer x"); res.StatusCode != 302 {
+		t.Errorf("a wrong key: got %d", res.StatusCode)
+	}
+
+	g.underLoad(t)
+
+	// Signing out on the app's host asks on ours, and ends it all.
+	res, body = g.ask(zoe, "GET", g.app+"/outpost.goauthentik.io/sign_out", "")
+	if want := "http://auth.lastseen.test:" + g.port + "/outpost.goauthentik.io/sign_out"; res.StatusCode != 302 || !strings.HasPrefix(res.Header.Get("Location"), want) {
+		t.Errorf("sign out: got %d to %s %s", res.StatusCode, res.Header.Get("Location"), body)
+	}
+	if res, body = g.ask(zoe, "GET", res.Header.Get("Location"), ""); res.StatusCode != 200 || !strings.Contains(body, "app.lastseen.test") {
+		t.Errorf("sign out: got %d %s", res.StatusCode, body)
+	}
+	g.get(zoe, "/")
+	g.ask(zoe, "POST", "http://auth.lastseen.test:"+g.port+"/outpost.goauthentik.io/sign_out", "", "Sec-Fetch-Site", "same-origin")
+	if !g.refused(zoe, "/") {
+		t.Error("signed out, and not refused")
+	}
+
+	// So does ending it elsewhere, with the next request.
+	zoe, _ = g.signIn("zoë", "/")
+	if _, errs, status := execute(t, g.data, "", "session", "revoke", g.sessions("zoë")[0].UUID); status != 0 {
+		t.Fatal(errs)
+	}
+	if !g.refused(zoe, "/") {
+		t.Error("revoked, and not refused")
+	}
+	zoe, _ = g.signIn("zoë", "/")
+	if _, errs, status := execute(t, g.data, "", "user", "group", "remove", "zoë", "members"); status != 0 {
+		t.Fatal(errs)
+	}
+	if res, _ := g.ask(zoe, "GET", g.app+"/", ""); res.StatusCode != 403 {
+		t.Errorf("no member any more: got %d", res.StatusCode)
+	}
+	if _, errs, status := execute(t, g.data, "", "user", "disable", "zoë"); status != 0 {
+		t.Fatal(errs)
+	}
+	if !g.refused(zoe, "/") {
+		t.Error("disabled, and not refused")
+	}
+	if res, _ := g.ask(nobody, "GET", g.app+"/", "", "X-Lastseen-Token", key); res.StatusCode != 302 {
+		t.Errorf("the key of a disabled user: got %d", res.StatusCode)
+	}
+}
+
+// underLoad revokes sessions while they ask over kept connections. From the
+// moment that a revocation is answered, no request may pass.
+func (g *guard) underLoad(t *testing.T) {
+	const sessions, requests = 6, 60
+	known := map[string]bool{}
+	for _, s := range g.sessions("zoë") {
+		known[s.UUID] = true
+	}
+	var wait sync.WaitGroup
+	var passed, refused atomic.Int64
+	for range sessions {
+		client, _ := g.signIn("zoë", "/load")
+		id := ""
+		for _, s := range g.sessions("zoë") {
+			if !known[s.UUID] {
+				id, known[s.UUID] = s.UUID, true
+			}
+		}
+		wait.Go(func() {
+			for i := range requests {
+				if i == requests/2 {
+					g.api("DELETE", "/core/authenticated_sessions/"+id+"/", nil)
+				}
+				req, _ := http.NewRequest("GET", g.app+"/load", nil)
+				res, err := client.Do(req)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = io.Copy(io.Discard, res.Body)
+				res.Body.Close()
+				switch {
+				case res.StatusCode == 200 && i < requests/2:
+					passed.Add(1)
+				case res.StatusCode == 302 && i >= requests/2:
+					refused.Add(1)
+				default:
+					t.Errorf("request %d of %d: got %d", i, requests, res.StatusCode)
+				}
+			}
+		})
+	}
+	wait.Wait()
+	if passed.Load() != sessions*requests/2 || refused.Load() != sessions*requests/2 {
+		t.Errorf("%d passed and %d were refused of %d", passed.Load(), refused.Load(), sessions*requests)
+	}
+}
+
+// raw sends a request as it stands, and waits for the answer.
+func (g *guard) raw(request string) {
+	g.t.Helper()
+	conn, err := net.Dial("tcp", "127.0.0.1:"+g.port)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, request); err != nil {
+		g.t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	res.Body.Close()
+}
