@@ -68,6 +68,7 @@ type App struct {
 	// still shown as it is. Both are bounded by the sessions seen in one
 	// interval; a crash loses at most that interval.
 	touched, flushed map[uuid.UUID]db.Use
+	flushes          uint64 // how often touched became flushed
 	cache            cache
 	// reached holds the hosts that sessions reached since the last flush, at most
 	// maxHosts of each.

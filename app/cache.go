@@ -92,22 +92,26 @@ func (k *knownSession) session() db.Session {
 }
 
 // keep remembers a session that was read from the store. user and hash are
-// given when it was read by its token.
+// given when it was read by its token. One that is known already, since two
+// read it at once, stays the only one, or dropping it would leave the other.
 func (c *cache) keep(sess *db.Session, user *db.User, hash [32]byte) {
 	if len(c.uuids) >= maxKnown || len(c.agents) >= maxKnown {
 		c.clear()
 	}
-	k := &knownSession{
-		hash: hash, uuid: sess.UUID, id: sess.ID, userID: sess.UserID, username: sess.Username, agent: c.agent(&sess.Agent),
-		ip: sess.IP, via: sess.Via, method: sess.Method, remember: sess.Remember,
-		created: sess.Created.UnixMicro(), lastUsed: sess.LastUsed.UnixMicro(), ends: sess.Ends.UnixMicro(),
+	k := c.uuids[sess.UUID]
+	if k == nil {
+		k = &knownSession{
+			uuid: sess.UUID, id: sess.ID, userID: sess.UserID, username: sess.Username, agent: c.agent(&sess.Agent),
+			ip: sess.IP, via: sess.Via, method: sess.Method, remember: sess.Remember,
+			created: sess.Created.UnixMicro(), lastUsed: sess.LastUsed.UnixMicro(), ends: sess.Ends.UnixMicro(),
+		}
+		c.uuids[sess.UUID] = k
 	}
 	if user != nil {
-		k.user = c.user(user)
+		k.hash, k.user = hash, c.user(user)
 		k.username = k.user.Username
 		c.tokens[hash] = k
 	}
-	c.uuids[sess.UUID] = k
 }
 
 func (c *cache) drop(id uuid.UUID) {
@@ -134,12 +138,14 @@ func (a *App) forgetAll() {
 
 // sessionByToken is Store.SessionByToken with the uses that are not written yet,
 // from the cache where it may be believed. Expires is not yet looked at.
+//
+// When a flush begins while the row is read, the row is read again: what the
+// flush before it wrote may be neither in the row nor among the flushed any more.
 func (a *App) sessionByToken(ctx context.Context, token string) (sess db.Session, user db.User, err error) {
 	hash := secretHash(token)
 	epoch, settled := a.store.Epoch()
-	var generation uint64
+	a.mu.Lock()
 	if settled {
-		a.mu.Lock()
 		a.cache.at(epoch)
 		if k := a.cache.tokens[hash]; k != nil {
 			sess, user = k.session(), *k.user
@@ -147,14 +153,18 @@ func (a *App) sessionByToken(ctx context.Context, token string) (sess db.Session
 			sess.Expires = a.expires(sess.Ends, sess.LastUsed)
 			return sess, user, nil
 		}
-		generation = a.cache.generation
-		a.mu.Unlock()
 	}
+	generation, flushes := a.cache.generation, a.flushes
+	a.mu.Unlock()
 	sess, user, err = a.store.SessionByToken(ctx, hash[:])
 	if err != nil {
 		return sess, user, err
 	}
 	a.mu.Lock()
+	if a.flushes != flushes {
+		a.mu.Unlock()
+		return a.sessionByToken(ctx, token)
+	}
 	defer a.mu.Unlock()
 	a.merge(&sess)
 	if settled && a.cache.epoch == epoch && a.cache.generation == generation {
@@ -166,9 +176,8 @@ func (a *App) sessionByToken(ctx context.Context, token string) (sess db.Session
 // sessionByUUID is Store.Session likewise.
 func (a *App) sessionByUUID(ctx context.Context, id uuid.UUID) (sess db.Session, err error) {
 	epoch, settled := a.store.Epoch()
-	var generation uint64
+	a.mu.Lock()
 	if settled {
-		a.mu.Lock()
 		a.cache.at(epoch)
 		if k := a.cache.uuids[id]; k != nil {
 			sess = k.session()
@@ -176,14 +185,18 @@ func (a *App) sessionByUUID(ctx context.Context, id uuid.UUID) (sess db.Session,
 			sess.Expires = a.expires(sess.Ends, sess.LastUsed)
 			return sess, nil
 		}
-		generation = a.cache.generation
-		a.mu.Unlock()
 	}
+	generation, flushes := a.cache.generation, a.flushes
+	a.mu.Unlock()
 	sess, err = a.store.Session(ctx, id)
 	if err != nil {
 		return sess, err
 	}
 	a.mu.Lock()
+	if a.flushes != flushes {
+		a.mu.Unlock()
+		return a.sessionByUUID(ctx, id)
+	}
 	defer a.mu.Unlock()
 	a.merge(&sess)
 	if settled && a.cache.epoch == epoch && a.cache.generation == generation {

@@ -135,12 +135,15 @@ func (a *App) touch(sess *db.Session, client Client) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if last, ok := a.touched[sess.UUID]; ok && last.At.After(use.At) {
-		use.At = last.At
+	a.merge(sess) // somebody may have looked at the clock later and come here earlier
+	k := a.cache.uuids[sess.UUID]
+	if k != nil {
+		sess.LastUsed = latest(sess.LastUsed, time.UnixMicro(k.lastUsed).UTC())
 	}
+	use.At = latest(use.At, sess.LastUsed)
 	a.touched[sess.UUID] = use
 	a.apply(sess, use)
-	if k := a.cache.uuids[sess.UUID]; k != nil {
+	if k != nil {
 		k.lastUsed, k.ip, k.via, k.agent = sess.LastUsed.UnixMicro(), sess.IP, sess.Via, a.cache.agent(&sess.Agent)
 	}
 }
@@ -156,10 +159,8 @@ func (a *App) merge(sess *db.Session) {
 }
 
 func (a *App) apply(sess *db.Session, use db.Use) {
-	if use.At.Before(sess.LastUsed) {
-		use.At = sess.LastUsed
-	}
-	sess.LastUsed, sess.IP, sess.Via, sess.Agent = use.At, use.IP, use.Via, use.Agent
+	sess.LastUsed = latest(sess.LastUsed, use.At)
+	sess.IP, sess.Via, sess.Agent = use.IP, use.Via, use.Agent
 	sess.Expires = a.expires(sess.Ends, sess.LastUsed)
 }
 
@@ -183,6 +184,7 @@ func (a *App) flush(ctx context.Context) error {
 	}
 	uses := a.touched
 	a.flushed, a.touched = uses, make(map[uuid.UUID]db.Use)
+	a.flushes++
 	a.mu.Unlock()
 
 	err := a.store.RecordUses(ctx, uses, a.Config.SessionIdle)

@@ -1,0 +1,127 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"lastseen/db"
+
+	"github.com/google/uuid"
+)
+
+// A session that is first read by its token and by its uuid at once is one in
+// the cache: ending it leaves neither.
+func TestFirstReadsAtOnce(t *testing.T) {
+	a := openApp(t, t.TempDir())
+	root := create(t, a, NewUser{Username: "root", Superuser: true})
+	client := from("192.0.2.7")
+	for range 200 {
+		token, id := insertSession(t, a, root)
+		var ready, wait sync.WaitGroup
+		ready.Add(4)
+		for i := range 4 {
+			wait.Go(func() {
+				ready.Done()
+				ready.Wait()
+				var err error
+				if i%2 == 0 {
+					_, err = a.Authenticate(t.Context(), []string{token}, client)
+				} else {
+					_, err = a.Session(t.Context(), Operator, id)
+				}
+				if err != nil {
+					t.Errorf("a session that lives: %v", err)
+				}
+			})
+		}
+		wait.Wait()
+		if err := a.RevokeSession(t.Context(), Operator, id); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Authenticate(t.Context(), []string{token}, client); !errors.Is(err, ErrUnauthenticated) {
+			t.Fatalf("a revoked session authenticates: %v", err)
+		}
+	}
+}
+
+// Whatever is read of last_used while a session is used, written and read at
+// once, it never goes back, and is never behind a use that was answered.
+func TestLastUsedNeverGoesBack(t *testing.T) {
+	dir := t.TempDir()
+	a := openApp(t, dir)
+	var clock atomic.Int64 // each look at it is a microsecond later
+	start := time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
+	a.Now = func() time.Time { return start.Add(time.Duration(clock.Add(1)) * time.Microsecond) }
+	root := create(t, a, NewUser{Username: "root", Superuser: true})
+	tokens, ids := make([]string, 4), make([]uuid.UUID, 4)
+	for i := range tokens {
+		tokens[i], ids[i] = insertSession(t, a, root)
+	}
+	var answered [4]atomic.Int64 // microseconds of the latest use that was answered
+	var done atomic.Bool
+	var wait sync.WaitGroup
+	for worker := range 4 {
+		wait.Go(func() {
+			for i := worker; !done.Load(); i++ {
+				n := i % 4
+				caller, err := a.Authenticate(t.Context(), tokens[n:n+1], from(fmt.Sprintf("192.0.2.%d", i%200)))
+				if err != nil {
+					t.Errorf("a session that lives: %v", err)
+					return
+				}
+				used := caller.Session.LastUsed.UnixMicro()
+				for last := answered[n].Load(); last < used && !answered[n].CompareAndSwap(last, used); last = answered[n].Load() {
+				}
+			}
+		})
+		wait.Go(func() {
+			for i := worker; !done.Load(); i++ {
+				n := i % 4
+				want := answered[n].Load()
+				var got db.Session
+				var err error
+				switch i % 3 {
+				case 0: // past the cache
+					a.forgetAll()
+					fallthrough
+				case 1:
+					var s Session
+					s, err = a.Session(t.Context(), Operator, ids[n])
+					got = s.Session
+				default:
+					var page []Session
+					page, _, err = a.Sessions(t.Context(), Operator, db.SessionFilter{Limit: 10})
+					for _, s := range page {
+						if s.UUID == ids[n] {
+							got = s.Session
+						}
+					}
+				}
+				if err != nil {
+					t.Errorf("read: %v", err)
+					return
+				}
+				if got.LastUsed.UnixMicro() < want {
+					t.Errorf("way %d: last used %d µs before what was answered", i%3, want-got.LastUsed.UnixMicro())
+					done.Store(true)
+				}
+			}
+		})
+	}
+	time.Sleep(time.Second)
+	done.Store(true)
+	wait.Wait()
+	if err := a.flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for n, id := range ids {
+		if stored, err := a.store.Session(t.Context(), id); err != nil || stored.LastUsed.UnixMicro() < answered[n].Load() {
+			t.Errorf("stored: %v, %v, want %d or later", stored.LastUsed.UnixMicro(), err, answered[n].Load())
+		}
+	}
+}
+
