@@ -124,4 +124,3 @@ func TestLastUsedNeverGoesBack(t *testing.T) {
 		}
 	}
 }
-
