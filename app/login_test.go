@@ -81,6 +81,42 @@ func TestAccountIsLockedForStrangersOnly(t *testing.T) {
 	}
 }
 
+// As many sign-ins under way as an account bears refuse strangers, but nobody
+// where it has been signed in to before.
+func TestSignInsUnderWayRefuseStrangersOnly(t *testing.T) {
+	a, _ := clocked(t, t.TempDir())
+	create(t, a, NewUser{Username: "ada"})
+	if err := signIn(a, "ada", "correct horse", "192.0.2.1"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range loginLimits.Account {
+		_, done := a.attempts.begin("ada", loginNetwork(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)})), loginLimits)
+		defer done()
+	}
+	var busy *BusyError
+	if err := signIn(a, "ada", "correct horse", "203.0.113.5"); !errors.As(err, &busy) {
+		t.Errorf("a stranger: got %v, want a BusyError", err)
+	}
+	if err := signIn(a, "ada", "correct horse", "192.0.2.1"); err != nil {
+		t.Errorf("from where ada signs in: %v", err)
+	}
+}
+
+// The hash for unknown users is like the others, and no password's.
+func TestNoPassword(t *testing.T) {
+	hash := noPassword()
+	params, _, _, err := argon2id.DecodeHash(hash)
+	if err != nil || *params != hashParams {
+		t.Errorf("got %+v, %v, want %+v", params, err, hashParams)
+	}
+	if match, err := argon2id.ComparePasswordAndHash("", hash); match || err != nil {
+		t.Errorf("the empty password: got %v, %v", match, err)
+	}
+	if hash == noPassword() {
+		t.Error("it is the same twice")
+	}
+}
+
 // IPv6 counts by /64: an attacker has all of its addresses.
 func TestLoginNetwork(t *testing.T) {
 	for ip, want := range map[string]string{

@@ -149,19 +149,33 @@ func (s *Store) LoginFailed(ctx context.Context, username, network string, event
 }
 
 // LoginBlockedUntil says when a sign-in may be tried again, the zero time for
-// at once. username is folded.
+// at once. username is folded. A limit below one is reached without a failure,
+// by attempts under way.
 func (s *Store) LoginBlockedUntil(ctx context.Context, username, network string, now time.Time, l db.LoginLimits) (time.Time, error) {
+	var known bool
+	err := s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM known_networks k JOIN users u ON u.id = k.user_id
+		WHERE u.folded = $1 AND k.network = $2)`, username, network).Scan(&known)
+	if err != nil {
+		return time.Time{}, storeError(err)
+	}
 	var until time.Time
 	for _, rule := range []struct {
-		where  string
-		limit  int
-		window time.Duration
+		applies bool
+		where   string
+		limit   int
+		window  time.Duration
 	}{
-		{`username = $3 AND network = $4`, l.Pair, l.Window},
-		{`network = $4 AND $3 = $3`, l.Network, l.Window},
-		{`username = $3 AND NOT EXISTS (SELECT 1 FROM known_networks k JOIN users u ON u.id = k.user_id
-			WHERE u.folded = $3 AND k.network = $4)`, l.Account, l.Lock},
+		{true, `username = $3 AND network = $4`, l.Pair, l.Window},
+		{true, `network = $4 AND $3 = $3`, l.Network, l.Window},
+		{!known, `username = $3 AND $4 = $4`, l.Account, l.Lock},
 	} {
+		if !rule.applies {
+			continue
+		}
+		if rule.limit < 1 {
+			until = later(until, now.Add(time.Second))
+			continue
+		}
 		// The limit-th failure from the newest has to leave its window.
 		var nth time.Time
 		err := s.read.QueryRowContext(ctx, `SELECT created FROM login_failures WHERE created > $1 AND `+rule.where+`
@@ -172,11 +186,16 @@ func (s *Store) LoginBlockedUntil(ctx context.Context, username, network string,
 		if err != nil {
 			return time.Time{}, storeError(err)
 		}
-		if free := nth.Add(rule.window); free.After(until) {
-			until = free
-		}
+		until = later(until, nth.Add(rule.window))
 	}
 	return until, nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // ForgetLoginFailures lets an account try again from one network, or from

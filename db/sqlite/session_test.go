@@ -308,6 +308,19 @@ func TestForget(t *testing.T) {
 	}
 }
 
+// A limit that attempts under way have reached refuses without a failure.
+func TestLoginBlockedByAttemptsUnderWay(t *testing.T) {
+	s := open(t)
+	for _, l := range []db.LoginLimits{
+		{Pair: 0, Network: 1, Account: 1}, {Pair: 1, Network: -1, Account: 1}, {Pair: 1, Network: 1, Account: 0},
+	} {
+		l.Window, l.Lock = time.Minute, time.Hour
+		if until, err := s.LoginBlockedUntil(t.Context(), "ada", "n1", start, l); err != nil || !until.After(start) {
+			t.Errorf("%+v: got %v, %v, want later", l, until, err)
+		}
+	}
+}
+
 func TestLoginBlockedUntil(t *testing.T) {
 	limits := db.LoginLimits{Pair: 3, Network: 5, Window: 15 * time.Minute, Account: 6, Lock: time.Hour}
 	type failure struct {
@@ -357,6 +370,12 @@ func TestLoginBlockedUntil(t *testing.T) {
 			}
 			if until, err := s.LoginBlockedUntil(t.Context(), "ada", "n1", start.Add(2*time.Minute), limits); err != nil || !until.IsZero() {
 				t.Errorf("from a known network: got %v, %v, want not blocked", until, err)
+			}
+			// Nor do attempts under way, which lower the limit.
+			lowered := limits
+			lowered.Account = -5
+			if until, err := s.LoginBlockedUntil(t.Context(), "ada", "n1", start.Add(2*time.Minute), lowered); err != nil || !until.IsZero() {
+				t.Errorf("from a known network, with many under way: got %v, %v, want not blocked", until, err)
 			}
 		})
 	}
