@@ -93,7 +93,9 @@ func (a *App) Authenticate(ctx context.Context, tokens []string, client Client) 
 		if !user.Active || !sess.Expires.After(a.now()) {
 			continue
 		}
-		a.touch(&sess, client)
+		if !a.touch(&sess, client) {
+			continue
+		}
 		return Caller{User: user, Session: &sess, IP: client.IP}, nil
 	}
 	return Caller{}, ErrUnauthenticated
@@ -121,9 +123,10 @@ func (a *App) AuthenticateKey(ctx context.Context, key string, client Client) (C
 	return Caller{User: token.User, IP: client.IP}, nil
 }
 
-// touch notes that a session was used now, and shows it in sess.
-func (a *App) touch(sess *db.Session, client Client) {
-	use := db.Use{At: a.now(), IP: client.IP, Via: client.Via, Agent: sess.Agent}
+// touch notes that a session was used now, and shows it in sess. It is false for
+// one that has expired meanwhile: a use must not bring it back.
+func (a *App) touch(sess *db.Session, client Client) bool {
+	use := db.Use{IP: client.IP, Via: client.Via, Agent: sess.Agent}
 	if client.Relayed && !client.IP.IsValid() {
 		use.IP, use.Via = sess.IP, sess.Via
 	}
@@ -140,12 +143,17 @@ func (a *App) touch(sess *db.Session, client Client) {
 	if k != nil {
 		sess.LastUsed = latest(sess.LastUsed, time.UnixMicro(k.lastUsed).UTC())
 	}
-	use.At = latest(use.At, sess.LastUsed)
+	now := a.now()
+	if !a.expires(sess.Ends, sess.LastUsed).After(now) {
+		return false
+	}
+	use.At = latest(now, sess.LastUsed)
 	a.touched[sess.UUID] = use
 	a.apply(sess, use)
 	if k != nil {
 		k.lastUsed, k.ip, k.via, k.agent = sess.LastUsed.UnixMicro(), sess.IP, sess.Via, a.cache.agent(&sess.Agent)
 	}
+	return true
 }
 
 // merge shows in sess what is noted but not yet written, or was just written.
@@ -198,13 +206,14 @@ func (a *App) flush(ctx context.Context) error {
 	return errors.Join(err, reachErr)
 }
 
-// expire ends what has expired by now. A noted use may have moved the idle limit,
-// so these are written first; while they cannot be, nothing is ended.
+// expire ends what had expired a little before now. A noted use may have moved the
+// idle limit, so these are written first; while they cannot be, nothing is ended.
+// What a server beside this process noted it has written after flushEvery.
 func (a *App) expire(ctx context.Context, now time.Time) error {
 	if err := a.flush(ctx); err != nil {
 		return err
 	}
-	_, err := a.store.ExpireSessions(ctx, now, 1000)
+	_, err := a.store.ExpireSessions(ctx, now.Add(-2*flushEvery), 1000)
 	return err
 }
 

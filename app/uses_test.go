@@ -124,3 +124,51 @@ func TestLastUsedNeverGoesBack(t *testing.T) {
 		}
 	}
 }
+
+// A command beside the server ends no session by the idle limit whose use the
+// server has yet to write, and no use brings back one that has expired.
+func TestIdleLimitBesideAServer(t *testing.T) {
+	dir := t.TempDir()
+	server, advance := clocked(t, dir)
+	beside := openApp(t, dir)
+	beside.Now = server.Now
+	for _, a := range []*App{server, beside} {
+		a.Config.SessionIdle = time.Minute
+	}
+	root := create(t, server, NewUser{Username: "root", Superuser: true})
+	token, id := insertSession(t, server, root)
+	client := from("192.0.2.7")
+	use := func() error {
+		_, err := server.Authenticate(t.Context(), []string{token}, client)
+		return err
+	}
+	if err := errors.Join(use(), server.flush(t.Context())); err != nil { // the idle limit is in the row now
+		t.Fatal(err)
+	}
+	advance(time.Minute - time.Second)
+	if err := use(); err != nil { // which is not written yet
+		t.Fatal(err)
+	}
+	advance(2 * time.Second)
+	if _, _, err := beside.Sessions(t.Context(), Operator, db.SessionFilter{Limit: 10}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(server.flush(t.Context()), use()); err != nil {
+		t.Errorf("a session in use, after a list beside the server: %v", err)
+	}
+
+	sess, _, err := server.sessionByToken(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	advance(2 * time.Minute) // between that and the use of it
+	if server.touch(&sess, client) {
+		t.Error("a session was used that has expired")
+	}
+	if err := errors.Join(server.flush(t.Context()), server.expire(t.Context(), server.now())); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := server.EndedSession(t.Context(), Operator, id); err != nil || e.Reason != db.Idle {
+		t.Errorf("got %+v, %v, want it ended by the idle limit", e, err)
+	}
+}
