@@ -105,7 +105,13 @@ func (a *App) Run(ctx context.Context) {
 	var wait sync.WaitGroup
 	wait.Go(func() { a.geo.Watch(ctx, geoipEvery) })
 	wait.Go(func() { a.reparseAgents(ctx) })
+	wait.Go(func() {
+		if err := a.store.Verify(ctx); err != nil && ctx.Err() == nil {
+			a.Log.Error("check the database", "err", err)
+		}
+	})
 	flush, expire, forget := time.NewTicker(flushEvery), time.NewTicker(expireEvery), time.NewTicker(forgetEvery)
+	var logged time.Time // when a failure last was: what fails does so every two seconds
 	for done := false; !done; {
 		var err error
 		select {
@@ -120,8 +126,9 @@ func (a *App) Run(ctx context.Context) {
 			now := a.Now()
 			err = a.store.Forget(ctx, now.Add(-a.Config.History), now.Add(-loginLimits.Lock))
 		}
-		if err != nil && (done || ctx.Err() == nil) {
+		if err != nil && (done || ctx.Err() == nil && time.Since(logged) > time.Minute) {
 			a.Log.Error("background work", "err", err)
+			logged = time.Now()
 		}
 	}
 	wait.Wait()
@@ -129,6 +136,10 @@ func (a *App) Run(ctx context.Context) {
 
 // Ready reports whether requests can be served: the database read and written.
 func (a *App) Ready(ctx context.Context) error { return a.store.Ready(ctx, a.Now()) }
+
+// Usable is nil as long as the database may be relied on: nothing may be decided
+// by one that is damaged, or whose files are no longer those that were opened.
+func (a *App) Usable() error { return a.store.Usable() }
 
 // Backup writes a checked copy of the database to a file.
 func (a *App) Backup(ctx context.Context, path string) error {

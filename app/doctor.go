@@ -2,12 +2,15 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"runtime"
+	"strings"
 	"time"
 
+	"lastseen/db"
 	"lastseen/geoip"
 )
 
@@ -35,7 +38,11 @@ func (a *App) Doctor(ctx context.Context) []Check {
 func (a *App) checkDatabase(ctx context.Context) Check {
 	c := Check{State: Good, Name: "Database"}
 	if err := a.Ready(ctx); err != nil {
-		return Check{Bad, c.Name, err.Error(), fmt.Sprintf("Look at %s: is the disk full, the file writable, another program using it?", a.store.Path())}
+		var e *db.UnavailableError
+		if errors.As(err, &e) {
+			return Check{Bad, c.Name, fmt.Sprintf("%s %s.", e.Path, e.Problem), sentence(e.Remedy)}
+		}
+		return Check{Bad, c.Name, err.Error(), "Look at the log for the cause."}
 	}
 	sessions, users, err := a.Counts(ctx)
 	if err != nil {
@@ -48,6 +55,9 @@ func (a *App) checkDatabase(ctx context.Context) Check {
 	c.Found = fmt.Sprintf("%s can be read and written: %d sessions, %d users, %.1f MB.", a.store.Path(), sessions, users, float64(size)/1e6)
 	return c
 }
+
+// sentence makes one of a clause.
+func sentence(clause string) string { return strings.ToUpper(clause[:1]) + clause[1:] + "." }
 
 func (a *App) checkFiles() Check {
 	c := Check{State: Good, Name: "Data directory"}

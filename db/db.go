@@ -22,6 +22,28 @@ var (
 	ErrLastSuperuser = fmt.Errorf("%w: the last active superuser", ErrConflict)
 )
 
+// An UnavailableError is an ErrUnavailable that says why, and what to do, in
+// words for who runs the server.
+type UnavailableError struct {
+	Path    string // of the file that is concerned
+	Problem string // what it is or cannot, such as "is damaged"
+	Remedy  string
+	Err     error // the driver's or the system's, if any
+}
+
+func (e *UnavailableError) Error() string {
+	text := fmt.Sprintf("the database %s %s: %s", e.Path, e.Problem, e.Remedy)
+	if e.Err != nil {
+		text += fmt.Sprintf(" (%v)", e.Err)
+	}
+	return text
+}
+
+// Is makes it an ErrUnavailable.
+func (e *UnavailableError) Is(target error) bool { return target == ErrUnavailable }
+
+func (e *UnavailableError) Unwrap() error { return e.Err }
+
 // A User signs in. The zero LastLogin means never.
 type User struct {
 	ID              int64

@@ -92,6 +92,15 @@ func (s *Server) protect(c *gin.Context) {
 	}
 }
 
+// usable refuses everything while the database may not be relied on, whatever a
+// cache would still answer. What a page looks like needs none.
+func (s *Server) usable(c *gin.Context) {
+	if err := s.app.Usable(); err != nil && !strings.HasPrefix(c.Request.URL.Path, "/static/") && !strings.HasPrefix(c.Request.URL.Path, "/-/health/") {
+		s.fail(c, err)
+		c.Abort()
+	}
+}
+
 // everyHeader is on each answer, unless a handler sets another value. The names
 // are in canonical form, and the values shared: nobody may append to them.
 var everyHeader = map[string][]string{

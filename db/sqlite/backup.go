@@ -59,7 +59,7 @@ func vacuumInto(ctx context.Context, from, to string) error {
 	}
 	defer conn.Close()
 	_, err = conn.ExecContext(ctx, `VACUUM INTO $1`, to)
-	return storeError(err)
+	return storeError(from, err)
 }
 
 func fileURL(path, query string) string {
@@ -81,14 +81,14 @@ func Check(ctx context.Context, path string) (schema int, err error) {
 	defer conn.Close()
 	var id int64
 	if err := conn.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&id); err != nil {
-		return 0, fmt.Errorf("%s is no database, or a damaged one: %w", path, storeError(err))
+		return 0, fmt.Errorf("%s is no database, or a damaged one: %w", path, storeError(path, err))
 	}
 	if id != applicationID {
 		return 0, fmt.Errorf("%s is the database of another program", path)
 	}
 	var verdict string
 	if err := conn.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&verdict); err != nil {
-		return 0, fmt.Errorf("%s is damaged: %w", path, storeError(err))
+		return 0, fmt.Errorf("%s is damaged: %w", path, storeError(path, err))
 	}
 	if verdict != "ok" {
 		return 0, fmt.Errorf("%s is damaged: %s", path, verdict)
@@ -96,7 +96,7 @@ func Check(ctx context.Context, path string) (schema int, err error) {
 	schema, dirty, err := version(ctx, conn)
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("%s is damaged: %w", path, storeError(err))
+		return 0, fmt.Errorf("%s is damaged: %w", path, storeError(path, err))
 	case dirty || schema == 0:
 		return 0, fmt.Errorf("%s was left in the middle of a migration", path)
 	case schema > Latest():

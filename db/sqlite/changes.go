@@ -16,7 +16,8 @@ type changes struct {
 	index   walIndex
 	known   atomic.Pointer[walHeader] // as it was when all commits were told apart
 	foreign atomic.Uint64             // how often somebody else had written
-	version int64                     // the last PRAGMA data_version; held with the writer's connection
+	conn    any                       // the writer's connection that version is of; both are held with it
+	version int64                     // the last PRAGMA data_version
 	asking  atomic.Bool
 }
 
@@ -33,8 +34,10 @@ func (c *changes) settle(conn *sql.Conn) {
 		c.known.Store(nil) // nothing is known: whoever asks must read
 		return
 	}
-	if version != c.version {
-		c.version = version
+	var current any
+	_ = conn.Raw(func(driverConn any) error { current = driverConn; return nil })
+	if version != c.version || current != c.conn { // each connection counts for itself
+		c.version, c.conn = version, current
 		c.foreign.Add(1)
 	}
 	c.known.Store(&h)

@@ -1,11 +1,14 @@
 package sqlite
 
 import (
+	"database/sql/driver"
 	"fmt"
 	"testing"
 	"time"
 
 	"lastseen/db"
+
+	"github.com/google/uuid"
 )
 
 // settled waits until what was written is told apart.
@@ -61,6 +64,24 @@ func TestEpoch(t *testing.T) {
 	}
 	if after := settled(t, s); after <= before {
 		t.Errorf("our commit hid somebody else's: %d, then %d", before, after)
+	}
+	// Nor does a writer's connection that was replaced hide it: each counts anew.
+	for range 3 {
+		before = settled(t, s)
+		conn, err := s.write.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+		if err := other.SetSetting(t.Context(), "x", uuid.NewString()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.SetSetting(t.Context(), "y", uuid.NewString()); err != nil {
+			t.Fatal(err)
+		}
+		if after := settled(t, s); after <= before {
+			t.Errorf("a new connection hid somebody else's commit: %d, then %d", before, after)
+		}
 	}
 	// Reading changes nothing.
 	before = settled(t, s)

@@ -48,7 +48,7 @@ func (s *Store) Events(ctx context.Context, f db.EventFilter) (page []db.Event, 
 	defer cancel()
 	where, args := eventConditions(f)
 	if err := s.list.QueryRowContext(ctx, `SELECT count(*) FROM events e WHERE `+where, args...).Scan(&total); err != nil || f.Limit == 0 {
-		return nil, total, storeError(err)
+		return nil, total, s.err(err)
 	}
 	order := orderBy(f.Ordering, eventOrderings, db.Order{Column: "created", Descending: true}, "id")
 	args = append(args, f.Limit, f.Offset)
@@ -56,7 +56,7 @@ func (s *Store) Events(ctx context.Context, f db.EventFilter) (page []db.Event, 
 		coalesce(e.subject_id, 0), e.client_ip, e.context
 		FROM events e LEFT JOIN users u ON u.id = e.actor_id WHERE %s ORDER BY %s LIMIT $%d OFFSET $%d`, where, order, len(args)-1, len(args)), args...)
 	if err != nil {
-		return nil, 0, storeError(err)
+		return nil, 0, s.err(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -64,14 +64,14 @@ func (s *Store) Events(ctx context.Context, f db.EventFilter) (page []db.Event, 
 		var content []byte
 		err := rows.Scan(&e.UUID, timeColumn{&e.Created}, &e.Action, &e.ActorID, &e.Actor, &e.Email, &e.SubjectID, addrColumn{&e.IP}, &content)
 		if err != nil {
-			return nil, 0, storeError(err)
+			return nil, 0, s.err(err)
 		}
 		if err := json.Unmarshal(content, &e.Context); err != nil {
 			return nil, 0, fmt.Errorf("event %s: %w", e.UUID, err)
 		}
 		page = append(page, e)
 	}
-	return page, total, storeError(rows.Err())
+	return page, total, s.err(rows.Err())
 }
 
 func eventConditions(f db.EventFilter) (string, []any) {
@@ -122,18 +122,18 @@ func (s *Store) CountEvents(ctx context.Context, f db.EventFilter, span time.Dur
 	rows, err := s.list.QueryContext(ctx, fmt.Sprintf(`SELECT e.action, (e.created - $%[2]d) / $%[1]d * $%[1]d + $%[2]d AS start, count(*) FROM events e
 		WHERE %[3]s GROUP BY e.action, start ORDER BY start, e.action`, len(args)-1, len(args), where), args...)
 	if err != nil {
-		return nil, storeError(err)
+		return nil, s.err(err)
 	}
 	defer rows.Close()
 	var counts []db.EventCount
 	for rows.Next() {
 		var c db.EventCount
 		if err := rows.Scan(&c.Action, timeColumn{&c.Time}, &c.Count); err != nil {
-			return nil, storeError(err)
+			return nil, s.err(err)
 		}
 		counts = append(counts, c)
 	}
-	return counts, storeError(rows.Err())
+	return counts, s.err(rows.Err())
 }
 
 // LoginFailed stores a wrong password with its event.
@@ -156,7 +156,7 @@ func (s *Store) LoginBlockedUntil(ctx context.Context, username, network string,
 	err := s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM known_networks k JOIN users u ON u.id = k.user_id
 		WHERE u.folded = $1 AND k.network = $2)`, username, network).Scan(&known)
 	if err != nil {
-		return time.Time{}, storeError(err)
+		return time.Time{}, s.err(err)
 	}
 	var until time.Time
 	for _, rule := range []struct {
@@ -184,7 +184,7 @@ func (s *Store) LoginBlockedUntil(ctx context.Context, username, network string,
 			continue
 		}
 		if err != nil {
-			return time.Time{}, storeError(err)
+			return time.Time{}, s.err(err)
 		}
 		until = later(until, nth.Add(rule.window))
 	}

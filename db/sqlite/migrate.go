@@ -62,13 +62,13 @@ func version(ctx context.Context, conn *sql.DB) (v int, dirty bool, err error) {
 func (s *Store) migrate(ctx context.Context, files fs.FS, mayMigrate bool) error {
 	from, dirty, err := version(ctx, s.write)
 	if err != nil {
-		return fmt.Errorf("cannot read the database %s: %w", s.path, storeError(err))
+		return s.err(err)
 	}
 	to := latest(files)
 	if from == 0 {
 		var tables int
 		if err := s.write.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master`).Scan(&tables); err != nil {
-			return fmt.Errorf("cannot read the database %s: %w", s.path, storeError(err))
+			return s.err(err)
 		}
 		if tables > 0 {
 			return fmt.Errorf("%s is the database of another program: give --data another directory", s.path)

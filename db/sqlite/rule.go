@@ -18,9 +18,9 @@ const ruleQuery = `SELECT r.id, r.host, r.path, r.created, coalesce(g.name, '') 
 func (s *Store) Rules(ctx context.Context) ([]db.Rule, error) {
 	rows, err := s.list.QueryContext(ctx, ruleQuery+`ORDER BY r.host, r.path, r.id, g.name`)
 	if err != nil {
-		return nil, storeError(err)
+		return nil, s.err(err)
 	}
-	return scanRules(rows)
+	return s.rules(rows)
 }
 
 // RulesFor are the rules with one of the given hosts.
@@ -31,19 +31,19 @@ func (s *Store) RulesFor(ctx context.Context, hosts []string) ([]db.Rule, error)
 	}
 	rows, err := s.rulesFor.QueryContext(ctx, string(list))
 	if err != nil {
-		return nil, storeError(err)
+		return nil, s.err(err)
 	}
-	return scanRules(rows)
+	return s.rules(rows)
 }
 
-func scanRules(rows *sql.Rows) ([]db.Rule, error) {
+func (s *Store) rules(rows *sql.Rows) ([]db.Rule, error) {
 	defer rows.Close()
 	var rules []db.Rule
 	for rows.Next() {
 		var r db.Rule
 		var group string
 		if err := rows.Scan(&r.ID, &r.Host, &r.Path, timeColumn{&r.Created}, &group); err != nil {
-			return nil, storeError(err)
+			return nil, s.err(err)
 		}
 		if n := len(rules); n == 0 || rules[n-1].ID != r.ID {
 			rules = append(rules, r)
@@ -52,7 +52,7 @@ func scanRules(rows *sql.Rows) ([]db.Rule, error) {
 			last.Groups = append(last.Groups, group)
 		}
 	}
-	return rules, storeError(rows.Err())
+	return rules, s.err(rows.Err())
 }
 
 // CreateRule stores a rule with its groups, which are made where they do not
@@ -89,7 +89,7 @@ func (s *Store) DeleteRule(ctx context.Context, id int64, event func(db.Rule) db
 		if err != nil {
 			return err
 		}
-		found, err := scanRules(rows)
+		found, err := s.rules(rows)
 		if err != nil {
 			return err
 		}
@@ -107,28 +107,28 @@ func (s *Store) DeleteRule(ctx context.Context, id int64, event func(db.Rule) db
 
 // GroupNames are the names of all groups.
 func (s *Store) GroupNames(ctx context.Context) ([]string, error) {
-	return names(s.list.QueryContext(ctx, `SELECT name FROM groups ORDER BY name`))
+	return s.names(s.list.QueryContext(ctx, `SELECT name FROM groups ORDER BY name`))
 }
 
 // GroupNamesOf are the names of a user's groups.
 func (s *Store) GroupNamesOf(ctx context.Context, user int64) ([]string, error) {
-	return names(s.groupNamesOf.QueryContext(ctx, user))
+	return s.names(s.groupNamesOf.QueryContext(ctx, user))
 }
 
-func names(rows *sql.Rows, err error) ([]string, error) {
+func (s *Store) names(rows *sql.Rows, err error) ([]string, error) {
 	if err != nil {
-		return nil, storeError(err)
+		return nil, s.err(err)
 	}
 	defer rows.Close()
 	var all []string
 	for rows.Next() {
 		var name string
 		if err := rows.Scan(&name); err != nil {
-			return nil, storeError(err)
+			return nil, s.err(err)
 		}
 		all = append(all, name)
 	}
-	return all, storeError(rows.Err())
+	return all, s.err(rows.Err())
 }
 
 // RecordReaches writes which hosts sessions reached. Of each session it keeps
@@ -167,16 +167,16 @@ func (s *Store) Reaches(ctx context.Context, session uuid.UUID) ([]db.Reach, err
 	rows, err := s.read.QueryContext(ctx, `SELECT host, first_used, last_used FROM session_hosts WHERE session = $1
 		ORDER BY last_used DESC, host`, session[:])
 	if err != nil {
-		return nil, storeError(err)
+		return nil, s.err(err)
 	}
 	defer rows.Close()
 	var all []db.Reach
 	for rows.Next() {
 		var r db.Reach
 		if err := rows.Scan(&r.Host, timeColumn{&r.First}, timeColumn{&r.Last}); err != nil {
-			return nil, storeError(err)
+			return nil, s.err(err)
 		}
 		all = append(all, r)
 	}
-	return all, storeError(rows.Err())
+	return all, s.err(rows.Err())
 }

@@ -39,14 +39,14 @@ func (s *Store) SessionByToken(ctx context.Context, hash []byte) (db.Session, db
 	var sess db.Session
 	var user db.User
 	err := s.sessionByToken.QueryRowContext(ctx, hash).Scan(append(sessionFields(&sess), userFields(&user)...)...)
-	return sess, user, storeError(err)
+	return sess, user, s.err(err)
 }
 
 // Session is a living session by its public name.
 func (s *Store) Session(ctx context.Context, id uuid.UUID) (db.Session, error) {
 	var sess db.Session
 	err := s.sessionByUUID.QueryRowContext(ctx, id[:]).Scan(sessionFields(&sess)...)
-	return sess, storeError(err)
+	return sess, s.err(err)
 }
 
 // CreateSession stores a sign-in: the session, its event, what it replaces, and
@@ -240,7 +240,7 @@ func (s *Store) ExpireSessions(ctx context.Context, now time.Time, limit int) (i
 	var due int
 	err := s.list.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM sessions WHERE expires <= $1 LIMIT $2)`, micros(now), limit).Scan(&due)
 	if err != nil || due == 0 {
-		return 0, storeError(err)
+		return 0, s.err(err)
 	}
 	return due, s.inTx(ctx, func(tx *sql.Tx) error {
 		where := `id IN (SELECT id FROM sessions WHERE expires <= $1 ORDER BY expires LIMIT $2)`
@@ -292,18 +292,18 @@ func (s *Store) IPs(ctx context.Context) ([]string, error) {
 	defer cancel()
 	rows, err := s.list.QueryContext(ctx, `SELECT DISTINCT last_ip FROM sessions`)
 	if err != nil {
-		return nil, storeError(err)
+		return nil, s.err(err)
 	}
 	defer rows.Close()
 	var ips []string
 	for rows.Next() {
 		var ip string
 		if err := rows.Scan(&ip); err != nil {
-			return nil, storeError(err)
+			return nil, s.err(err)
 		}
 		ips = append(ips, ip)
 	}
-	return ips, storeError(rows.Err())
+	return ips, s.err(rows.Err())
 }
 
 // EndedSessions are the latest that ended, of one user or, for 0, of everybody.
@@ -316,11 +316,11 @@ func (s *Store) EndedSessions(ctx context.Context, user int64, limit, offset int
 	}
 	err = s.list.QueryRowContext(ctx, `SELECT count(*) FROM ended_sessions s WHERE `+where, args...).Scan(&total)
 	if err != nil || total == 0 {
-		return nil, total, storeError(err)
+		return nil, total, s.err(err)
 	}
 	args = append(args, limit, offset)
 	page, err = s.endedSessions(ctx, fmt.Sprintf(`%s ORDER BY s.ended DESC, s.id DESC LIMIT $%d OFFSET $%d`, where, len(args)-1, len(args)), args...)
-	return page, total, storeError(err)
+	return page, total, s.err(err)
 }
 
 // EndedSession is one that ended, by its public name.
@@ -330,7 +330,7 @@ func (s *Store) EndedSession(ctx context.Context, id uuid.UUID) (db.EndedSession
 		err = db.ErrNotFound
 	}
 	if err != nil {
-		return db.EndedSession{}, storeError(err)
+		return db.EndedSession{}, s.err(err)
 	}
 	return found[0], nil
 }
@@ -357,25 +357,25 @@ func (s *Store) endedSessions(ctx context.Context, where string, args ...any) ([
 func (s *Store) Revision(ctx context.Context) (string, error) {
 	var begun, ended int64
 	err := s.read.QueryRowContext(ctx, `SELECT coalesce((SELECT max(id) FROM sessions), 0), coalesce((SELECT max(id) FROM ended_sessions), 0)`).Scan(&begun, &ended)
-	return fmt.Sprintf("%d.%d", begun, ended), storeError(err)
+	return fmt.Sprintf("%d.%d", begun, ended), s.err(err)
 }
 
 // StaleAgents are up to limit agent strings that other definitions parsed.
 func (s *Store) StaleAgents(ctx context.Context, definitions string, limit int) ([]string, error) {
 	rows, err := s.list.QueryContext(ctx, `SELECT string FROM user_agents WHERE definitions < $1 OR definitions > $1 LIMIT $2`, definitions, limit)
 	if err != nil {
-		return nil, storeError(err)
+		return nil, s.err(err)
 	}
 	defer rows.Close()
 	var found []string
 	for rows.Next() {
 		var agent string
 		if err := rows.Scan(&agent); err != nil {
-			return nil, storeError(err)
+			return nil, s.err(err)
 		}
 		found = append(found, agent)
 	}
-	return found, storeError(rows.Err())
+	return found, s.err(rows.Err())
 }
 
 // StoreAgents keeps what newer definitions say of agents.

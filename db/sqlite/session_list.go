@@ -45,17 +45,17 @@ func (s *Store) Sessions(ctx context.Context, f db.SessionFilter) (page []db.Ses
 	defer cancel()
 	q := sessionQuery{args: []any{micros(f.Now)}}
 	if err := q.read(ctx, s, f); err != nil {
-		return nil, 0, storeError(err)
+		return nil, 0, s.err(err)
 	}
 	if q.nothing {
 		return nil, 0, nil
 	}
 	total, hits, err := q.count(ctx, s)
 	if err != nil || f.Limit == 0 || f.Offset >= total {
-		return nil, total, storeError(err)
+		return nil, total, s.err(err)
 	}
 	page, err = querySessions(ctx, s.list, q.page(f, total, hits), q.args...)
-	return page, total, storeError(err)
+	return page, total, s.err(err)
 }
 
 // A sessionQuery is a filter in SQL: sessions that fit all of its terms.

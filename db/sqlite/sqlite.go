@@ -6,6 +6,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -17,7 +18,6 @@ import (
 	"lastseen/db"
 	"lastseen/schema"
 
-	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
@@ -32,6 +32,7 @@ type Store struct {
 	list  *sql.DB // lists and searches, so that slow ones never starve point reads
 
 	changes changes
+	health  health
 
 	sessionByToken *sql.Stmt
 	sessionByUUID  *sql.Stmt
@@ -67,13 +68,16 @@ func (s *Store) open(ctx context.Context, mayMigrate bool) error {
 		return err
 	}
 	if err := s.write.PingContext(ctx); err != nil {
-		return fmt.Errorf("cannot open the database %s: %w", s.path, storeError(err))
+		return s.err(err)
 	}
 	if err := s.migrate(ctx, schema.SQLite, mayMigrate); err != nil {
 		return err
 	}
 	if err := s.changes.index.open(s.path + "-shm"); err != nil {
 		return fmt.Errorf("watch %s for changes: %w", s.path, err)
+	}
+	if err := s.watch(); err != nil {
+		return err
 	}
 	cores := max(2, runtime.GOMAXPROCS(0))
 	if s.read, err = s.pool(cores, "_pragma=query_only(1)"); err != nil {
@@ -90,7 +94,7 @@ func (s *Store) open(ctx context.Context, mayMigrate bool) error {
 		`SELECT g.name FROM user_groups m JOIN groups g ON g.id = m.group_id WHERE m.user_id = $1 ORDER BY g.name`: &s.groupNamesOf,
 	} {
 		if *stmt, err = s.read.PrepareContext(ctx, query); err != nil {
-			return fmt.Errorf("prepare: %w", storeError(err))
+			return fmt.Errorf("prepare: %w", s.err(err))
 		}
 	}
 	return nil
@@ -131,10 +135,22 @@ func (s *Store) Close() error {
 }
 
 // Ready reports whether the database can be read and written. It really writes,
-// since a full disk shows in nothing less, but not more often than every ten
-// seconds: SQLite passes over an update that changes nothing.
+// since a full disk shows in nothing less, but as long as all is well not more
+// often than every ten seconds: SQLite passes over an update that changes nothing.
 func (s *Store) Ready(ctx context.Context, now time.Time) error {
-	return s.SetSetting(ctx, "ready", strconv.FormatInt(now.Unix()/10, 10))
+	if err := s.Usable(); err != nil {
+		return err
+	}
+	value := strconv.FormatInt(now.Unix()/10, 10)
+	failed := s.health.failed.Load()
+	if failed {
+		value = strconv.FormatInt(now.UnixNano(), 10)
+	}
+	err := s.SetSetting(ctx, "ready", value)
+	if err == nil && failed {
+		s.health.failed.Store(false)
+	}
+	return err
 }
 
 // Setting is a value that the program keeps for itself, "" when it never was set.
@@ -144,7 +160,7 @@ func (s *Store) Setting(ctx context.Context, name string) (string, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
 	}
-	return value, storeError(err)
+	return value, s.err(err)
 }
 
 // SetSetting keeps a value under name.
@@ -156,27 +172,50 @@ func (s *Store) SetSetting(ctx context.Context, name, value string) error {
 	})
 }
 
+// writerWait is how long a write waits for its turn, when others wait for a lock
+// of another program.
+const writerWait = 10 * time.Second
+
 // inTx runs f in one write transaction, committed when f returns nil. What it
 // reports as done is on disk: synchronous is FULL.
 func (s *Store) inTx(ctx context.Context, f func(tx *sql.Tx) error) error {
-	conn, err := s.write.Conn(ctx)
+	wait, cancel := context.WithTimeout(ctx, writerWait)
+	defer cancel()
+	conn, err := s.write.Conn(wait)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		busy := faults[sqlite3.SQLITE_BUSY]
+		return &db.UnavailableError{Path: s.path, Problem: busy.problem, Remedy: busy.remedy, Err: err}
+	}
 	if err != nil {
-		return storeError(err)
+		return s.err(err)
 	}
 	defer conn.Close()
-	tx, err := conn.BeginTx(ctx, nil)
-	if err != nil {
-		return storeError(err)
+	if e := s.look(); e != nil {
+		return e
 	}
-	defer tx.Rollback()
-	if err := f(tx); err != nil {
-		return storeError(err)
-	}
-	if err := tx.Commit(); err != nil {
-		return storeError(err)
+	if err := transact(ctx, conn, f); err != nil {
+		err = s.err(err)
+		if errors.Is(err, db.ErrUnavailable) {
+			s.health.failed.Store(true)
+			// Opened while it could not be written, a connection never writes.
+			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+		}
+		return err
 	}
 	s.changes.settle(conn)
 	return nil
+}
+
+func transact(ctx context.Context, conn *sql.Conn, f func(tx *sql.Tx) error) error {
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if err := f(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
 }
 
 // oneRow turns a statement that matched nothing into db.ErrNotFound.
@@ -187,29 +226,6 @@ func oneRow(res sql.Result, err error) error {
 	n, err := res.RowsAffected()
 	if err == nil && n == 0 {
 		err = db.ErrNotFound
-	}
-	return err
-}
-
-// storeError gives the driver's errors the names of package db.
-func storeError(err error) error {
-	if err == nil {
-		return nil
-	}
-	if errors.Is(err, sql.ErrNoRows) {
-		return db.ErrNotFound
-	}
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	switch code := e.Code(); {
-	case code == sqlite3.SQLITE_CONSTRAINT_UNIQUE, code == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
-		return fmt.Errorf("%w: %w", db.ErrConflict, err)
-	case code&0xff == sqlite3.SQLITE_INTERRUPT: // the caller's context ended
-		return err
-	case code&0xff != sqlite3.SQLITE_ERROR && code&0xff != sqlite3.SQLITE_CONSTRAINT:
-		return fmt.Errorf("%w: %w", db.ErrUnavailable, err)
 	}
 	return err
 }

@@ -21,7 +21,7 @@ func tokenFields(t *db.Token) []any {
 func (s *Store) TokenByKey(ctx context.Context, hash []byte) (db.Token, error) {
 	var t db.Token
 	err := s.userByKey.QueryRowContext(ctx, hash).Scan(tokenFields(&t)...)
-	return t, storeError(err)
+	return t, s.err(err)
 }
 
 // CreateToken stores a token; an identifier that is taken is db.ErrConflict.
@@ -75,31 +75,31 @@ func (s *Store) Tokens(ctx context.Context, f db.TokenFilter) (page []db.Token, 
 	}
 	from := `tokens t JOIN users u ON u.id = t.user_id WHERE ` + strings.Join(where, " AND ")
 	if err := s.list.QueryRowContext(ctx, `SELECT count(*) FROM `+from, args...).Scan(&total); err != nil || f.Limit == 0 {
-		return nil, total, storeError(err)
+		return nil, total, s.err(err)
 	}
 	args = append(args, f.Limit, f.Offset)
 	rows, err := s.list.QueryContext(ctx, fmt.Sprintf(`SELECT %s FROM %s ORDER BY %s LIMIT $%d OFFSET $%d`, tokenColumns, from,
 		orderBy(f.Ordering, tokenOrderings, db.Order{Column: "identifier"}, "identifier"), len(args)-1, len(args)), args...)
 	if err != nil {
-		return nil, 0, storeError(err)
+		return nil, 0, s.err(err)
 	}
 	defer rows.Close()
 	var users []int64
 	for rows.Next() {
 		var t db.Token
 		if err := rows.Scan(tokenFields(&t)...); err != nil {
-			return nil, 0, storeError(err)
+			return nil, 0, s.err(err)
 		}
 		page, users = append(page, t), append(users, t.User.ID)
 	}
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return nil, 0, storeError(err)
+		return nil, 0, s.err(err)
 	}
 	groups, err := groupsOf(ctx, s.list, users)
 	for i := range page {
 		page[i].User.Groups = groups[page[i].User.ID]
 	}
-	return page, total, storeError(err)
+	return page, total, s.err(err)
 }
 
 // Token is the token with that identifier, its user with groups.
@@ -108,7 +108,7 @@ func (s *Store) Token(ctx context.Context, identifier string) (db.Token, error) 
 	err := s.read.QueryRowContext(ctx, `SELECT `+tokenColumns+` FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.identifier = $1`,
 		identifier).Scan(tokenFields(&t)...)
 	if err != nil {
-		return t, storeError(err)
+		return t, s.err(err)
 	}
 	t.User.Groups, err = s.Groups(ctx, t.User.ID)
 	return t, err

@@ -63,7 +63,7 @@ func (s *Store) CreateUser(ctx context.Context, u db.User, onlyFirst bool, event
 // HasUsers reports whether there is any user.
 func (s *Store) HasUsers(ctx context.Context) (any bool, err error) {
 	err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM users)`).Scan(&any)
-	return any, storeError(err)
+	return any, s.err(err)
 }
 
 // User is the user with that ID, with groups.
@@ -82,7 +82,7 @@ func (s *Store) user(ctx context.Context, where string, args ...any) (db.User, e
 		err = db.ErrNotFound
 	}
 	if err != nil {
-		return db.User{}, storeError(err)
+		return db.User{}, s.err(err)
 	}
 	return users[0], nil
 }
@@ -144,13 +144,13 @@ func (s *Store) Users(ctx context.Context, f db.UserFilter) (page []db.User, tot
 	}
 	conditions := strings.Join(where, " AND ")
 	if err := s.list.QueryRowContext(ctx, `SELECT count(*) FROM users u WHERE `+conditions, args...).Scan(&total); err != nil || f.Limit == 0 {
-		return nil, total, storeError(err)
+		return nil, total, s.err(err)
 	}
 	order := orderBy(f.Ordering, userOrderings, db.Order{Column: "username"}, "pk")
 	args = append(args, f.Limit, f.Offset)
 	page, err = s.queryUsers(ctx, s.list, fmt.Sprintf(`SELECT %s FROM users u WHERE %s ORDER BY %s LIMIT $%d OFFSET $%d`,
 		userColumns, conditions, order, len(args)-1, len(args)), args...)
-	return page, total, storeError(err)
+	return page, total, s.err(err)
 }
 
 // orderBy says an ordering in SQL; names that columns does not know are passed
@@ -224,7 +224,7 @@ func groupsOf(ctx context.Context, q querier, users []int64) (map[int64][]db.Gro
 // Groups are a user's groups by name.
 func (s *Store) Groups(ctx context.Context, user int64) ([]db.Group, error) {
 	groups, err := groupsOf(ctx, s.read, []int64{user})
-	return groups[user], storeError(err)
+	return groups[user], s.err(err)
 }
 
 // UpdateUser stores a user's name, email and whether they are a superuser. It

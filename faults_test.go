@@ -1,0 +1,397 @@
+package main
+
+import (
+	"bytes"
+	"database/sql"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A patient is a server that somebody is signed in at while something happens to
+// its database.
+type patient struct {
+	*process
+	data    string
+	browser *http.Client
+}
+
+func newPatient(t *testing.T, data string) *patient {
+	t.Helper()
+	p := &patient{data: data, browser: browser(t)}
+	p.process = start(t, data, "LASTSEEN_BOOTSTRAP_PASSWORD=correct horse", "LASTSEEN_TRUSTED_PROXIES=127.0.0.1")
+	if got := p.signIn(p.browser, "admin", "correct horse"); got != http.StatusSeeOther {
+		t.Fatalf("sign in: got %d\n%s", got, p.last())
+	}
+	p.wants(t, "at first", 200, p.ready, p.gate, p.api)
+	return p
+}
+
+// last is the end of the log.
+func (p *patient) last() string {
+	log := p.log()
+	return log[max(0, len(log)-3000):]
+}
+
+func (p *patient) database() string { return filepath.Join(p.data, "lastseen.db") }
+
+func (p *patient) ready() (string, int) {
+	status, _ := p.get(http.DefaultClient, "/-/health/ready/")
+	return "ready", status
+}
+
+// gate asks as nginx does for somebody who is signed in.
+func (p *patient) gate() (string, int) {
+	status, _ := p.get(p.browser, "/outpost.goauthentik.io/auth/nginx", "X-Original-Url", p.url+"/")
+	return "the gate", status
+}
+
+func (p *patient) api() (string, int) {
+	status, _ := p.get(p.browser, me)
+	return "the API", status
+}
+
+// stranger asks the gate with a cookie that nobody was given.
+func (p *patient) stranger() (string, int) {
+	status, _ := p.get(http.DefaultClient, "/outpost.goauthentik.io/auth/nginx", "X-Original-Url", p.url+"/", "Cookie", "lastseen_session=made-up")
+	return "the gate, to a stranger", status
+}
+
+func (p *patient) wants(t *testing.T, when string, want int, asked ...func() (string, int)) {
+	t.Helper()
+	for _, ask := range asked {
+		if what, got := ask(); got != want {
+			t.Errorf("%s: %s is %d, want %d\n%s", when, what, got, want, p.last())
+		}
+	}
+}
+
+// becomes waits until an answer is what is wanted.
+func (p *patient) becomes(t *testing.T, want int, ask func() (string, int)) {
+	t.Helper()
+	what, got := ask()
+	for end := time.Now().Add(30 * time.Second); got != want; what, got = ask() {
+		if time.Now().After(end) {
+			t.Fatalf("%s stays %d, want %d\n%s", what, got, want, p.last())
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// refuses is when nothing can be stored: a sign-in is answered with a page that
+// a person can read, and that tells nothing of the inside; nobody is let in anew.
+func (p *patient) refuses(t *testing.T) {
+	t.Helper()
+	var last int
+	for range 60 { // the write-ahead log may have room for a few
+		res, err := browser(t).PostForm(p.url+"/login", url.Values{"username": {"admin"}, "password": {"correct horse"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last = res.StatusCode; last != http.StatusSeeOther {
+			if !strings.Contains(string(page), "The database is not available") || strings.Contains(string(page), p.data) || len(res.Cookies()) > 0 {
+				t.Errorf("signing in: got %d %v %s", last, res.Cookies(), page)
+			}
+			break
+		}
+	}
+	if last != http.StatusServiceUnavailable {
+		t.Errorf("signing in: got %d, want 503\n%s", last, p.last())
+	}
+	if _, got := p.stranger(); got < 400 {
+		t.Errorf("a stranger at the gate: got %d", got)
+	}
+	p.wants(t, "meanwhile", 503, p.ready)
+	if _, got := p.get(http.DefaultClient, "/-/health/live/"); got != "" {
+		t.Error("not alive")
+	}
+}
+
+// recovered is when all is as it was.
+func (p *patient) recovered(t *testing.T) {
+	t.Helper()
+	p.becomes(t, 200, p.ready)
+	p.wants(t, "afterwards", 200, p.gate, p.api)
+	p.wants(t, "afterwards", 401, p.stranger)
+	if got := p.signIn(browser(t), "admin", "correct horse"); got != http.StatusSeeOther {
+		t.Errorf("signing in afterwards: got %d\n%s", got, p.last())
+	}
+}
+
+// says is when the log names the file and what to do.
+func (p *patient) says(t *testing.T, file, problem, remedy string) {
+	t.Helper()
+	for line := range strings.SplitSeq(p.log(), "\n") {
+		if strings.Contains(line, file+" "+problem) && strings.Contains(line, remedy) {
+			return
+		}
+	}
+	t.Errorf("no line of the log says that %s %s, and %s:\n%s", file, problem, remedy, p.last())
+}
+
+// outside is another program that has the database open.
+func (p *patient) outside(t *testing.T) *sql.DB {
+	t.Helper()
+	other, err := sql.Open("sqlite", "file:"+p.database()+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.SetMaxOpenConns(1)
+	t.Cleanup(func() { other.Close() })
+	return other
+}
+
+func execIn(t *testing.T, conn *sql.DB, statement string) {
+	t.Helper()
+	if _, err := conn.Exec(statement); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// Who is signed in already passes while nothing can be written: that nobody has
+// ended the session is still certain.
+func TestLockedByAnotherProgram(t *testing.T) {
+	t.Parallel()
+	p := newPatient(t, t.TempDir())
+	other := p.outside(t)
+	execIn(t, other, "BEGIN EXCLUSIVE")
+	p.refuses(t)
+	p.wants(t, "locked", 200, p.gate, p.api)
+	p.says(t, p.database(), "is locked by another program", "end what has it open")
+	execIn(t, other, "ROLLBACK")
+	p.recovered(t)
+}
+
+func TestWriteError(t *testing.T) {
+	t.Parallel()
+	prlimit, err := exec.LookPath("prlimit")
+	if err != nil {
+		t.Skip("there is no prlimit")
+	}
+	p := newPatient(t, t.TempDir())
+	limit := func(bytes string) {
+		if out, err := exec.Command(prlimit, "--pid", fmt.Sprint(p.cmd.Process.Pid), "--fsize="+bytes+":unlimited").CombinedOutput(); err != nil {
+			t.Fatalf("prlimit: %v %s", err, out)
+		}
+	}
+	limit("4096")
+	p.refuses(t)
+	p.wants(t, "while nothing can be written", 200, p.gate, p.api)
+	p.says(t, p.database(), "cannot be read or written", "look at the disk")
+	limit("unlimited")
+	p.recovered(t)
+}
+
+// smallDisk mounts a file system of its own kind.
+func smallDisk(t *testing.T) (dir, image, device string) {
+	t.Helper()
+	if runtime.GOOS != "linux" || os.Getuid() != 0 {
+		t.Skip("only root on Linux can mount")
+	}
+	dir, image = t.TempDir(), filepath.Join(t.TempDir(), "image")
+	if err := os.WriteFile(image, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(image, 16<<20); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"mkfs.ext4 -q -F " + image, "mount -o loop,errors=remount-ro " + image + " " + dir} {
+		if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
+			t.Skipf("%s: %v %s", command, err, out)
+		}
+	}
+	t.Cleanup(func() { _ = exec.Command("umount", "-l", dir).Run() })
+	out, err := exec.Command("findmnt", "-no", "SOURCE", dir).Output()
+	if err != nil {
+		t.Skipf("findmnt: %v", err)
+	}
+	return dir, image, filepath.Base(strings.TrimSpace(string(out)))
+}
+
+// A disk with errors is mounted read-only by the kernel, under whoever uses it.
+func TestReadOnlyFileSystem(t *testing.T) {
+	t.Parallel()
+	disk, image, device := smallDisk(t)
+	data := filepath.Join(disk, "data")
+	p := newPatient(t, data)
+	if err := os.WriteFile("/sys/fs/ext4/"+device+"/trigger_fs_error", []byte("1"), 0); err != nil {
+		t.Skipf("the kernel makes no errors: %v", err)
+	}
+	p.refuses(t)
+	p.wants(t, "read-only", 200, p.gate, p.api)
+	p.says(t, p.database(), "cannot be written", "mount its file system read-write")
+	// Such a file system has to be mounted anew.
+	_ = p.signal(syscall.SIGKILL)
+	for _, command := range []string{"umount " + disk, "mount -o loop " + image + " " + disk} {
+		if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v %s", command, err, out)
+		}
+	}
+	p.process = start(t, data, "LASTSEEN_TRUSTED_PROXIES=127.0.0.1")
+	p.recovered(t)
+}
+
+// Files that nobody may write, not even root, and then may again.
+func TestFilesCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" || os.Getuid() != 0 {
+		t.Skip("only root on Linux can make a file immutable")
+	}
+	p := newPatient(t, t.TempDir())
+	files := []string{p.database(), p.database() + "-wal"}
+	change := func(flag string) error {
+		out, err := exec.Command("chattr", append([]string{flag}, files...)...).CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("chattr: %w %s", err, out)
+		}
+		return err
+	}
+	t.Cleanup(func() { _ = change("-i") })
+	if err := change("+i"); err != nil {
+		t.Skip(err)
+	}
+	p.refuses(t)
+	p.wants(t, "immutable", 200, p.gate, p.api)
+	p.says(t, p.database(), "cannot be read or written", "look at the disk")
+	if err := change("-i"); err != nil {
+		t.Fatal(err)
+	}
+	p.recovered(t)
+}
+
+// damage writes over a page of a file, as a bad disk does.
+func damage(t *testing.T, path string, at int64) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(bytes.Repeat([]byte("damage!!"), 4096/8), at); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pageOf is where the first page of a table is in the file, all of which is there.
+func (p *patient) pageOf(t *testing.T, table string) int64 {
+	t.Helper()
+	other := p.outside(t)
+	defer other.Close()
+	execIn(t, other, "PRAGMA wal_checkpoint(TRUNCATE)")
+	var page int64
+	if err := other.QueryRow("SELECT (rootpage - 1) * 4096 FROM sqlite_master WHERE name = $1", table).Scan(&page); err != nil {
+		t.Fatal(err)
+	}
+	return page
+}
+
+func TestDamagedWhileStopped(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		table, problem string
+		starts         bool
+	}{
+		{"", "is no database, or a damaged one", false}, // the file's header
+		{"events", "is damaged", true},                  // which nothing reads at first
+	} {
+		t.Run("table "+tt.table, func(t *testing.T) {
+			p := newPatient(t, t.TempDir())
+			backup := filepath.Join(t.TempDir(), "backup.db")
+			if _, errs, status := execute(t, p.data, "", "backup", backup); status != 0 {
+				t.Fatal(errs)
+			}
+			at := int64(0)
+			if tt.table != "" {
+				at = p.pageOf(t, tt.table)
+			}
+			if err := p.signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			damage(t, p.database(), at)
+			if tt.starts {
+				p.process = start(t, p.data, "LASTSEEN_TRUSTED_PROXIES=127.0.0.1")
+				p.becomes(t, 503, p.ready)
+				p.wants(t, "damaged", 503, p.gate, p.api, p.stranger)
+				p.says(t, p.database(), tt.problem, "lastseen restore")
+				_ = p.signal(syscall.SIGTERM)
+			} else if _, errs, status := execute(t, p.data, "", "serve", "--listen", "127.0.0.1:0"); status != 1 ||
+				!strings.Contains(errs, p.database()+" "+tt.problem) || !strings.Contains(errs, "lastseen restore") {
+				t.Errorf("serve: %d %s", status, errs)
+			}
+			// The remedy that it names works.
+			if _, errs, status := execute(t, p.data, "", "restore", "--keep-sessions", backup); status != 0 {
+				t.Fatal(errs)
+			}
+			p.process = start(t, p.data, "LASTSEEN_TRUSTED_PROXIES=127.0.0.1")
+			p.recovered(t)
+		})
+	}
+}
+
+func TestDamagedWhileRunning(t *testing.T) {
+	t.Parallel()
+	p := newPatient(t, t.TempDir())
+	damage(t, p.database(), p.pageOf(t, "users"))
+	p.becomes(t, 503, func() (string, int) { return "signing in", p.signIn(browser(t), "admin", "correct horse") })
+	p.refuses(t)
+	p.wants(t, "damaged", 503, p.gate, p.api, p.stranger)
+	p.says(t, p.database(), "is damaged", "lastseen restore")
+}
+
+func TestFilesTakenAway(t *testing.T) {
+	t.Parallel()
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		t.Run("lastseen.db"+suffix, func(t *testing.T) {
+			p := newPatient(t, t.TempDir())
+			file := p.database() + suffix
+			if err := os.Rename(file, file+".away"); err != nil {
+				t.Fatal(err)
+			}
+			p.becomes(t, 503, p.gate)
+			p.refuses(t)
+			p.wants(t, "taken away", 503, p.gate, p.api, p.stranger)
+			p.says(t, file, "was deleted or moved", "move it back")
+			if _, err := os.Stat(file); err == nil {
+				t.Error("it made another one")
+			}
+			if err := os.Rename(file+".away", file); err != nil {
+				t.Fatal(err)
+			}
+			p.recovered(t)
+		})
+	}
+}
+
+// With another database in the place of the open one, commands would end
+// sessions there that still passed here.
+func TestDatabaseReplaced(t *testing.T) {
+	t.Parallel()
+	p := newPatient(t, t.TempDir())
+	copied := p.database() + ".copy"
+	if _, errs, status := execute(t, p.data, "", "backup", copied); status != 0 {
+		t.Fatal(errs)
+	}
+	if err := os.Rename(copied, p.database()); err != nil {
+		t.Fatal(err)
+	}
+	p.becomes(t, 503, p.gate)
+	p.refuses(t)
+	p.wants(t, "replaced", 503, p.gate, p.api, p.stranger)
+	p.says(t, p.database(), "was replaced", "start the server anew")
+}
