@@ -500,6 +500,39 @@ func TestBackupAndRestore(t *testing.T) {
 	third.mustBe(b, 200, "after restore --keep-sessions")
 }
 
+// Backups that the server makes by itself are whole, few, and can be restored.
+func TestScheduledBackup(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	p := start(t, data, "LASTSEEN_BOOTSTRAP_PASSWORD=correct horse", "LASTSEEN_BACKUP_EVERY=1s", "LASTSEEN_BACKUP_KEEP=2")
+	b := browser(t)
+	if got := p.signIn(b, "admin", "correct horse"); got != 303 {
+		t.Fatalf("sign in: got %d", got)
+	}
+	for signedIn := strings.Count(p.log(), "backup made"); strings.Count(p.log(), "backup made") < signedIn+3; time.Sleep(50 * time.Millisecond) {
+		if strings.Contains(p.log(), "failed") {
+			t.Fatal(p.log())
+		}
+	}
+	if err := p.signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(data, "backups", "*"))
+	if err != nil || len(files) != 2 {
+		t.Fatalf("kept: %v, %v", files, err)
+	}
+	if out, _, _ := execute(t, data, "", "doctor"); !strings.Contains(out, filepath.Base(files[1])) {
+		t.Errorf("the doctor does not name the last one: %s", out)
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		_ = os.Remove(filepath.Join(data, "lastseen.db"+suffix))
+	}
+	if _, errs, status := execute(t, data, "", "restore", "--keep-sessions", files[1]); status != 0 {
+		t.Fatal(errs)
+	}
+	start(t, data).mustBe(b, 200, "after a restore")
+}
+
 // What --json prints is the API's own objects.
 func TestCommandsPrintJSON(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")

@@ -75,6 +75,9 @@ type App struct {
 	reached map[uuid.UUID]map[string]db.Reach
 	flushMu sync.Mutex // held by the one flush that runs
 
+	copying       chan struct{} // held by the one copy that is made
+	backupProblem error         // of the last scheduled backup; guarded by mu
+
 	setupToken string // guarded by mu; "" when there is nothing to set up
 }
 
@@ -86,6 +89,7 @@ func New(store *sqlite.Store, geo *geoip.DB, agents *useragent.Parser, c Config,
 		passwords: newPasswords(),
 		touched:   map[uuid.UUID]db.Use{},
 		reached:   map[uuid.UUID]map[string]db.Reach{},
+		copying:   make(chan struct{}, 1),
 	}
 }
 
@@ -105,6 +109,7 @@ func (a *App) Run(ctx context.Context) {
 	var wait sync.WaitGroup
 	wait.Go(func() { a.geo.Watch(ctx, geoipEvery) })
 	wait.Go(func() { a.reparseAgents(ctx) })
+	wait.Go(func() { a.keepBackups(ctx) }) // which may take long, and must hold up no flush
 	wait.Go(func() {
 		if err := a.store.Verify(ctx); err != nil && ctx.Err() == nil {
 			a.Log.Error("check the database", "err", err)
@@ -140,14 +145,6 @@ func (a *App) Ready(ctx context.Context) error { return a.store.Ready(ctx, a.Now
 // Usable is nil as long as the database may be relied on: nothing may be decided
 // by one that is damaged, or whose files are no longer those that were opened.
 func (a *App) Usable() error { return a.store.Usable() }
-
-// Backup writes a checked copy of the database to a file.
-func (a *App) Backup(ctx context.Context, path string) error {
-	if err := a.flush(ctx); err != nil {
-		return err
-	}
-	return a.store.Backup(ctx, path)
-}
 
 // Counts are how many sessions live and how many users there are.
 func (a *App) Counts(ctx context.Context) (sessions, users int, err error) {

@@ -30,6 +30,9 @@ type Config struct {
 	SessionIdle     time.Duration // 0: off
 	History         time.Duration // how long ended sessions and events are kept
 
+	BackupEvery time.Duration // 0: off
+	BackupKeep  int           // how many backups are kept; at least one
+
 	GeoIPCity, GeoIPASN string
 	UserAgentRegexes    string // "": the definitions built in
 
@@ -74,14 +77,17 @@ var Settings = []Setting{
 	}},
 	{Flag: "trusted-proxies", Env: "LASTSEEN_TRUSTED_PROXIES", Usage: "believe X-Forwarded-For from proxies in `CIDR,...` (default: from nobody)", set: setTrustedProxies},
 	{Flag: "session-duration", Env: "LASTSEEN_SESSION_DURATION", Default: "14d", Usage: "end a session `DURATION` after its sign-in", set: positive(func(c *Config) *time.Duration { return &c.SessionDuration })},
-	{Flag: "session-idle", Env: "LASTSEEN_SESSION_IDLE", Default: "0", Usage: "end a session unused for `DURATION`; 0 is never", set: func(c *Config, v string) error {
-		if v == "0" {
-			c.SessionIdle = 0
-			return nil
-		}
-		return positive(func(c *Config) *time.Duration { return &c.SessionIdle })(c, v)
-	}},
+	{Flag: "session-idle", Env: "LASTSEEN_SESSION_IDLE", Default: "0", Usage: "end a session unused for `DURATION`; 0 is never", set: orOff(func(c *Config) *time.Duration { return &c.SessionIdle })},
 	{Flag: "history", Env: "LASTSEEN_HISTORY", Default: "90d", Usage: "keep ended sessions and events for `DURATION`", set: positive(func(c *Config) *time.Duration { return &c.History })},
+	{Flag: "backup-every", Env: "LASTSEEN_BACKUP_EVERY", Default: "0", Usage: "write a backup to DATA/backups every `DURATION`; 0 is never", set: orOff(func(c *Config) *time.Duration { return &c.BackupEvery })},
+	{Flag: "backup-keep", Env: "LASTSEEN_BACKUP_KEEP", Default: "7", Usage: "keep the newest `NUMBER` of those backups", set: func(c *Config, v string) error {
+		n, err := strconv.ParseUint(v, 10, 16)
+		if err != nil || n == 0 {
+			return fmt.Errorf("must be a whole number from 1 to 65535, is %q", v)
+		}
+		c.BackupKeep = int(n)
+		return nil
+	}},
 	{Flag: "geoip-city", Env: "LASTSEEN_GEOIP_CITY", Usage: "look places up in the MaxMind DB `FILE` (default: DATA/geoip/GeoLite2-City.mmdb)", set: text(func(c *Config) *string { return &c.GeoIPCity })},
 	{Flag: "geoip-asn", Env: "LASTSEEN_GEOIP_ASN", Usage: "look networks up in the MaxMind DB `FILE` (default: DATA/geoip/GeoLite2-ASN.mmdb)", set: text(func(c *Config) *string { return &c.GeoIPASN })},
 	{Flag: "user-agent-regexes", Env: "LASTSEEN_USER_AGENT_REGEXES", Usage: "parse user agents by `FILE`, a newer regexes.yaml of uap-core (default: the definitions built in)", set: text(func(c *Config) *string { return &c.UserAgentRegexes })},
@@ -274,6 +280,17 @@ func positive(field func(*Config) *time.Duration) func(*Config, string) error {
 		}
 		*field(c) = d
 		return err
+	}
+}
+
+// orOff is likewise, and 0 for off.
+func orOff(field func(*Config) *time.Duration) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		if v == "0" {
+			*field(c) = 0
+			return nil
+		}
+		return positive(field)(c, v)
 	}
 }
 

@@ -32,7 +32,7 @@ const (
 
 // Doctor looks at what an instance stands on.
 func (a *App) Doctor(ctx context.Context) []Check {
-	return append([]Check{a.checkDatabase(ctx), a.checkFiles(), a.checkClock(), a.checkAddress()}, a.checkGeoIP()...)
+	return append([]Check{a.checkDatabase(ctx), a.checkFiles(), a.checkBackups(), a.checkClock(), a.checkAddress()}, a.checkGeoIP()...)
 }
 
 func (a *App) checkDatabase(ctx context.Context) Check {
@@ -72,6 +72,34 @@ func (a *App) checkFiles() Check {
 		c.State, c.Do = Warning, "Put it on a local disk: SQLite cannot rely on the locks of network file systems."
 	case info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows":
 		c.State, c.Do = Warning, "Others can look into it: chmod 0700 it."
+	}
+	return c
+}
+
+func (a *App) checkBackups() Check {
+	c := Check{State: Good, Name: "Backups"}
+	files, err := a.BackupFiles()
+	if err != nil {
+		return Check{Bad, c.Name, err.Error(), "Let the server's user read and write " + a.backupDir() + "."}
+	}
+	every, now := a.Config.BackupEvery, a.Now()
+	c.Found = "None was made by itself yet."
+	if len(files) > 0 {
+		c.Found = fmt.Sprintf("The last one is %s of %s, %.1f MB; %d kept.", files[0].Path, files[0].Made.Format("2006-01-02 15:04:05 UTC"), float64(files[0].Size)/1e6, len(files))
+	}
+	if every == 0 {
+		c.Do = "Set --backup-every, such as 1d, to have them made in " + a.backupDir() + "; `lastseen backup FILE` makes one now."
+		return c
+	}
+	a.mu.Lock()
+	problem := a.backupProblem
+	a.mu.Unlock()
+	switch {
+	case problem != nil:
+		c.State, c.Found = Bad, c.Found+" The one that is due fails: "+problem.Error()+"."
+		c.Do = "Free some space there, or mount another disk at " + a.backupDir() + "; it is tried again."
+	case len(files) > 0 && now.Sub(files[0].Made) > every+retryBackup:
+		c.State, c.Do = Bad, fmt.Sprintf("One is due every %s: see that the server runs, and what its log says of backups.", every)
 	}
 	return c
 }

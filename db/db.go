@@ -210,6 +210,7 @@ const (
 	LoginFailed  Action = "login_failed"
 	Logout       Action = "logout"
 	PasswordSet  Action = "password_set"
+	SecretView   Action = "secret_view" // a backup was downloaded
 	ModelCreated Action = "model_created"
 	ModelUpdated Action = "model_updated"
 	ModelDeleted Action = "model_deleted"

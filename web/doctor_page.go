@@ -1,8 +1,10 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"lastseen/app"
 
@@ -17,6 +19,23 @@ func (s *Server) doctorPage(c *gin.Context) error {
 		page.Checks = append(page.Checks, check(found))
 	}
 	return s.render(c, http.StatusOK, "doctor", &page)
+}
+
+// downloadBackup hands a superuser a copy of the database. It is no GET: it is
+// work, it is recorded, and a page of an app beside us could ask for one.
+func (s *Server) downloadBackup(c *gin.Context) error {
+	copied, err := s.app.Download(c.Request.Context(), caller(c))
+	if err != nil {
+		return err
+	}
+	defer copied.Close()
+	// A large one may take longer than other answers.
+	if err := http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(time.Hour)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	c.Header("Content-Disposition", `attachment; filename="`+copied.Name+`"`)
+	c.DataFromReader(http.StatusOK, copied.Size, "application/vnd.sqlite3", copied, nil)
+	return nil
 }
 
 // checkClient says where this request seems to come from, and why.

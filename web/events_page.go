@@ -13,7 +13,7 @@ import (
 )
 
 // eventActions are those that can be asked for, in the order of the menu.
-var eventActions = []db.Action{db.Login, db.LoginFailed, db.Logout, db.PasswordSet, db.ModelCreated, db.ModelUpdated, db.ModelDeleted}
+var eventActions = []db.Action{db.Login, db.LoginFailed, db.Logout, db.PasswordSet, db.SecretView, db.ModelCreated, db.ModelUpdated, db.ModelDeleted}
 
 var modelWords = map[db.Action]string{
 	db.ModelCreated: msg("added"),
@@ -93,7 +93,7 @@ func (s *Server) newEventRow(lang string, e db.Event) eventRow {
 	case db.LoginFailed:
 		row.Kind = "bad"
 		row.Device = s.eventDevice(lang, e)
-	case db.PasswordSet:
+	case db.PasswordSet, db.SecretView:
 		row.Kind = "warning"
 	case db.ModelCreated, db.ModelUpdated, db.ModelDeleted:
 		row.Detail, _ = model["name"].(string)

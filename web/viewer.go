@@ -47,6 +47,7 @@ func (s *Server) viewerRoutes(get, post func(string, handler)) {
 	post("/users/:id/disable", s.superuser(s.disableUser))
 	post("/users/:id/delete", s.superuser(s.deleteUser))
 	get("/doctor", s.superuser(s.doctorPage))
+	post("/doctor/backup", s.superuser(s.downloadBackup))
 }
 
 // superuser is for pages of theirs alone.

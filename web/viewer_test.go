@@ -7,9 +7,14 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"lastseen/db/sqlite"
 )
 
 // TestWhoMayOpenWhat asks for every page as nobody, as bob and as ada.
@@ -54,13 +59,45 @@ func TestWhoMayOpenWhat(t *testing.T) {
 			t.Errorf("%s as ada: got %d, want %d: %s", tt.path, res.StatusCode, tt.ada, body)
 		}
 	}
-	for _, path := range []string{"/users", "/users/1", "/users/1/groups", "/users/1/password", "/users/1/enable", "/users/1/disable", "/users/1/delete"} {
+	for _, path := range []string{"/users", "/users/1", "/users/1/groups", "/users/1/password", "/users/1/enable", "/users/1/disable", "/users/1/delete", "/doctor/backup"} {
 		if res, _ := ts.post(bob, path, url.Values{"username": {"eve"}, "password": {password}}); res.StatusCode != 403 {
 			t.Errorf("post %s as bob: got %d, want 403", path, res.StatusCode)
 		}
 		if res, _ := ts.post(nil, path, nil); res.StatusCode != 303 {
 			t.Errorf("post %s as nobody: got %d, want 303", path, res.StatusCode)
 		}
+	}
+}
+
+// A superuser takes a copy of the database away: a whole one, by cookie alone.
+func TestBackupDownload(t *testing.T) {
+	ts := newServer(t)
+	ada := ts.signIn("ada")
+	res, body := ts.post(ada, "/doctor/backup", nil)
+	file := filepath.Join(t.TempDir(), "copy.db")
+	if err := os.WriteFile(file, []byte(body), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlite.Check(t.Context(), file); err != nil || res.StatusCode != 200 || res.ContentLength != int64(len(body)) {
+		t.Errorf("got %d, %d bytes, %v", res.StatusCode, len(body), err)
+	}
+	if got := res.Header.Get("Cache-Control"); got != "no-store" {
+		t.Errorf("Cache-Control: got %q", got)
+	}
+	if got := res.Header.Get("Content-Disposition"); !regexp.MustCompile(`^attachment; filename="lastseen-\d{8}T\d{6}Z\.db"$`).MatchString(got) {
+		t.Errorf("Content-Disposition: got %q", got)
+	}
+	if _, body := ts.get(ada, "/events"); !strings.Contains(body, "backup downloaded") {
+		t.Error("no event says that a backup was downloaded")
+	}
+	if res, _ := ts.post(nil, "/doctor/backup", nil, "Authorization", "Bearer "+ts.key("ada")); res.StatusCode != 303 {
+		t.Errorf("with an API key: got %d, want 303 to the sign-in page", res.StatusCode)
+	}
+	if res, _ := ts.post(ada, "/doctor/backup", nil, "Sec-Fetch-Site", "same-site"); res.StatusCode != 403 {
+		t.Errorf("from an app beside us: got %d, want 403", res.StatusCode)
+	}
+	if res, _ := ts.get(ada, "/doctor/backup"); res.StatusCode != 405 {
+		t.Errorf("GET: got %d, want 405", res.StatusCode)
 	}
 }
 

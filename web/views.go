@@ -78,6 +78,7 @@ var eventWords = map[string]string{
 	"login_failed": msg("sign-in refused"),
 	"logout":       msg("signed out"),
 	"password_set": msg("password changed"),
+	"secret_view":  msg("backup downloaded"),
 }
 
 // choice is an option of a select.

@@ -35,8 +35,10 @@ func (s *Store) copyTo(ctx context.Context, path string) error {
 	}
 	defer os.RemoveAll(dir)
 	part := filepath.Join(dir, "part")
-	if err := vacuumInto(ctx, s.path, part); err != nil {
-		return fmt.Errorf("cannot write the backup %s: %w", path, err)
+	if err := vacuumInto(ctx, s.path, part); isDamage(err) {
+		return s.err(err)
+	} else if err != nil {
+		return fmt.Errorf("cannot write the backup: %w", storeError(path, err))
 	}
 	if _, err := Check(ctx, part); err != nil {
 		return fmt.Errorf("the copy is not whole, look at the disk: %w", err)
@@ -48,7 +50,14 @@ func (s *Store) copyTo(ctx context.Context, path string) error {
 	if err := errors.Join(f.Chmod(0o600), f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("cannot write the backup: %w", err)
 	}
-	return os.Rename(part, path)
+	if err := os.Rename(part, path); err != nil {
+		return fmt.Errorf("cannot write the backup: %w", err)
+	}
+	if d, err := os.Open(filepath.Dir(path)); err == nil { // so that the name outlives a power cut, where a system can
+		_ = d.Sync()
+		d.Close()
+	}
+	return nil
 }
 
 // vacuumInto copies one database file to another, as of one moment.
@@ -59,7 +68,7 @@ func vacuumInto(ctx context.Context, from, to string) error {
 	}
 	defer conn.Close()
 	_, err = conn.ExecContext(ctx, `VACUUM INTO $1`, to)
-	return storeError(from, err)
+	return err
 }
 
 func fileURL(path, query string) string {
@@ -120,7 +129,7 @@ func Restore(ctx context.Context, backup, path, keepAs string, prepare func(*Sto
 	defer os.RemoveAll(dir)
 	fresh := filepath.Join(dir, "fresh")
 	if err := vacuumInto(ctx, backup, fresh); err != nil {
-		return "", fmt.Errorf("cannot copy %s: %w", backup, err)
+		return "", fmt.Errorf("cannot copy %s: %w", backup, storeError(fresh, err))
 	}
 	store, err := Open(ctx, fresh, true)
 	if err != nil {

@@ -27,6 +27,11 @@ func insertEvent(ctx context.Context, tx *sql.Tx, e db.Event) error {
 	return err
 }
 
+// Record stores an event that tells of nothing else that is stored.
+func (s *Store) Record(ctx context.Context, e db.Event) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error { return insertEvent(ctx, tx, e) })
+}
+
 func orNull(id int64) any {
 	if id == 0 {
 		return nil

@@ -1,0 +1,210 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"lastseen/db"
+)
+
+// Backup writes a checked copy of the database to a file. One is made at a time.
+func (a *App) Backup(ctx context.Context, path string) error {
+	select {
+	case a.copying <- struct{}{}:
+		defer func() { <-a.copying }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := a.flush(ctx); err != nil {
+		a.Log.Error("write session uses", "err", err)
+	}
+	return a.store.Backup(ctx, path)
+}
+
+// backupName is the name of a backup from a moment, in UTC.
+const backupName = "lastseen-20060102T150405Z.db"
+
+// A BackupFile is a backup that was made by itself.
+type BackupFile struct {
+	Path string
+	Made time.Time
+	Size int64
+}
+
+func (a *App) backupDir() string { return filepath.Join(a.Config.DataDir, "backups") }
+
+// BackupFiles are the backups that were made by themselves, the newest first.
+// Whatever else lies among them is none.
+func (a *App) BackupFiles() ([]BackupFile, error) {
+	entries, err := os.ReadDir(a.backupDir())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	var files []BackupFile
+	for _, entry := range entries {
+		made, err := time.Parse(backupName, entry.Name())
+		if err != nil || made.Format(backupName) != entry.Name() || !entry.Type().IsRegular() {
+			continue
+		}
+		if info, err := entry.Info(); err == nil {
+			files = append(files, BackupFile{filepath.Join(a.backupDir(), entry.Name()), made, info.Size()})
+		}
+	}
+	slices.SortFunc(files, func(x, y BackupFile) int { return y.Made.Compare(x.Made) })
+	return files, nil
+}
+
+// How long after a failure, and after how long at the latest, a backup that is
+// due is tried or looked for again.
+const (
+	retryBackup = 10 * time.Minute
+	lookBackup  = time.Minute
+)
+
+// backupDue is when the next backup is to be made. One from the future, made
+// while the clock was wrong, keeps none off.
+func (a *App) backupDue(now time.Time) (time.Time, error) {
+	files, err := a.BackupFiles()
+	for _, file := range files {
+		if !file.Made.After(now) {
+			return file.Made.Add(a.Config.BackupEvery), err
+		}
+	}
+	return now, err
+}
+
+// keepBackups makes a backup whenever one is due, until ctx ends.
+func (a *App) keepBackups(ctx context.Context) {
+	if a.Config.BackupEvery == 0 {
+		return
+	}
+	var failed time.Time
+	for {
+		now := a.Now()
+		due, err := a.backupDue(now)
+		if !failed.IsZero() {
+			due = failed.Add(min(retryBackup, a.Config.BackupEvery))
+		}
+		if !due.After(now) {
+			path := filepath.Join(a.backupDir(), now.UTC().Format(backupName))
+			if err == nil {
+				err = a.scheduledBackup(ctx, path)
+			}
+			if ctx.Err() != nil {
+				return
+			}
+			failed = time.Time{}
+			a.setBackupProblem(err)
+			if err != nil {
+				failed = now
+				a.Log.Error("scheduled backup failed", "file", path, "err", err, "again_in", min(retryBackup, a.Config.BackupEvery).String(),
+					"do", "free some space there, or mount another disk at "+a.backupDir()+"; `lastseen backup FILE` writes one elsewhere")
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(min(due.Sub(now), lookBackup)): // the clock may be set meanwhile
+		}
+	}
+}
+
+// scheduledBackup makes a backup, and removes the oldest beyond those to keep.
+func (a *App) scheduledBackup(ctx context.Context, path string) error {
+	dir := a.backupDir()
+	if err := errors.Join(os.MkdirAll(dir, 0o700), os.Chmod(dir, 0o700)); err != nil {
+		return err
+	}
+	a.sweep(dir)
+	start := time.Now()
+	if err := a.Backup(ctx, path); err != nil {
+		return err
+	}
+	files, err := a.BackupFiles()
+	if err != nil {
+		return err
+	}
+	removed := 0
+	for _, file := range files[min(a.Config.BackupKeep, len(files)):] {
+		if err := os.Remove(file.Path); err != nil {
+			return fmt.Errorf("remove an old backup: %w", err)
+		}
+		removed++
+	}
+	a.Log.Info("backup made", "file", path, "removed", removed, "ms", time.Since(start).Milliseconds())
+	return nil
+}
+
+// sweep removes the halves of copies that a crash left.
+func (a *App) sweep(dir string) {
+	entries, _ := os.ReadDir(dir)
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err == nil && entry.IsDir() && strings.HasPrefix(entry.Name(), ".lastseen-backup-") && a.Now().Sub(info.ModTime()) > 24*time.Hour {
+			os.RemoveAll(filepath.Join(dir, entry.Name()))
+		}
+	}
+}
+
+func (a *App) setBackupProblem(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.backupProblem = err
+}
+
+// A Copy is a backup to be read; closing it removes it.
+type Copy struct {
+	*os.File
+	Name string
+	Size int64
+	dir  string
+}
+
+// Close closes and removes the copy.
+func (c *Copy) Close() error { return errors.Join(c.File.Close(), os.RemoveAll(c.dir)) }
+
+// Download makes a checked copy for a superuser to take away. That is recorded,
+// since whoever has it can try the passwords in it.
+func (a *App) Download(ctx context.Context, caller Caller) (copied *Copy, err error) {
+	if !caller.User.Superuser {
+		return nil, ErrForbidden
+	}
+	a.sweep(a.Config.DataDir)
+	dir, err := os.MkdirTemp(a.Config.DataDir, ".lastseen-backup-")
+	if err != nil {
+		return nil, &db.UnavailableError{Path: a.store.Path(), Problem: "cannot be copied", Remedy: "see that the data directory can be written", Err: err}
+	}
+	defer func() {
+		if err != nil {
+			os.RemoveAll(dir)
+		}
+	}()
+	name := a.Now().UTC().Format(backupName)
+	if err := a.Backup(ctx, filepath.Join(dir, name)); err != nil {
+		return nil, err
+	}
+	file, err := os.Open(filepath.Join(dir, name))
+	if err != nil {
+		return nil, err
+	}
+	size, err := file.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err == nil {
+		err = a.store.Record(ctx, a.event(caller.Actor(), db.SecretView, caller.User.ID, map[string]any{"secret": map[string]any{"name": name}}))
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	a.Log.Warn("backup downloaded", "file", name, "user", caller.User.Username, "ip", caller.IP)
+	return &Copy{file, name, size, dir}, nil
+}
