@@ -101,14 +101,11 @@ func (s *Store) open(ctx context.Context, mayMigrate bool) error {
 }
 
 // pool opens connections that share the pragmas every connection must have;
-// busy_timeout comes first, so that the others can wait for a lock.
+// busy_timeout comes first, so that the others can wait for a lock. Nothing is
+// mapped: what a disk cannot read would end the process, and it is no quicker.
 func (s *Store) pool(connections int, more string) (*sql.DB, error) {
-	mmap := 256 << 20
-	if ^uint(0)>>32 == 0 {
-		mmap = 64 << 20
-	}
 	dsn := fileURL(s.path, fmt.Sprintf("_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)"+
-		"&_pragma=synchronous(FULL)&_pragma=cache_size(-2048)&_pragma=mmap_size(%d)&%s", mmap, more))
+		"&_pragma=synchronous(FULL)&_pragma=cache_size(-2048)&_pragma=mmap_size(0)&%s", more))
 	pool, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", s.path, err)
