@@ -1,6 +1,7 @@
 package main
 
 import (
+	"database/sql"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -23,8 +24,9 @@ type answered struct {
 }
 
 // TestNothingAnsweredIsLost kills the process again and again while people sign
-// in and out, and looks after each restart whether all that was answered holds.
-// LASTSEEN_TEST_KILLS says how often.
+// in and out and are changed, and looks after each kill whether all that was
+// answered holds, and nothing that was not is half there. LASTSEEN_TEST_KILLS
+// says how often.
 func TestNothingAnsweredIsLost(t *testing.T) {
 	t.Parallel()
 	kills := 4
@@ -32,18 +34,29 @@ func TestNothingAnsweredIsLost(t *testing.T) {
 		kills = n
 	}
 	data := t.TempDir()
-	const key = "0123456789abcdef0123456789abcdef"
-	bootstrap := []string{"LASTSEEN_BOOTSTRAP_PASSWORD=correct horse", "LASTSEEN_BOOTSTRAP_TOKEN=" + key}
 	said := &answered{alive: map[string]bool{}, revoked: map[string]bool{}, unsure: map[string]bool{}}
+	accounts := []*account{{name: "ada"}, {name: "bob"}}
+	for i, a := range accounts {
+		_, errs, status := execute(t, data, a.password(0), "user", "create", a.name, "--superuser", "--password-file", "-")
+		if status != 0 {
+			t.Fatal(errs)
+		}
+		a.id = int64(i + 1)
+		a.was.Active, a.coming.Active = true, true
+	}
+	if _, errs, status := execute(t, data, "correct horse", "user", "create", "admin", "--superuser", "--password-file", "-"); status != 0 {
+		t.Fatal(errs)
+	}
 	checks := 0
 	for kill := range kills {
-		p := start(t, data, bootstrap...)
+		p := start(t, data)
 		checks += said.check(t, p)
 		stop := make(chan struct{})
 		var wait sync.WaitGroup
-		for range 4 {
-			wait.Go(func() { said.churn(p.url, key, stop) })
+		for range 2 {
+			wait.Go(func() { said.churn(p.url, stop) })
 		}
+		changeAll(t, p, accounts, stop, &wait)
 		for before := said.count(); said.count() < before+6; { // on however slow a machine
 			time.Sleep(10 * time.Millisecond)
 		}
@@ -52,15 +65,33 @@ func TestNothingAnsweredIsLost(t *testing.T) {
 		close(stop)
 		wait.Wait()
 
-		// A backup reads and checks the whole database, as the kill left it.
-		if _, errs, status := execute(t, data, "", "backup", filepath.Join(t.TempDir(), "copy.db")); status != 0 {
-			t.Fatalf("after kill %d the database is not whole: %s", kill+1, errs)
+		conn, err := sql.Open("sqlite", "file:"+filepath.Join(data, "lastseen.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkWhole(t, conn)
+		for _, a := range accounts {
+			a.check(t, conn)
+			checks++
+		}
+		if err := conn.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if t.Failed() {
+			t.Fatalf("after kill %d", kill+1)
 		}
 	}
-	p := start(t, data, bootstrap...)
+	p := start(t, data)
 	checks += said.check(t, p)
-	t.Logf("%d kills; %d sessions alive, %d revoked, %d checks", kills, len(said.alive), len(said.revoked), checks)
-	if len(said.alive) == 0 || len(said.revoked) == 0 {
+	changes := 0
+	for _, a := range accounts {
+		changes += a.was.Updates + a.was.Password + a.was.RuleMakes
+		if got := p.signIn(browser(t), a.name, a.password(a.was.Password)); a.was.Active && got != http.StatusSeeOther {
+			t.Errorf("%s, with the password that was set last: got %d", a.name, got)
+		}
+	}
+	t.Logf("%d kills; %d sessions alive, %d revoked, %d changes to users, %d checks", kills, len(said.alive), len(said.revoked), changes, checks)
+	if len(said.alive) == 0 || len(said.revoked) == 0 || changes == 0 {
 		t.Error("nothing was answered, so nothing was tested")
 	}
 }
@@ -73,7 +104,7 @@ func (a *answered) count() int {
 
 // churn signs in, and revokes every other session, until it is told to stop or
 // the server is gone.
-func (a *answered) churn(base, key string, stop chan struct{}) {
+func (a *answered) churn(base string, stop chan struct{}) {
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	for i := 0; ; i++ {
 		select {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/mail"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -276,19 +275,12 @@ func (a *App) SetGroups(ctx context.Context, actor Actor, user db.User, groups [
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	for _, g := range user.Groups {
-		if !slices.Contains(groups, g.Name) {
-			if err := a.RemoveFromGroup(ctx, actor, user, g.Name); err != nil && !errors.Is(err, db.ErrNotFound) {
-				return err
-			}
+	defer a.forgetAll()
+	return a.store.SetGroups(ctx, user.ID, groups, func(group string, member bool) db.Event {
+		what := "removed_from"
+		if member {
+			what = "added_to"
 		}
-	}
-	for _, group := range groups {
-		if !slices.ContainsFunc(user.Groups, func(g db.Group) bool { return g.Name == group }) {
-			if err := a.AddToGroup(ctx, actor, user, group); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+		return a.userEvent(actor, db.ModelUpdated, user, map[string]any{what: group})
+	})
 }

@@ -352,3 +352,39 @@ func (s *Store) RemoveFromGroup(ctx context.Context, user int64, group string, e
 		return insertEvent(ctx, tx, event)
 	})
 }
+
+// SetGroups makes a user a member of exactly these groups, which are made if need
+// be. Each membership that begins or ends is told by its event.
+func (s *Store) SetGroups(ctx context.Context, user int64, groups []string, event func(group string, member bool) db.Event) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		found, err := groupsOf(ctx, tx, []int64{user})
+		if err != nil {
+			return err
+		}
+		had := map[string]bool{}
+		for _, g := range found[user] {
+			if had[g.Name] = true; slices.Contains(groups, g.Name) {
+				continue
+			}
+			if _, err := tx.ExecContext(ctx, `DELETE FROM user_groups WHERE user_id = $1 AND group_id = (SELECT id FROM groups WHERE name = $2)`, user, g.Name); err != nil {
+				return err
+			}
+			if err := insertEvent(ctx, tx, event(g.Name, false)); err != nil {
+				return err
+			}
+		}
+		for _, name := range groups {
+			if had[name] {
+				continue
+			}
+			had[name] = true
+			if err := addToGroup(ctx, tx, user, name); err != nil {
+				return err
+			}
+			if err := insertEvent(ctx, tx, event(name, true)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
