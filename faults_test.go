@@ -222,6 +222,31 @@ func smallDisk(t *testing.T) (dir, image, device string) {
 	return dir, image, filepath.Base(strings.TrimSpace(string(out)))
 }
 
+// SQLite's locks work on few file systems that are not local. FUSE stands for
+// them here, since it needs no second machine.
+func TestNetworkFileSystem(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" || os.Getuid() != 0 {
+		t.Skip("only root on Linux can mount")
+	}
+	dir, image := t.TempDir(), filepath.Join(t.TempDir(), "image")
+	for _, command := range []string{"truncate -s 16M " + image, "mkfs.ext4 -q -F " + image, "fuse2fs " + image + " " + dir} {
+		if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
+			t.Skipf("%s: %v %s", command, err, out)
+		}
+	}
+	t.Cleanup(func() { _ = exec.Command("umount", dir).Run() })
+	data := filepath.Join(dir, "data")
+	p := start(t, data)
+	if log := p.log(); !strings.Contains(log, "network file system") || !strings.Contains(log, "FUSE") || !strings.Contains(log, "put it on a local disk") {
+		t.Errorf("no warning in %s", log)
+	}
+	if out, _, _ := execute(t, data, "", "doctor"); !strings.Contains(out, "FUSE") || !strings.Contains(out, "Put it on a local disk") {
+		t.Errorf("the doctor says: %s", out)
+	}
+	_ = p.signal(syscall.SIGTERM)
+}
+
 // A disk with errors is mounted read-only by the kernel, under whoever uses it.
 func TestReadOnlyFileSystem(t *testing.T) {
 	t.Parallel()

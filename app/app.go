@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -98,6 +99,9 @@ func DatabasePath(dataDir string) string { return filepath.Join(dataDir, "lastse
 
 // Start prepares a server's instance: the idle limit in force, the first user.
 func (a *App) Start(ctx context.Context) error {
+	if kind, network := fileSystem(a.Config.DataDir); network {
+		a.Log.Warn("the data directory is on a network file system", "data", a.Config.DataDir, "found", strings.Trim(kind, ", "), "do", useLocalDisk)
+	}
 	if err := a.store.SetIdle(ctx, a.Config.SessionIdle); err != nil {
 		return fmt.Errorf("apply the idle limit: %w", err)
 	}

@@ -59,6 +59,8 @@ func (a *App) checkDatabase(ctx context.Context) Check {
 // sentence makes one of a clause.
 func sentence(clause string) string { return strings.ToUpper(clause[:1]) + clause[1:] + "." }
 
+const useLocalDisk = "put it on a local disk: SQLite cannot rely on the locks of network and FUSE file systems, and may lose or damage what it stores"
+
 func (a *App) checkFiles() Check {
 	c := Check{State: Good, Name: "Data directory"}
 	info, err := os.Stat(a.Config.DataDir)
@@ -69,7 +71,7 @@ func (a *App) checkFiles() Check {
 	c.Found = fmt.Sprintf("%s, mode %#o%s.", a.Config.DataDir, info.Mode().Perm(), kind)
 	switch {
 	case network:
-		c.State, c.Do = Warning, "Put it on a local disk: SQLite cannot rely on the locks of network file systems."
+		c.State, c.Do = Warning, sentence(useLocalDisk)
 	case info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows":
 		c.State, c.Do = Warning, "Others can look into it: chmod 0700 it."
 	}
