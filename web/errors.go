@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"lastseen/app"
 	"lastseen/db"
@@ -95,7 +96,7 @@ func (s *Server) fail(c *gin.Context, err error) {
 	} else if inputs = inputErrors(err); inputs != nil {
 		status, what, do = http.StatusBadRequest, "This request is malformed", "Go back and try again."
 	}
-	if status >= 500 {
+	if status >= 500 && (!errors.Is(err, db.ErrUnavailable) || s.complains()) {
 		s.log.Error("request failed", "route", c.FullPath(), "method", c.Request.Method, "err", err)
 	}
 	c.Set(errorKey, err)
@@ -121,6 +122,13 @@ func (s *Server) fail(c *gin.Context, err error) {
 		detail = detailed.detail
 	}
 	writeJSON(c, status, map[string]string{"detail": detail})
+}
+
+// complains reports whether to log once more that the database is unavailable:
+// every request then fails, and a flood of lines would fill what is left of a disk.
+func (s *Server) complains() bool {
+	last, now := s.complained.Load(), time.Now().UnixMilli()
+	return now-last >= 1000 && s.complained.CompareAndSwap(last, now)
 }
 
 // A detailError is an error with a wording of its own for the API.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"lastseen/app"
@@ -35,7 +36,8 @@ type Server struct {
 	version string
 	metrics *metrics.Set
 
-	loginPolicy string // Content-Security-Policy of the sign-in page
+	complained  atomic.Int64 // when it was last logged that the database is unavailable, in milliseconds
+	loginPolicy string       // Content-Security-Policy of the sign-in page
 }
 
 // New makes the server of an app whose public URL is known.
