@@ -190,6 +190,15 @@ func TestWriteError(t *testing.T) {
 	}
 	limit("4096")
 	p.refuses(t)
+	signOut := func() (string, int) {
+		res, err := p.browser.PostForm(p.url+"/logout", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return "signing out", res.StatusCode
+	}
+	p.wants(t, "while nothing can be written", 503, signOut)
 	p.wants(t, "while nothing can be written", 200, p.gate, p.api)
 	p.says(t, p.database(), "cannot be read or written", "look at the disk")
 	limit("unlimited")
@@ -261,11 +270,22 @@ func TestReadOnlyFileSystem(t *testing.T) {
 	p.says(t, p.database(), "cannot be written", "mount its file system read-write")
 	// Such a file system has to be mounted anew.
 	_ = p.signal(syscall.SIGKILL)
-	for _, command := range []string{"umount " + disk, "mount -o loop " + image + " " + disk} {
+	run := func(command string) {
+		t.Helper()
 		if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v %s", command, err, out)
 		}
 	}
+	run("umount " + disk)
+	run("mount -o loop " + image + " " + disk) // reads its journal, which needs writing
+	run("umount " + disk)
+	run("mount -o loop,ro " + image + " " + disk)
+	if _, errs, status := execute(t, data, "", "serve", "--listen", "127.0.0.1:0"); status != 1 ||
+		!strings.Contains(errs, p.database()+" cannot be opened for writing: mount its file system read-write") {
+		t.Errorf("a start on it: %d %s", status, errs)
+	}
+	run("umount " + disk)
+	run("mount -o loop " + image + " " + disk)
 	p.process = start(t, data, "LASTSEEN_TRUSTED_PROXIES=127.0.0.1")
 	p.recovered(t)
 }

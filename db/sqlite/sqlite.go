@@ -49,7 +49,8 @@ func Open(ctx context.Context, path string, mayMigrate bool) (*Store, error) {
 	// SQLite gives its -wal and -shm files the mode of the database.
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("cannot open the database for writing: %w", err)
+		return nil, &db.UnavailableError{Path: path, Problem: "cannot be opened for writing", Err: err,
+			Remedy: "mount its file system read-write, and let the server's user write the file and its directory"}
 	}
 	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
 		return nil, fmt.Errorf("cannot keep the database %s private: %w", path, err)
