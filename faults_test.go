@@ -379,6 +379,9 @@ func TestDamagedWhileStopped(t *testing.T) {
 				!strings.Contains(errs, p.database()+" "+tt.problem) || !strings.Contains(errs, "lastseen restore") {
 				t.Errorf("serve: %d %s", status, errs)
 			}
+			if out, errs, status := execute(t, p.data, "", "doctor"); status != 1 || !strings.Contains(out+errs, tt.problem) || !strings.Contains(strings.ToLower(out+errs), "stop the server") {
+				t.Errorf("the doctor: %d %s %s", status, out, errs)
+			}
 			// The remedy that it names works.
 			if _, errs, status := execute(t, p.data, "", "restore", "--keep-sessions", backup); status != 0 {
 				t.Fatal(errs)

@@ -102,6 +102,7 @@ func (a *App) Start(ctx context.Context) error {
 	if kind, network := fileSystem(a.Config.DataDir); network {
 		a.Log.Warn("the data directory is on a network file system", "data", a.Config.DataDir, "found", strings.Trim(kind, ", "), "do", useLocalDisk)
 	}
+	a.sweep(a.Config.DataDir)
 	if err := a.store.SetIdle(ctx, a.Config.SessionIdle); err != nil {
 		return fmt.Errorf("apply the idle limit: %w", err)
 	}
@@ -115,7 +116,7 @@ func (a *App) Run(ctx context.Context) {
 	wait.Go(func() { a.reparseAgents(ctx) })
 	wait.Go(func() { a.keepBackups(ctx) }) // which may take long, and must hold up no flush
 	wait.Go(func() {
-		if err := a.store.Verify(ctx); err != nil && ctx.Err() == nil {
+		if err := a.Verify(ctx); err != nil && ctx.Err() == nil {
 			a.Log.Error("check the database", "err", err)
 		}
 	})
@@ -149,6 +150,10 @@ func (a *App) Ready(ctx context.Context) error { return a.store.Ready(ctx, a.Now
 // Usable is nil as long as the database may be relied on: nothing may be decided
 // by one that is damaged, or whose files are no longer those that were opened.
 func (a *App) Usable() error { return a.store.Usable() }
+
+// Verify reads the whole database; damage that it finds Usable and Ready report
+// from then on.
+func (a *App) Verify(ctx context.Context) error { return a.store.Verify(ctx) }
 
 // Counts are how many sessions live and how many users there are.
 func (a *App) Counts(ctx context.Context) (sessions, users int, err error) {

@@ -143,12 +143,13 @@ func (a *App) scheduledBackup(ctx context.Context, path string) error {
 	return nil
 }
 
-// sweep removes the halves of copies that a crash left.
+// sweep removes the halves of copies that a crash left. Younger ones may still be
+// written, by a command.
 func (a *App) sweep(dir string) {
 	entries, _ := os.ReadDir(dir)
 	for _, entry := range entries {
 		info, err := entry.Info()
-		if err == nil && entry.IsDir() && strings.HasPrefix(entry.Name(), ".lastseen-backup-") && a.Now().Sub(info.ModTime()) > 24*time.Hour {
+		if err == nil && entry.IsDir() && strings.HasPrefix(entry.Name(), ".lastseen-") && a.Now().Sub(info.ModTime()) > 24*time.Hour {
 			os.RemoveAll(filepath.Join(dir, entry.Name()))
 		}
 	}
@@ -177,7 +178,6 @@ func (a *App) Download(ctx context.Context, caller Caller) (copied *Copy, err er
 	if !caller.User.Superuser {
 		return nil, ErrForbidden
 	}
-	a.sweep(a.Config.DataDir)
 	dir, err := os.MkdirTemp(a.Config.DataDir, ".lastseen-backup-")
 	if err != nil {
 		return nil, &db.UnavailableError{Path: a.store.Path(), Problem: "cannot be copied", Remedy: "see that the data directory can be written", Err: err}

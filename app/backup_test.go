@@ -133,6 +133,27 @@ func TestScheduledBackupsLeaveOthersAlone(t *testing.T) {
 	}
 }
 
+// What a crash left of a copy goes after a day.
+func TestHalvesOfCopiesGo(t *testing.T) {
+	a, advance := keeper(t, 0, 1)
+	half := filepath.Join(a.Config.DataDir, ".lastseen-backup-1234")
+	if err := errors.Join(os.Mkdir(half, 0o700), os.Chtimes(half, a.Now(), a.Now())); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		after time.Duration
+		there bool
+	}{{time.Hour, true}, {24 * time.Hour, false}} {
+		advance(step.after)
+		if err := a.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(half); (err == nil) != step.there {
+			t.Errorf("%s later: %v", step.after, err)
+		}
+	}
+}
+
 // A backup that fails leaves the older ones, leaves no half of a file, is told
 // by the doctor, and is made when it can be.
 func TestScheduledBackupFails(t *testing.T) {

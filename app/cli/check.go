@@ -66,6 +66,7 @@ func (p *Program) doctor(ctx context.Context, c *cli.Command, a *app.App) error 
 	if _, err := arguments(c); err != nil {
 		return err
 	}
+	_ = a.Verify(ctx) // the doctor tells what it finds
 	bad := 0
 	for _, check := range a.Doctor(ctx) {
 		fmt.Fprintf(p.Out, "%-8s %s: %s\n", check.State, check.Name, printable(check.Found))

@@ -8,6 +8,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"lastseen/db"
 )
 
 // applicationID marks our databases; the first migration sets it.
@@ -38,7 +41,11 @@ func (s *Store) copyTo(ctx context.Context, path string) error {
 	if err := vacuumInto(ctx, s.path, part); isDamage(err) {
 		return s.err(err)
 	} else if err != nil {
-		return fmt.Errorf("cannot write the backup: %w", storeError(path, err))
+		var e *db.UnavailableError
+		if errors.As(storeError(path, err), &e) {
+			err = fmt.Errorf("it %s: %w", e.Problem, err)
+		}
+		return fmt.Errorf("cannot write the backup %s: %w", path, err)
 	}
 	if _, err := Check(ctx, part); err != nil {
 		return fmt.Errorf("the copy is not whole, look at the disk: %w", err)
@@ -90,22 +97,22 @@ func Check(ctx context.Context, path string) (schema int, err error) {
 	defer conn.Close()
 	var id int64
 	if err := conn.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&id); err != nil {
-		return 0, fmt.Errorf("%s is no database, or a damaged one: %w", path, storeError(path, err))
+		return 0, fmt.Errorf("%s is no database, or a damaged one: %w", path, err)
 	}
 	if id != applicationID {
 		return 0, fmt.Errorf("%s is the database of another program", path)
 	}
 	var verdict string
 	if err := conn.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&verdict); err != nil {
-		return 0, fmt.Errorf("%s is damaged: %w", path, storeError(path, err))
+		return 0, fmt.Errorf("%s is damaged: %w", path, err)
 	}
 	if verdict != "ok" {
-		return 0, fmt.Errorf("%s is damaged: %s", path, verdict)
+		return 0, fmt.Errorf("%s is damaged: %s", path, oneLine(verdict))
 	}
 	schema, dirty, err := version(ctx, conn)
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("%s is damaged: %w", path, storeError(path, err))
+		return 0, fmt.Errorf("%s is damaged: %w", path, err)
 	case dirty || schema == 0:
 		return 0, fmt.Errorf("%s was left in the middle of a migration", path)
 	case schema > Latest():
@@ -113,6 +120,9 @@ func Check(ctx context.Context, path string) (schema int, err error) {
 	}
 	return schema, nil
 }
+
+// oneLine makes a verdict of SQLite's checks fit into a line of a log.
+func oneLine(verdict string) string { return strings.ReplaceAll(verdict, "\n", ": ") }
 
 // Restore puts a checked copy of a backup in the place of the database at path,
 // which nobody may have open, and keeps the old one beside it under the name
@@ -129,7 +139,7 @@ func Restore(ctx context.Context, backup, path, keepAs string, prepare func(*Sto
 	defer os.RemoveAll(dir)
 	fresh := filepath.Join(dir, "fresh")
 	if err := vacuumInto(ctx, backup, fresh); err != nil {
-		return "", fmt.Errorf("cannot copy %s: %w", backup, storeError(fresh, err))
+		return "", fmt.Errorf("cannot copy %s to %s: %w", backup, fresh, err)
 	}
 	store, err := Open(ctx, fresh, true)
 	if err != nil {

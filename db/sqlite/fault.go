@@ -140,7 +140,7 @@ func (s *Store) Verify(ctx context.Context) error {
 	err := s.list.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&verdict)
 	if err == nil && verdict != "ok" {
 		f := faults[sqlite3.SQLITE_CORRUPT]
-		e := &db.UnavailableError{Path: s.path, Problem: f.problem, Remedy: f.remedy, Err: errors.New(verdict)}
+		e := &db.UnavailableError{Path: s.path, Problem: f.problem, Remedy: f.remedy, Err: errors.New(oneLine(verdict))}
 		s.health.damaged.CompareAndSwap(nil, e)
 		return e
 	}
