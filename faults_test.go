@@ -17,6 +17,9 @@ import (
 	"time"
 )
 
+// A database that fails must let nobody through the gate (authentik#18063), and
+// the log must say what to do.
+
 // A patient is a server that somebody is signed in at while something happens to
 // its database.
 type patient struct {
@@ -136,7 +139,7 @@ func (p *patient) recovered(t *testing.T) {
 func (p *patient) says(t *testing.T, file, problem, remedy string) {
 	t.Helper()
 	for line := range strings.SplitSeq(p.log(), "\n") {
-		if strings.Contains(line, file+" "+problem) && strings.Contains(line, remedy) {
+		if strings.Contains(line, strings.TrimSpace(file+" "+problem)) && strings.Contains(line, remedy) {
 			return
 		}
 	}
@@ -288,6 +291,51 @@ func TestReadOnlyFileSystem(t *testing.T) {
 	run("mount -o loop " + image + " " + disk)
 	p.process = start(t, data, "LASTSEEN_TRUSTED_PROXIES=127.0.0.1")
 	p.recovered(t)
+}
+
+// Where there is no room for another backup, the last one stays, no half of one
+// is left, and the next is made when there is room.
+func TestBackupDiskFull(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" || os.Getuid() != 0 {
+		t.Skip("only root on Linux can mount a small file system")
+	}
+	data := t.TempDir()
+	backups := filepath.Join(data, "backups")
+	if err := os.Mkdir(backups, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	mount := func(options string) {
+		t.Helper()
+		if out, err := exec.Command("mount", "-t", "tmpfs", "-o", options, "lastseen-test", backups).CombinedOutput(); err != nil {
+			t.Skipf("cannot mount a small file system: %v %s", err, out)
+		}
+	}
+	mount("size=320k") // for one of them, and a half
+	t.Cleanup(func() { _ = exec.Command("umount", "-l", backups).Run() })
+	p := &patient{data: data}
+	p.process = start(t, data, "LASTSEEN_BOOTSTRAP_PASSWORD=correct horse", "LASTSEEN_BACKUP_EVERY=1s", "LASTSEEN_BACKUP_KEEP=1")
+	logged := func(message string) func() (string, int) {
+		return func() (string, int) { return message, min(1, strings.Count(p.log(), message)) }
+	}
+	p.becomes(t, 1, logged("scheduled backup failed"))
+	p.says(t, filepath.Join(backups, "lastseen-"), "", "the disk is full")
+	left, err := filepath.Glob(filepath.Join(backups, "lastseen-*.db"))
+	if err != nil || len(left) != 1 {
+		t.Fatalf("left: %v, %v", left, err)
+	}
+	p.wants(t, "without room for a backup", 200, p.ready)
+	mount("remount,size=4m")
+	p.becomes(t, 0, func() (string, int) {
+		_, err := os.Stat(left[0])
+		if err == nil {
+			return "the old backup", 1
+		}
+		return "the old backup", 0
+	})
+	if left, _ = filepath.Glob(filepath.Join(backups, "lastseen-*.db")); len(left) == 0 {
+		t.Error("the old backup is gone, and no new one there")
+	}
 }
 
 // Files that nobody may write, not even root, and then may again.
