@@ -1,0 +1,52 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+
+	"github.com/gin-gonic/gin"
+)
+
+// A fixed answer is what the floor gives to every request: the bytes that ours
+// gave to one.
+type fixedAnswer struct {
+	Header http.Header
+	Body   []byte
+}
+
+// serveFloor answers with the fixed answer in a file, through net/http alone or gin.
+func serveFloor(kind, address, file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var fixed fixedAnswer
+	if err := json.Unmarshal(text, &fixed); err != nil {
+		return err
+	}
+	var handler http.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		h := w.Header()
+		for name, values := range fixed.Header {
+			h[name] = values
+		}
+		w.Write(fixed.Body)
+	})
+	if kind == "gin" {
+		gin.SetMode(gin.ReleaseMode)
+		r := gin.New()
+		answer := func(c *gin.Context) {
+			h := c.Writer.Header()
+			for name, values := range fixed.Header {
+				h[name] = values
+			}
+			c.Status(http.StatusOK)
+			c.Writer.Write(fixed.Body)
+		}
+		r.GET("/api/v3/core/authenticated_sessions/:uuid/", answer)
+		r.GET("/outpost.goauthentik.io/auth/nginx", answer)
+		r.GET("/", answer)
+		handler = r
+	}
+	return http.ListenAndServe(address, handler)
+}

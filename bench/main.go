@@ -1,0 +1,393 @@
+// Bench measures a built lastseen beside a floor: a bare net/http server that
+// answers the same bytes, in turn within one run, so that a noisy machine
+// troubles both alike. It needs Linux and wrk.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	authHost = "auth.bench.example"
+	browser  = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+	username = "bench"
+	gatePath = "/outpost.goauthentik.io/auth/nginx"
+	apiPath  = "/api/v3/core/authenticated_sessions/"
+)
+
+// A bench is one run.
+type bench struct {
+	ctx      context.Context
+	binary   string
+	cache    string // where generated data is kept
+	work     string // removed at the end
+	rounds   int
+	duration time.Duration
+	report   report
+
+	password, key string // of the superuser who asks
+}
+
+func main() {
+	binary := flag.String("binary", "../bin/lastseen", "the `file` to measure")
+	cacheDir, _ := os.UserCacheDir()
+	cache := flag.String("cache", filepath.Join(cacheDir, "lastseen-bench"), "the `folder` that keeps generated data")
+	jsonFile := flag.String("json", "", "write the figures to a `file` too")
+	quick := flag.Bool("quick", false, "within two minutes: 100,000 sessions, short rounds")
+	sizes := flag.String("growth", "", "measure only growth, over these `numbers` of sessions: 1000,100000")
+	peer := flag.String("peer", "", "measure only retrieve beside a PocketBase, its built `file` given")
+	flag.Parse()
+	if flag.Arg(0) == "floor" { // we serve as the floor of another run
+		exitOn(serveFloor(flag.Arg(1), flag.Arg(2), flag.Arg(3)))
+	}
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	work, err := os.MkdirTemp("", "lastseen-bench-")
+	exitOn(err)
+	b := &bench{ctx: ctx, binary: *binary, cache: *cache, work: work, rounds: 3, duration: 5 * time.Second}
+	if *quick {
+		b.duration = 2 * time.Second
+	}
+	switch {
+	case *sizes != "":
+		err = b.growth(*sizes)
+	case *peer != "":
+		err = b.peer(*peer)
+	case *quick:
+		err = errors.Join(b.binarySize(), b.requests(100_000, true), b.lists(100_000), b.starts("an empty database", 0))
+	default:
+		err = errors.Join(b.binarySize(), b.requests(100_000, false), b.requests(1_000_000, false), b.lists(1_000_000), b.mixed(100_000),
+			b.starts("an empty database", 0), b.starts("a million sessions", 1_000_000))
+	}
+	err = errors.Join(err, os.RemoveAll(work))
+	b.report.print(os.Stdout)
+	if *jsonFile != "" {
+		text, _ := json.MarshalIndent(b.report, "", "\t")
+		err = errors.Join(err, os.WriteFile(*jsonFile, append(text, '\n'), 0o644))
+	}
+	exitOn(err)
+}
+
+func exitOn(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func (b *bench) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+
+// serve starts ours on a copy of the data of n sessions, 0 for none, with a
+// superuser to ask as.
+func (b *bench) serve(n int) (*process, error) {
+	dir, err := os.MkdirTemp(b.work, "data-")
+	if err != nil {
+		return nil, err
+	}
+	if n > 0 {
+		from, err := data(b.ctx, b.cache, n)
+		if err != nil {
+			return nil, err
+		}
+		if err := copyData(from, dir); err != nil {
+			return nil, err
+		}
+	}
+	if err := b.createUser(dir); err != nil {
+		return nil, err
+	}
+	return b.start(dir)
+}
+
+func (b *bench) start(dir string) (*process, error) {
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	return start(b.ctx, address, "/-/health/live/", b.binary, "serve", "--data", dir, "--listen", address,
+		"--public-url", "http://"+authHost, "--cookie-domain", "bench.example", "--trusted-proxies", "127.0.0.1")
+}
+
+func (b *bench) createUser(dir string) error {
+	b.password = rand.Text()
+	create := exec.CommandContext(b.ctx, b.binary, "user", "create", username, "--superuser", "--password-file", "-", "--data", dir)
+	create.Stdin = strings.NewReader(b.password)
+	if out, err := create.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	out, err := exec.CommandContext(b.ctx, b.binary, "token", "create", "--user", username, "--data", dir).Output()
+	b.key = strings.TrimSpace(string(out))
+	return err
+}
+
+// A throughput is a request to send as fast as it goes, and how many sessions it spreads over.
+type throughput struct {
+	name    string
+	spread  int
+	request request
+	gin     bool // the floor through gin, too
+}
+
+func gate(cookie string, more ...string) request {
+	return get(gatePath, append([]string{"X-Original-URL: http://app.bench.example/some/page?with=query", 
+		"Accept: text/html,application/xhtml+xml", "Accept-Language: en-GB,en;q=0.5", cookie}, more...)...)
+}
+
+const cookie = "Cookie: lastseen_session={token}\r\nX-Forwarded-For: {ip}"
+
+// requests measures what is asked most beside the floor, over n sessions, and
+// the memory that it takes.
+func (b *bench) requests(n int, quick bool) error {
+	ours, err := b.serve(n)
+	if err != nil {
+		return err
+	}
+	defer ours.stop()
+	time.Sleep(3 * time.Second) // what begins with the start is done
+	if err := b.rest(ours, fmt.Sprintf("memory at rest, %s sessions", thousands(n))); err != nil {
+		return err
+	}
+	bearer := "Authorization: Bearer " + b.key
+	// Where a session is used changes seldom, so the load comes from there.
+	cases := []throughput{
+		{"retrieve by bearer", n, get(apiPath+"{uuid}/", bearer), true},
+		{"retrieve by cookie", n, get(apiPath+"{uuid}/", cookie), false},
+		{"gate, one session", 1, gate(cookie), true},
+		{"gate", n, gate(cookie), false},
+	}
+	if n > 100_000 {
+		cases = slices.DeleteFunc(cases, func(c throughput) bool { return c.spread == 1 })
+	} else if !quick {
+		newAgent := request(strings.Replace(string(gate(cookie)), "{agent}", browser+"{n}", 1))
+		cases = append(cases, throughput{"gate, an agent never seen each time", n, newAgent, false},
+			throughput{"viewer, own sessions", 1, get("/sessions", cookie, "Accept-Language: en"), false})
+	}
+	for _, c := range cases {
+		if err := b.beside(ours, c, n); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	return b.rest(ours, fmt.Sprintf("memory after that load, %s sessions", thousands(n)))
+}
+
+func (b *bench) rest(p *process, name string) error {
+	m, err := p.memory()
+	b.report.Memory = append(b.report.Memory, memoryRow{name, m})
+	return err
+}
+
+// beside measures ours and the floors in turn.
+func (b *bench) beside(ours *process, c throughput, n int) error {
+	b.say("%s, %s sessions", c.name, thousands(n))
+	header, body, err := answer(ours, c.request, n)
+	if err != nil {
+		return err
+	}
+	fixed, err := json.Marshal(fixedAnswer{header, body})
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(b.work, "answer.json")
+	if err := os.WriteFile(file, fixed, 0o600); err != nil {
+		return err
+	}
+	servers := []*process{ours}
+	for _, kind := range []string{"net/http", "gin"} {
+		if kind == "gin" && !c.gin {
+			continue
+		}
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		address, err := freeAddress()
+		if err != nil {
+			return err
+		}
+		floor, err := start(b.ctx, address, "/", self, "floor", kind, address, file)
+		if err != nil {
+			return err
+		}
+		defer floor.stop()
+		servers = append(servers, floor)
+	}
+	if _, err := saturate(b.ctx, ours, c.request, n, c.spread, true, b.duration+3*time.Second); err != nil { // warms up
+		return err
+	}
+	samples := make([][]figures, len(servers))
+	for range b.rounds {
+		for i, server := range servers {
+			s, err := saturate(b.ctx, server, c.request, n, c.spread, false, b.duration)
+			if err != nil {
+				return err
+			}
+			samples[i] = append(samples[i], s)
+		}
+	}
+	row := besideRow{Name: c.name, Sessions: n, Ours: median(samples[0]), Floor: median(samples[1])}
+	if c.gin {
+		gin := median(samples[2])
+		row.Gin = &gin
+	}
+	b.report.Beside = append(b.report.Beside, row)
+	return nil
+}
+
+// lists measures what looks at many sessions, one request after another.
+func (b *bench) lists(n int) error {
+	ours, err := b.serve(n)
+	if err != nil {
+		return err
+	}
+	defer ours.stop()
+	bearer := "Authorization: Bearer " + b.key
+	list := func(query string) request { return get(apiPath+"?page_size=20&"+query, bearer) }
+	type one struct {
+		name    string
+		request request
+		count   int
+	}
+	var all []one
+	for _, column := range []string{"user__username", "user", "last_ip", "last_user_agent", "last_used", "expires", "uuid"} {
+		all = append(all, one{"list by " + column, list("ordering=" + column), 60}, one{"list by -" + column, list("ordering=-" + column), 60})
+	}
+	deep := min(5000, n/20)
+	all = append(all,
+		one{fmt.Sprintf("list, page %d", deep), list(fmt.Sprintf("page=%d", deep)), 30},
+		one{fmt.Sprintf("list by -last_used, page %d", deep), list(fmt.Sprintf("ordering=-last_used&page=%d", deep)), 30},
+		one{"list of one user", list("user=1"), 60},
+		one{"list of one user's name", list("user__username=ada" + "lovelac"), 60},
+		one{"list of one address", list("last_ip=86.129.0.0"), 60},
+		one{"search, no hit", list("search=nothinglikeit"), 30},
+		one{"search, few hits (a part of an agent)", list("search=curl/8.3.103"), 30},
+		one{"search, many hits (mozilla)", list("search=mozilla"), 30},
+		one{"search, a part of a name", list("search=turing"), 30},
+		one{"search, a part of an address", list("search=86.130"), 20},
+		one{"search, one digit", list("search=7"), 20},
+		one{"search, two words", list("search=ada%20iphone"), 20},
+		one{"viewer, everybody's sessions", get("/sessions?everybody=1", cookie, "Accept-Language: en"), 20},
+	)
+	token, err := b.signIn(ours)
+	if err != nil {
+		return err
+	}
+	for _, c := range all {
+		r := request(strings.NewReplacer("{token}", token, "{agent}", browser).Replace(string(c.request)))
+		s, err := oneByOne(ours, r, n, c.count)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		b.report.Single = append(b.report.Single, singleRow{c.name, n, s})
+	}
+	b.say("sign-in")
+	form := "username=" + username + "&password=" + b.password
+	signIn := request(fmt.Sprintf("POST /login HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s",
+		authHost, browser, len(form), form))
+	s, err := oneByOne(ours, signIn, n, 20)
+	b.report.Single = append(b.report.Single, singleRow{"sign-in", n, s})
+	return errors.Join(err, b.rest(ours, fmt.Sprintf("memory after the lists, %s sessions", thousands(n))))
+}
+
+// mixed measures the gate quiet, and while sign-outs, uses and lists go on.
+func (b *bench) mixed(n int) error {
+	b.say("gate beside others")
+	ours, err := b.serve(n)
+	if err != nil {
+		return err
+	}
+	defer ours.stop()
+	check := flow{request: gate(cookie), rate: 1500, first: 1, spread: n / 2}
+	var quiet, busy []figures
+	for round := range b.rounds {
+		s, err := steady(ours, n, b.duration, check)
+		if err != nil {
+			return err
+		}
+		quiet = append(quiet, s)
+		perRound := n / 2 / b.rounds
+		s, err = steady(ours, n, b.duration, check,
+			flow{request: request("POST /logout HTTP/1.1\r\nHost: " + authHost + "\r\nUser-Agent: {agent}\r\n" + cookie + "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\n\r\n"),
+				rate: 334, first: n/2 + round*perRound, spread: perRound, once: true},
+			flow{request: request(strings.Replace(string(gate(cookie)), "{agent}", browser, 1)), rate: 333, first: 1, spread: n / 2},
+			flow{request: get(apiPath+"?page_size=20&ordering=-last_used", "Authorization: Bearer "+b.key), rate: 333, first: 1, spread: n / 2},
+		)
+		if err != nil {
+			return err
+		}
+		busy = append(busy, s)
+	}
+	b.report.Mixed = &mixedRow{Rate: check.rate, Quiet: median(quiet), Busy: median(busy)}
+	return nil
+}
+
+// starts measures from exec to ready.
+func (b *bench) starts(name string, n int) error {
+	p, err := b.serve(n)
+	if err != nil {
+		return err
+	}
+	dir := p.cmd.Args[slices.Index(p.cmd.Args, "--data")+1]
+	var took []time.Duration
+	for range 11 {
+		if err := p.stop(); err != nil {
+			return err
+		}
+		address, err := freeAddress()
+		if err != nil {
+			return err
+		}
+		p, err = start(b.ctx, address, "/-/health/ready/", b.binary, "serve", "--data", dir, "--listen", address)
+		if err != nil {
+			return err
+		}
+		took = append(took, p.took)
+	}
+	slices.Sort(took)
+	b.report.Starts = append(b.report.Starts, startRow{name, float64(took[len(took)/2].Microseconds()) / 1000})
+	return p.stop()
+}
+
+func (b *bench) binarySize() error {
+	info, err := os.Stat(b.binary)
+	if err != nil {
+		return fmt.Errorf("%w: run make first", err)
+	}
+	b.report.Binary = info.Size()
+	return nil
+}
+
+// signIn is the token of a new session of the superuser.
+func (b *bench) signIn(p *process) (string, error) {
+	form := strings.NewReader("username=" + username + "&password=" + b.password)
+	req, err := http.NewRequestWithContext(b.ctx, "POST", "http://"+p.address+"/login", form)
+	if err != nil {
+		return "", err
+	}
+	req.Host = authHost
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	for _, cookie := range resp.Cookies() {
+		if cookie.Name == "lastseen_session" {
+			return cookie.Value, nil
+		}
+	}
+	return "", fmt.Errorf("sign-in: %s", resp.Status)
+}

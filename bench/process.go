@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A process is a server under test.
+type process struct {
+	cmd     *exec.Cmd
+	address string
+	log     bytes.Buffer
+	took    time.Duration // from exec until it answered
+}
+
+// freeAddress is one that nobody listens on.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// start runs a server that listens on address, and waits until path is 200.
+func start(ctx context.Context, address, path, name string, args ...string) (*process, error) {
+	p := &process{address: address, cmd: exec.CommandContext(ctx, name, args...)}
+	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
+	began := time.Now()
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	for time.Since(began) < 30*time.Second {
+		// No keep-alive: a connection of ours would stay open under the load.
+		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		resp, err := client.Get("http://" + address + path)
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				p.took = time.Since(began)
+				return p, nil
+			}
+		}
+		time.Sleep(500 * time.Microsecond)
+	}
+	p.stop()
+	return nil, fmt.Errorf("%s did not answer: %s", name, &p.log)
+}
+
+func (p *process) stop() error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	err := p.cmd.Wait()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() < 0 { // by the signal
+		return nil
+	}
+	return err
+}
+
+// cpu is the processor time that it used so far, in user and kernel.
+func (p *process) cpu() (time.Duration, error) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid))
+	if err != nil || len(threads) == 0 {
+		return 0, errors.Join(err, errors.New("no /proc: this needs Linux"))
+	}
+	var total time.Duration
+	for _, path := range threads { // Go's threads do not end
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return 0, err
+		}
+		running, _, _ := strings.Cut(string(text), " ")
+		ns, err := strconv.ParseInt(running, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", path, err)
+		}
+		total += time.Duration(ns)
+	}
+	return total, nil
+}
+
+// memory is what it has resident, in bytes: private pages, pages of mapped
+// files, which the system can take back, and its proportional share of both.
+type memory struct{ Private, File, PSS int64 }
+
+func (p *process) memory() (m memory, err error) {
+	fields := map[string]*int64{"RssAnon:": &m.Private, "RssFile:": &m.File, "Pss:": &m.PSS}
+	for _, name := range []string{"status", "smaps_rollup"} {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", p.cmd.Process.Pid, name))
+		if err != nil {
+			return m, err
+		}
+		for line := range strings.Lines(string(text)) {
+			if words := strings.Fields(line); len(words) == 3 && fields[words[0]] != nil {
+				kib, err := strconv.ParseInt(words[1], 10, 64)
+				if err != nil {
+					return m, err
+				}
+				*fields[words[0]] = kib << 10
+			}
+		}
+	}
+	return m, nil
+}
