@@ -28,7 +28,7 @@ ifeq ($(CI),true)
 export LASTSEEN_TEST_REQUIRE ?= 1
 endif
 
-.PHONY: build run demo test lint fuzz release $(PLATFORMS) screenshots clean help go
+.PHONY: build run demo test lint bench fuzz release $(PLATFORMS) screenshots clean help go
 
 build: go ## build bin/lastseen, one static binary
 	$(STATIC) -o bin/lastseen .
@@ -47,8 +47,13 @@ test: go ## run every test, with the race detector where there is a C compiler
 lint: go ## check format, vet, staticcheck and known vulnerabilities
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
+	$(GO) -C bench vet ./...
 	$(GO) tool staticcheck ./...
 	@.ci/vulncheck
+
+bench: build ## measure beside a bare server (20 minutes, 2 GB in the cache); QUICK=1 for two
+	@.ci/test-tools bench
+	$(GO) -C bench run . $(if $(QUICK),-quick) -json ../bin/bench.json
 
 fuzz: go ## run each fuzz test for FUZZTIME (30s)
 	@list=$$($(GO) test -list '^Fuzz' ./...) || { echo "$$list"; exit 1; }; echo "$$list" | \

@@ -17,8 +17,6 @@ import (
 	"lastseen/db"
 	"lastseen/db/sqlite"
 	"lastseen/geoip"
-
-	"github.com/google/uuid"
 )
 
 // Errors that callers tell apart. What is wrong with input is an InputError.
@@ -44,7 +42,11 @@ func (e *BusyError) Error() string {
 
 // How often the background loop does what.
 const (
-	flushEvery  = 2 * time.Second
+	flushEvery = 2 * time.Second
+	// A flush that took long is followed by twenty times that without one, but no
+	// more than flushAtMost: when a hundred thousand sessions are in use, most
+	// requests would have their own row to write.
+	flushAtMost = time.Minute
 	expireEvery = 10 * time.Second
 	forgetEvery = time.Hour
 	geoipEvery  = 5 * time.Second
@@ -64,17 +66,16 @@ type App struct {
 	attempts  attempts
 
 	mu sync.Mutex
-	// touched holds each session's latest use since the last flush, flushed what
-	// the last one wrote or is writing: a row read just before it was written is
-	// still shown as it is. Both are bounded by the sessions seen in one
-	// interval; a crash loses at most that interval.
-	touched, flushed map[uuid.UUID]db.Use
-	flushes          uint64 // how often touched became flushed
-	cache            cache
-	// reached holds the hosts that sessions reached since the last flush, at most
-	// maxHosts of each.
-	reached map[uuid.UUID]map[string]db.Reach
-	flushMu sync.Mutex // held by the one flush that runs
+	// touched holds each session's latest use since the last flush, writing what
+	// the one that runs is writing, both by the row's ID. A use is shown whenever
+	// its session is read; a crash loses those of one interval.
+	touched, writing map[int64]use
+	// reached holds likewise the hosts that sessions reached.
+	reached map[db.SessionHost]reach
+	flushes uint64 // how often touched became writing, or writing was written
+	cache   cache
+	flushMu sync.Mutex    // held by the one flush that runs
+	full    chan struct{} // told when touched or reached should be written at once
 
 	copying       chan struct{} // held by the one copy that is made
 	backupProblem error         // of the last scheduled backup; guarded by mu
@@ -88,8 +89,9 @@ func New(store *sqlite.Store, geo *geoip.DB, agents *useragent.Parser, c Config,
 		Config: c, Log: log, Now: time.Now,
 		store: store, geo: geo, agents: agents,
 		passwords: newPasswords(),
-		touched:   map[uuid.UUID]db.Use{},
-		reached:   map[uuid.UUID]map[string]db.Reach{},
+		touched:   map[int64]use{},
+		reached:   map[db.SessionHost]reach{},
+		full:      make(chan struct{}, 1),
 		copying:   make(chan struct{}, 1),
 	}
 }
@@ -120,7 +122,8 @@ func (a *App) Run(ctx context.Context) {
 			a.Log.Error("check the database", "err", err)
 		}
 	})
-	flush, expire, forget := time.NewTicker(flushEvery), time.NewTicker(expireEvery), time.NewTicker(forgetEvery)
+	flush, forget := time.NewTimer(flushEvery), time.NewTicker(forgetEvery)
+	var expired time.Time
 	var logged time.Time // when a failure last was: what fails does so every two seconds
 	for done := false; !done; {
 		var err error
@@ -128,10 +131,16 @@ func (a *App) Run(ctx context.Context) {
 		case <-ctx.Done():
 			done = true
 			err = a.flush(context.WithoutCancel(ctx))
-		case <-flush.C:
+		case <-a.full:
 			err = a.flush(ctx)
-		case <-expire.C:
-			err = a.expire(ctx, a.now())
+		case start := <-flush.C:
+			now := a.now()
+			err = a.flush(ctx)
+			flush.Reset(min(max(flushEvery, 20*time.Since(start)), flushAtMost))
+			if err == nil && start.Sub(expired) >= expireEvery {
+				expired = start
+				err = a.expire(ctx, now)
+			}
 		case <-forget.C:
 			now := a.Now()
 			err = a.store.Forget(ctx, now.Add(-a.Config.History), now.Add(-loginLimits.Lock))
@@ -170,8 +179,8 @@ func (a *App) GeoIPFiles() []geoip.File { return a.geo.Files() }
 // Locate says what the databases know of an address.
 func (a *App) Locate(ip netip.Addr) geoip.Location { return a.geo.Lookup(ip) }
 
-// agent is what the definitions say of a User-Agent header.
-func (a *App) agent(header string) db.Agent {
+// parseAgent is what the definitions say of a User-Agent header.
+func (a *App) parseAgent(header string) db.Agent {
 	clean := useragent.Clean(header)
 	return db.Agent{String: clean, Definitions: a.agents.Version(), AgentParts: db.AgentParts(a.agents.Parse(clean))}
 }
@@ -188,7 +197,7 @@ func (a *App) reparseAgents(ctx context.Context) {
 		}
 		var parsed []db.Agent
 		for _, s := range stale {
-			parsed = append(parsed, a.agent(s))
+			parsed = append(parsed, a.parseAgent(s))
 		}
 		if err := a.store.StoreAgents(ctx, parsed); err != nil {
 			if ctx.Err() == nil {

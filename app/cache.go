@@ -5,55 +5,90 @@ import (
 	"net/netip"
 	"time"
 
+	"lastseen/app/useragent"
 	"lastseen/db"
 
 	"github.com/google/uuid"
 )
 
-// maxKnown bounds the cache: with the maps around them, that many sessions take
-// about 40 MB.
+// maxKnown bounds the sessions in the cache: with the maps to them, that many
+// take about 25 MB.
 const maxKnown = 1 << 17
 
-// A cache holds what was read of sessions and API tokens, so that a request
-// that says who it is needs no query. It is guarded by App.mu.
+// A cache holds what was read of sessions, users, API tokens and rules, so that
+// a request needs no query. It is guarded by App.mu.
 //
-// Keys are hashes of tokens and keys, and uuids; there are at most maxKnown
-// sessions, and when it is full it begins anew. What it holds is believed only
-// while Store.Epoch says that no other process wrote. This process drops what it
-// changes, by forget and forgetAll, after the change and before it is answered;
-// and what was read before a drop is not kept after it, by the generation.
+// Keys are hashes of tokens and keys, and the rows' names; there are at most
+// maxKnown sessions, and when it is full any one goes for a new one. What it
+// holds is believed only while Store.Epoch says that no other process wrote.
+// This process drops what it changes, by forget and forgetAll, after the change
+// and before it is answered; and what was read before a drop is not kept after
+// it, by the generation.
 type cache struct {
 	epoch      uint64
 	generation uint64
-	tokens     map[[32]byte]*knownSession
-	uuids      map[uuid.UUID]*knownSession
+	sessions   []knownSession // the maps' values are its indexes
+	unused     []uint32
+	tokens     map[tokenKey]uint32
+	uuids      map[uuid.UUID]uint32
 	keys       map[[32]byte]db.Token
-	users      map[int64]*db.User   // shared by their sessions
-	agents     map[string]*db.Agent // likewise
+	users      map[int64]*db.User // with groups
+	rules      gateRules          // nil until they are read
+
+	// What many sessions share.
+	agents   table[*db.Agent]
+	origins  table[netip.Addr] // via
+	methods  table[string]
+	agentIDs map[int64]*db.Agent
+	agentsBy map[string]*db.Agent // by what they are of
 }
 
-// A knownSession is a db.Session in little space.
+const (
+	maxKeys   = 1024
+	maxShared = 1 << 13 // in each table
+)
+
+// A table numbers values.
+type table[T comparable] struct {
+	values  []T
+	numbers map[T]uint32
+}
+
+func (t *table[T]) number(v T) uint32 {
+	n, ok := t.numbers[v]
+	if !ok {
+		if t.numbers == nil {
+			t.numbers = map[T]uint32{}
+		}
+		n = uint32(len(t.values))
+		t.values = append(t.values, v)
+		t.numbers[v] = n
+	}
+	return n
+}
+
+// A tokenKey is half of a token's hash: 128 bits that nobody can choose.
+type tokenKey [16]byte
+
+// A knownSession is a db.Session in little space, and without pointers, so that
+// the garbage collector passes over all of them.
 type knownSession struct {
-	hash                    [32]byte // of the token; zero when it is not known
+	key                     tokenKey // zero when it is not known
 	uuid                    uuid.UUID
-	id                      int64
-	userID                  int64
-	username                string
-	user                    *db.User // nil when it was read by uuid alone
-	agent                   *db.Agent
-	ip, via                 netip.Addr
-	method                  string
+	ip                      [16]byte // as an IPv6 address
+	id, userID              int64
+	created, lastUsed, ends int64  // microseconds
+	agent, via, method      uint32 // in the tables
 	remember                bool
-	created, lastUsed, ends int64 // microseconds
 }
 
 func (c *cache) clear() {
-	c.generation++
-	c.tokens = map[[32]byte]*knownSession{}
-	c.uuids = map[uuid.UUID]*knownSession{}
-	c.keys = map[[32]byte]db.Token{}
-	c.users = map[int64]*db.User{}
-	c.agents = map[string]*db.Agent{}
+	*c = cache{
+		epoch: c.epoch, generation: c.generation + 1,
+		tokens: map[tokenKey]uint32{}, uuids: map[uuid.UUID]uint32{},
+		keys: map[[32]byte]db.Token{}, users: map[int64]*db.User{},
+		agentIDs: map[int64]*db.Agent{}, agentsBy: map[string]*db.Agent{},
+	}
 }
 
 // at prepares the cache for a request that found this epoch in force.
@@ -64,173 +99,327 @@ func (c *cache) at(epoch uint64) {
 	}
 }
 
-// agent is the one copy of an agent that its sessions share.
-func (c *cache) agent(a *db.Agent) *db.Agent {
-	if shared := c.agents[a.String]; shared != nil && *shared == *a {
-		return shared
-	}
-	own := *a
-	c.agents[a.String] = &own
-	return &own
-}
-
-func (c *cache) user(u *db.User) *db.User {
-	if shared := c.users[u.ID]; shared != nil {
-		return shared
-	}
-	own := *u
-	c.users[u.ID] = &own
-	return &own
-}
-
-func (k *knownSession) session() db.Session {
-	return db.Session{
-		ID: k.id, UUID: k.uuid, UserID: k.userID, Username: k.username, Agent: *k.agent, IP: k.ip, Via: k.via,
-		Method: k.method, Remember: k.remember, Created: time.UnixMicro(k.created).UTC(),
-		LastUsed: time.UnixMicro(k.lastUsed).UTC(), Ends: time.UnixMicro(k.ends).UTC(),
-	}
-}
-
-// keep remembers a session that was read from the store. user and hash are
-// given when it was read by its token. One that is known already, since two
-// read it at once, stays the only one, or dropping it would leave the other.
-func (c *cache) keep(sess *db.Session, user *db.User, hash [32]byte) {
-	if len(c.uuids) >= maxKnown || len(c.agents) >= maxKnown {
+// keepAgent remembers an agent, also by its row when that is known.
+func (c *cache) keepAgent(id int64, agent *db.Agent) {
+	if c.tokens == nil || len(c.agentsBy) >= maxShared || len(c.agentIDs) >= maxShared {
 		c.clear()
 	}
-	k := c.uuids[sess.UUID]
-	if k == nil {
-		k = &knownSession{
-			uuid: sess.UUID, id: sess.ID, userID: sess.UserID, username: sess.Username, agent: c.agent(&sess.Agent),
-			ip: sess.IP, via: sess.Via, method: sess.Method, remember: sess.Remember,
-			created: sess.Created.UnixMicro(), lastUsed: sess.LastUsed.UnixMicro(), ends: sess.Ends.UnixMicro(),
-		}
-		c.uuids[sess.UUID] = k
+	if id != 0 {
+		c.agentIDs[id] = agent
 	}
-	if user != nil {
-		k.hash, k.user = hash, c.user(user)
-		k.username = k.user.Username
-		c.tokens[hash] = k
+	c.agentsBy[agent.String] = agent
+}
+
+// sharedAgent is the one copy of an agent for many sessions.
+func (c *cache) sharedAgent(agent *db.Agent) *db.Agent {
+	if shared := c.agentsBy[agent.String]; shared != nil && *shared == *agent {
+		return shared
+	}
+	own := *agent
+	c.keepAgent(0, &own)
+	return &own
+}
+
+// session is a known one in full. a.mu is held.
+func (c *cache) session(k *knownSession, username string) db.Session {
+	return db.Session{
+		ID: k.id, UUID: k.uuid, UserID: k.userID, Username: username, Agent: *c.agents.values[k.agent],
+		IP: netip.AddrFrom16(k.ip).Unmap(), Via: c.origins.values[k.via], Method: c.methods.values[k.method], Remember: k.remember,
+		Created: time.UnixMicro(k.created).UTC(), LastUsed: time.UnixMicro(k.lastUsed).UTC(), Ends: time.UnixMicro(k.ends).UTC(),
 	}
 }
 
-func (c *cache) drop(id uuid.UUID) {
-	c.generation++
-	if k := c.uuids[id]; k != nil {
-		delete(c.uuids, id)
-		delete(c.tokens, k.hash)
+// byUUID is the known session with that name, or nil; good until the next keep.
+func (c *cache) byUUID(id uuid.UUID) *knownSession {
+	if n, ok := c.uuids[id]; ok {
+		return &c.sessions[n]
 	}
+	return nil
+}
+
+// keep remembers a session that was read from the store, with its token when it
+// was read by that. One that is known already, since two read it at once, stays
+// the only one, or dropping it would leave the other.
+func (c *cache) keep(sess *db.Session, agent *db.Agent, key tokenKey) {
+	if len(c.agents.values) >= maxShared || len(c.origins.values) >= maxShared || len(c.methods.values) >= maxShared {
+		c.clear()
+	}
+	n, ok := c.uuids[sess.UUID]
+	if !ok {
+		if len(c.uuids) >= maxKnown {
+			for _, any := range c.uuids {
+				c.remove(any)
+				break
+			}
+		}
+		if last := len(c.unused) - 1; last >= 0 {
+			n, c.unused = c.unused[last], c.unused[:last]
+		} else {
+			n, c.sessions = uint32(len(c.sessions)), append(c.sessions, knownSession{})
+		}
+		c.sessions[n] = knownSession{
+			uuid: sess.UUID, id: sess.ID, userID: sess.UserID, method: c.methods.number(sess.Method), remember: sess.Remember,
+			created: sess.Created.UnixMicro(), ends: sess.Ends.UnixMicro(),
+		}
+		c.use(&c.sessions[n], use{sess.LastUsed.UnixMicro(), &origin{sess.IP, sess.Via, agent}})
+		c.uuids[sess.UUID] = n
+	}
+	if key != (tokenKey{}) {
+		c.sessions[n].key = key
+		c.tokens[key] = n
+	}
+}
+
+// use shows a use in a known session.
+func (c *cache) use(k *knownSession, u use) {
+	k.lastUsed = u.at
+	if u.client != nil {
+		k.ip, k.via, k.agent = u.client.ip.As16(), c.origins.number(u.client.via), c.agents.number(u.client.agent)
+	}
+}
+
+func (c *cache) remove(n uint32) {
+	k := &c.sessions[n]
+	delete(c.uuids, k.uuid)
+	delete(c.tokens, k.key)
+	c.unused = append(c.unused, n)
 }
 
 // forget drops a session that this process has ended.
 func (a *App) forget(id uuid.UUID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.cache.drop(id)
+	a.cache.generation++
+	if n, ok := a.cache.uuids[id]; ok {
+		a.cache.remove(n)
+	}
 }
 
-// forgetAll drops everything: users or tokens have changed.
+// forgetAll drops everything: users, tokens or rules have changed.
 func (a *App) forgetAll() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.cache.clear()
 }
 
-// sessionByToken is Store.SessionByToken with the uses that are not written yet,
-// from the cache where it may be believed. Expires is not yet looked at.
-//
-// When a flush begins while the row is read, the row is read again: what the
-// flush before it wrote may be neither in the row nor among the flushed any more.
-func (a *App) sessionByToken(ctx context.Context, token string) (sess db.Session, user db.User, err error) {
-	hash := secretHash(token)
-	epoch, settled := a.store.Epoch()
+// forgetUser drops a user whose row has changed in what no decision rests on.
+func (a *App) forgetUser(id int64) {
 	a.mu.Lock()
-	if settled {
-		a.cache.at(epoch)
-		if k := a.cache.tokens[hash]; k != nil {
-			sess, user = k.session(), *k.user
-			a.mu.Unlock()
-			sess.Expires = a.expires(sess.Ends, sess.LastUsed)
-			return sess, user, nil
-		}
-	}
-	generation, flushes := a.cache.generation, a.flushes
-	a.mu.Unlock()
-	sess, user, err = a.store.SessionByToken(ctx, hash[:])
-	if err != nil {
-		return sess, user, err
-	}
-	a.mu.Lock()
-	if a.flushes != flushes {
-		a.mu.Unlock()
-		return a.sessionByToken(ctx, token)
-	}
 	defer a.mu.Unlock()
-	a.merge(&sess)
-	if settled && a.cache.epoch == epoch && a.cache.generation == generation {
-		a.cache.keep(&sess, &user, hash)
-	}
-	return sess, user, nil
+	a.cache.generation++
+	delete(a.cache.users, id)
 }
 
-// sessionByUUID is Store.Session likewise.
-func (a *App) sessionByUUID(ctx context.Context, id uuid.UUID) (sess db.Session, err error) {
+// A stamp says what was in force when something was asked of the cache, so
+// that what is read then is kept only if it still is. a.mu is held.
+type stamp struct {
+	epoch, generation, flushes uint64
+	settled                    bool
+}
+
+// look takes a.mu and prepares the cache for reading. Its entries may be
+// believed only if the stamp is settled.
+func (a *App) look() stamp {
 	epoch, settled := a.store.Epoch()
 	a.mu.Lock()
 	if settled {
 		a.cache.at(epoch)
-		if k := a.cache.uuids[id]; k != nil {
-			sess = k.session()
+	}
+	return stamp{epoch, a.cache.generation, a.flushes, settled}
+}
+
+// current reports whether nothing was dropped since. a.mu is held.
+func (a *App) current(s stamp) bool {
+	return s.settled && a.cache.epoch == s.epoch && a.cache.generation == s.generation
+}
+
+// known is a cached session with its user. a.mu is held.
+func (a *App) known(n uint32, ok bool) (sess db.Session, user *db.User, found bool) {
+	if !ok {
+		return sess, nil, false
+	}
+	k := &a.cache.sessions[n]
+	if user = a.cache.users[k.userID]; user == nil {
+		return sess, nil, false
+	}
+	sess = a.cache.session(k, user.Username)
+	sess.Expires = a.expires(sess.Ends, sess.LastUsed)
+	return sess, user, true
+}
+
+// sessionByToken is the session of a token with the uses that are not written
+// yet, and its user with groups; from the cache where it may be believed.
+// Whether it has expired the caller judges.
+func (a *App) sessionByToken(ctx context.Context, token string) (db.Session, db.User, error) {
+	hash := secretHash(token)
+	key := tokenKey(hash[:])
+	s := a.look()
+	if s.settled {
+		n, ok := a.cache.tokens[key]
+		if sess, user, ok := a.known(n, ok); ok {
 			a.mu.Unlock()
-			sess.Expires = a.expires(sess.Ends, sess.LastUsed)
+			return sess, *user, nil
+		}
+	}
+	a.mu.Unlock()
+	return a.readSession(ctx, s, key, func() (db.Session, error) { return a.store.SessionByToken(hash[:]) })
+}
+
+// sessionByUUID is the session with that public name likewise.
+func (a *App) sessionByUUID(ctx context.Context, id uuid.UUID) (db.Session, error) {
+	s := a.look()
+	if s.settled {
+		n, ok := a.cache.uuids[id]
+		if sess, _, ok := a.known(n, ok); ok {
+			a.mu.Unlock()
 			return sess, nil
 		}
 	}
-	generation, flushes := a.cache.generation, a.flushes
 	a.mu.Unlock()
-	sess, err = a.store.Session(ctx, id)
-	if err != nil {
-		return sess, err
+	sess, _, err := a.readSession(ctx, s, tokenKey{}, func() (db.Session, error) { return a.store.SessionByUUID(id) })
+	return sess, err
+}
+
+// readSession reads a session, and what the cache lacks of its user and agent.
+// When a flush begins or ends meanwhile it reads again: what the flush wrote may
+// be neither in the row that was read nor among what is noted any more.
+func (a *App) readSession(ctx context.Context, s stamp, key tokenKey, read func() (db.Session, error)) (sess db.Session, user db.User, err error) {
+	if sess, err = read(); err != nil {
+		return sess, user, err
 	}
+	known, err := a.user(ctx, sess.UserID)
+	if err != nil {
+		return sess, user, err
+	}
+	agent, err := a.agentByID(ctx, sess.AgentID)
+	if err != nil {
+		return sess, user, err
+	}
+	sess.Username, sess.Agent = known.Username, *agent
 	a.mu.Lock()
-	if a.flushes != flushes {
+	if a.flushes != s.flushes {
 		a.mu.Unlock()
-		return a.sessionByUUID(ctx, id)
+		s = a.look()
+		a.mu.Unlock()
+		return a.readSession(ctx, s, key, read)
 	}
 	defer a.mu.Unlock()
-	a.merge(&sess)
-	if settled && a.cache.epoch == epoch && a.cache.generation == generation {
-		a.cache.keep(&sess, nil, [32]byte{})
+	if use := a.merge(&sess); use != nil {
+		agent = use
 	}
-	return sess, nil
+	if a.current(s) {
+		a.cache.keep(&sess, agent, key)
+	}
+	return sess, *known, nil
+}
+
+// user is Store.User, from the cache where it may be believed. Nobody may change it.
+func (a *App) user(ctx context.Context, id int64) (*db.User, error) {
+	s := a.look()
+	if s.settled {
+		if user := a.cache.users[id]; user != nil {
+			a.mu.Unlock()
+			return user, nil
+		}
+	}
+	a.mu.Unlock()
+	user, err := a.store.User(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.current(s) {
+		if len(a.cache.users) >= maxKnown {
+			clear(a.cache.users)
+		}
+		a.cache.users[id] = &user
+	}
+	return &user, nil
+}
+
+// agentByID is Store.Agent, from the cache. Nobody may change it.
+func (a *App) agentByID(ctx context.Context, id int64) (*db.Agent, error) {
+	a.mu.Lock()
+	agent := a.cache.agentIDs[id]
+	a.mu.Unlock()
+	if agent != nil {
+		return agent, nil
+	}
+	stored, err := a.store.Agent(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if stored.Definitions != a.agents.Version() {
+		stored = a.parseAgent(stored.String)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cache.keepAgent(id, &stored)
+	return &stored, nil
+}
+
+// agent is what the definitions say of a User-Agent header, parsed once for
+// many requests. Nobody may change it.
+func (a *App) agent(header string) *db.Agent {
+	clean := useragent.Clean(header)
+	a.mu.Lock()
+	agent := a.cache.agentsBy[clean]
+	a.mu.Unlock()
+	if agent != nil {
+		return agent
+	}
+	parsed := a.parseAgent(clean)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cache.keepAgent(0, &parsed)
+	return &parsed
 }
 
 // tokenByKey is Store.TokenByKey, from the cache where it may be believed.
-func (a *App) tokenByKey(ctx context.Context, key string) (token db.Token, err error) {
+func (a *App) tokenByKey(ctx context.Context, key string) (db.Token, error) {
 	hash := secretHash(key)
-	epoch, settled := a.store.Epoch()
-	var generation uint64
-	if settled {
-		a.mu.Lock()
-		a.cache.at(epoch)
-		token, ok := a.cache.keys[hash]
-		generation = a.cache.generation
-		a.mu.Unlock()
-		if ok {
+	s := a.look()
+	if s.settled {
+		if token, ok := a.cache.keys[hash]; ok {
+			a.mu.Unlock()
 			return token, nil
 		}
 	}
-	token, err = a.store.TokenByKey(ctx, hash[:])
+	a.mu.Unlock()
+	token, err := a.store.TokenByKey(ctx, hash[:])
 	if err != nil {
 		return token, err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if settled && a.cache.epoch == epoch && a.cache.generation == generation {
-		if len(a.cache.keys) >= 1024 {
+	if a.current(s) {
+		if len(a.cache.keys) >= maxKeys {
 			clear(a.cache.keys)
 		}
 		a.cache.keys[hash] = token
 	}
 	return token, nil
+}
+
+// gateRules is Store.Rules, from the cache where it may be believed.
+func (a *App) gateRules(ctx context.Context) (gateRules, error) {
+	s := a.look()
+	if s.settled && a.cache.rules != nil {
+		rules := a.cache.rules
+		a.mu.Unlock()
+		return rules, nil
+	}
+	a.mu.Unlock()
+	all, err := a.store.Rules(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rules := newGateRules(all)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.current(s) {
+		a.cache.rules = rules
+	}
+	return rules, nil
 }

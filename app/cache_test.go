@@ -48,7 +48,7 @@ func insertSession(t testing.TB, a *App, user db.User) (token string, id uuid.UU
 	token, id = newSecret(), uuid.New()
 	now := a.now()
 	sess := db.Session{
-		UUID: id, UserID: user.ID, Agent: a.agent("curl/8"), IP: netip.MustParseAddr("192.0.2.1"), Method: "password",
+		UUID: id, UserID: user.ID, Agent: *a.agent("curl/8"), IP: netip.MustParseAddr("192.0.2.1"), Method: "password",
 		Created: now, LastUsed: now, Ends: now.Add(a.Config.SessionDuration), Expires: now.Add(a.Config.SessionDuration),
 	}
 	hash := secretHash(token)

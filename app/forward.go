@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"lastseen/db"
@@ -54,7 +53,7 @@ func (a *App) Authorize(ctx context.Context, r ForwardRequest) (Decision, error)
 	if !a.Config.Reaches(r.Host) {
 		return Decision{Why: ErrUnreachable}, nil
 	}
-	rules, err := a.store.RulesFor(ctx, rulePatterns(r.Host))
+	rules, err := a.gateRules(ctx)
 	if err != nil {
 		return Decision{}, fmt.Errorf("read the rules: %w", err)
 	}
@@ -68,16 +67,8 @@ func (a *App) Authorize(ctx context.Context, r ForwardRequest) (Decision, error)
 	if err != nil {
 		return Decision{}, fmt.Errorf("look who asks: %w", err)
 	}
-	groups, err := a.store.GroupNamesOf(ctx, caller.User.ID)
-	if err != nil {
-		return Decision{}, fmt.Errorf("read the groups: %w", err)
-	}
-	if !allowed(rules, r.Host, groups) {
+	if !rules.allow(r.Host, caller.User.Groups) {
 		return Decision{Caller: &caller, Why: ErrNoMember}, nil
-	}
-	caller.User.Groups = nil
-	for _, name := range groups {
-		caller.User.Groups = append(caller.User.Groups, db.Group{Name: name})
 	}
 	if caller.Session != nil {
 		a.reach(caller.Session.UUID, r.Host)
@@ -87,13 +78,13 @@ func (a *App) Authorize(ctx context.Context, r ForwardRequest) (Decision, error)
 
 // isOpen reports whether a rule leaves the path open. A path that apps might
 // read in another way than we do is not.
-func (a *App) isOpen(rules []db.Rule, r ForwardRequest) bool {
-	i := slices.IndexFunc(rules, func(rule db.Rule) bool { return openPath(rule, r.Path) })
-	if i >= 0 && !plainPath(r.Path) {
-		a.Log.Info("open path not applied, the path can be read in several ways", "rule", rules[i].ID, "host", r.Host, "path", r.Path, "ip", r.Client.IP)
+func (a *App) isOpen(rules gateRules, r ForwardRequest) bool {
+	rule, open := rules.open(r.Host, r.Path)
+	if open && !plainPath(r.Path) {
+		a.Log.Info("open path not applied, the path can be read in several ways", "rule", rule.ID, "host", r.Host, "path", r.Path, "ip", r.Client.IP)
 		return false
 	}
-	return i >= 0
+	return open
 }
 
 // forwardCaller finds who asks, by cookie or else by an API key.
@@ -115,25 +106,24 @@ func (a *App) forwardCaller(ctx context.Context, r ForwardRequest) (Caller, erro
 // maxHosts is how many hosts are kept of a session: those that it reached last.
 const maxHosts = 50
 
+// A reach is when a session reached a host, in microseconds.
+type reach struct{ first, last int64 }
+
 // reach notes that a session reached a host now.
 func (a *App) reach(id uuid.UUID, host string) {
-	now := a.now()
+	now := a.now().UnixMicro()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	hosts := a.reached[id]
-	if hosts == nil {
-		hosts = map[string]db.Reach{}
-		a.reached[id] = hosts
-	}
-	r, ok := hosts[host]
-	if !ok && len(hosts) >= maxHosts {
-		return // who asks for that many in a moment is after no app
-	}
+	at := db.SessionHost{Session: id, Host: host}
+	r, ok := a.reached[at]
 	if !ok {
-		r = db.Reach{Host: host, First: now}
+		r.first = now
 	}
-	r.Last = latest(r.Last, now)
-	hosts[host] = r
+	r.last = max(r.last, now)
+	a.reached[at] = r
+	if len(a.reached) >= maxTouched {
+		a.flushSoon()
+	}
 }
 
 func latest(a, b time.Time) time.Time {
@@ -152,25 +142,26 @@ func (a *App) flushReaches(ctx context.Context) error {
 		a.mu.Unlock()
 		return nil
 	}
-	a.reached = map[uuid.UUID]map[string]db.Reach{}
+	a.reached = make(map[db.SessionHost]reach, len(reached)/2)
 	a.mu.Unlock()
 
-	err := a.store.RecordReaches(ctx, reached, maxHosts)
+	err := a.store.RecordReaches(ctx, func(yield func(db.SessionHost, db.Reach) bool) {
+		for at, r := range reached {
+			if !yield(at, db.Reach{Host: at.Host, First: time.UnixMicro(r.first).UTC(), Last: time.UnixMicro(r.last).UTC()}) {
+				return
+			}
+		}
+	}, maxHosts)
 	if err == nil {
 		return nil
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for id, hosts := range a.reached {
-		for host, r := range hosts {
-			if old, ok := reached[id][host]; ok {
-				r.First = old.First
-			}
-			if reached[id] == nil {
-				reached[id] = map[string]db.Reach{}
-			}
-			reached[id][host] = r
+	for at, r := range a.reached {
+		if old, ok := reached[at]; ok {
+			r.first = old.first
 		}
+		reached[at] = r
 	}
 	a.reached = reached
 	return err
@@ -179,8 +170,6 @@ func (a *App) flushReaches(ctx context.Context) error {
 // SessionHosts are the hosts that a session, living or ended, reached through
 // the gate, the last first. Whether the caller may see it they have found out.
 func (a *App) SessionHosts(ctx context.Context, id uuid.UUID) ([]db.Reach, error) {
-	if err := a.flush(ctx); err != nil {
-		a.Log.Error("write session uses", "err", err)
-	}
+	a.flushIfQuick(ctx)
 	return a.store.Reaches(ctx, id)
 }

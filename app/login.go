@@ -234,7 +234,7 @@ func (a *App) startSession(ctx context.Context, user db.User, method string, rem
 	ends := now.Add(a.Config.SessionDuration)
 	sess := db.Session{
 		UUID: uuid.New(), UserID: user.ID, Username: user.Username,
-		Agent: a.agent(client.Agent), IP: client.IP, Via: client.Via,
+		Agent: *a.agent(client.Agent), IP: client.IP, Via: client.Via,
 		Method: method, Remember: remember,
 		Created: now, LastUsed: now, Ends: ends, Expires: a.expires(ends, now),
 	}
@@ -248,6 +248,7 @@ func (a *App) startSession(ctx context.Context, user db.User, method string, rem
 			return "", sess, err
 		}
 	}
+	defer a.forgetUser(user.ID) // for last_login
 	token := newSecret()
 	actor := Actor{ID: user.ID, Name: user.Username, IP: client.IP}
 	event := a.event(actor, db.Login, user.ID, map[string]any{"auth_method": method, "session": sess.UUID.String(), "http_request": httpRequest(client)})

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"lastseen/db"
@@ -80,7 +81,8 @@ func secretHash(secret string) [32]byte { return sha256.Sum256([]byte(secret)) }
 
 // Authenticate finds the session that one of the tokens belongs to, and records
 // the use. Several cookies of one name can arrive, so each is tried. Without a
-// session that lives and whose user is active it is ErrUnauthenticated.
+// session that lives and whose user is active it is ErrUnauthenticated. The
+// caller's groups are those at the time.
 func (a *App) Authenticate(ctx context.Context, tokens []string, client Client) (Caller, error) {
 	for _, token := range tokens {
 		sess, user, err := a.sessionByToken(ctx, token)
@@ -90,10 +92,7 @@ func (a *App) Authenticate(ctx context.Context, tokens []string, client Client) 
 		if err != nil {
 			return Caller{}, err
 		}
-		if !user.Active || !sess.Expires.After(a.now()) {
-			continue
-		}
-		if !a.touch(&sess, client) {
+		if !user.Active || !a.touch(&sess, client) {
 			continue
 		}
 		return Caller{User: user, Session: &sess, IP: client.IP}, nil
@@ -123,52 +122,89 @@ func (a *App) AuthenticateKey(ctx context.Context, key string, client Client) (C
 	return Caller{User: token.User, IP: client.IP}, nil
 }
 
-// touch notes that a session was used now, and shows it in sess. It is false for
-// one that has expired meanwhile: a use must not bring it back.
+// A use is a db.Use in little space: client is nil when it came from the same
+// address with the same agent as before.
+type use struct {
+	at     int64 // microseconds
+	client *origin
+}
+
+// An origin is where a use came from.
+type origin struct {
+	ip, via netip.Addr
+	agent   *db.Agent
+}
+
+// maxTouched bounds the uses, and the hosts reached, that wait to be written.
+const maxTouched = 1 << 17
+
+// touch notes that a session was used now, and shows it in sess, unless it has
+// expired by now: then it reports false.
 func (a *App) touch(sess *db.Session, client Client) bool {
-	use := db.Use{IP: client.IP, Via: client.Via, Agent: sess.Agent}
-	if client.Relayed && !client.IP.IsValid() {
-		use.IP, use.Via = sess.IP, sess.Via
-	}
-	if client.Relayed && client.Agent == "" {
-		client.Agent = sess.Agent.String
-	}
-	if client.Agent != sess.Agent.String || sess.Agent.Definitions != a.agents.Version() {
-		use.Agent = a.agent(client.Agent)
+	told := !client.Relayed || client.Agent != ""
+	var agent *db.Agent // nil: as it was
+	if told && client.Agent != sess.Agent.String || sess.Agent.Definitions != a.agents.Version() {
+		header := client.Agent
+		if !told {
+			header = sess.Agent.String
+		}
+		agent = a.agent(header)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.merge(sess) // somebody may have looked at the clock later and come here earlier
-	k := a.cache.uuids[sess.UUID]
-	if k != nil {
-		sess.LastUsed = latest(sess.LastUsed, time.UnixMicro(k.lastUsed).UTC())
+	// Somebody may have looked at the clock later and come here earlier.
+	a.merge(sess)
+	k := a.cache.byUUID(sess.UUID)
+	if k != nil && k.lastUsed > sess.LastUsed.UnixMicro() {
+		*sess = a.cache.session(k, sess.Username)
+		sess.Expires = a.expires(sess.Ends, sess.LastUsed)
 	}
 	now := a.now()
-	if !a.expires(sess.Ends, sess.LastUsed).After(now) {
+	if !sess.Expires.After(now) {
 		return false
 	}
-	use.At = latest(now, sess.LastUsed)
-	a.touched[sess.UUID] = use
-	a.apply(sess, use)
-	if k != nil {
-		k.lastUsed, k.ip, k.via, k.agent = sess.LastUsed.UnixMicro(), sess.IP, sess.Via, a.cache.agent(&sess.Agent)
+	u := use{at: latest(now, sess.LastUsed).UnixMicro(), client: a.touched[sess.ID].client}
+	from := origin{client.IP, client.Via, agent}
+	if client.Relayed && !client.IP.IsValid() {
+		from.ip, from.via = sess.IP, sess.Via
 	}
+	if from.ip != sess.IP || from.via != sess.Via || agent != nil && *agent != sess.Agent {
+		if agent == nil {
+			from.agent = a.cache.sharedAgent(&sess.Agent)
+		}
+		u.client = &from
+	}
+	if k = a.cache.byUUID(sess.UUID); k != nil {
+		a.cache.use(k, u)
+	}
+	a.touched[sess.ID] = u
+	if len(a.touched) >= maxTouched {
+		a.flushSoon()
+	}
+	a.apply(sess, u)
 	return true
 }
 
-// merge shows in sess what is noted but not yet written, or was just written.
-// a.mu is held.
-func (a *App) merge(sess *db.Session) {
-	if use, ok := a.touched[sess.UUID]; ok {
-		a.apply(sess, use)
-	} else if use, ok := a.flushed[sess.UUID]; ok {
-		a.apply(sess, use)
+// merge shows in sess what is noted but not written yet, and returns the agent
+// if that is another one. a.mu is held.
+func (a *App) merge(sess *db.Session) (agent *db.Agent) {
+	for _, noted := range [...]map[int64]use{a.writing, a.touched} {
+		// An ID may have been given anew, to a session that began later.
+		if u, ok := noted[sess.ID]; ok && u.at >= sess.Created.UnixMicro() {
+			a.apply(sess, u)
+			if u.client != nil {
+				agent = u.client.agent
+			}
+		}
 	}
+	return agent
 }
 
-func (a *App) apply(sess *db.Session, use db.Use) {
-	sess.LastUsed = latest(sess.LastUsed, use.At)
-	sess.IP, sess.Via, sess.Agent = use.IP, use.Via, use.Agent
+func (a *App) apply(sess *db.Session, u use) {
+	sess.LastUsed = latest(sess.LastUsed, time.UnixMicro(u.at).UTC())
+	if u.client != nil {
+		sess.IP, sess.Via, sess.Agent = u.client.ip, u.client.via, *u.client.agent
+	}
 	sess.Expires = a.expires(sess.Ends, sess.LastUsed)
 }
 
@@ -180,47 +216,117 @@ func (a *App) expires(ends, lastUsed time.Time) time.Time {
 	return ends
 }
 
-// flush writes the noted uses. What it could not write it keeps for the next time.
+// flushSoon asks the loop for a flush.
+func (a *App) flushSoon() {
+	select {
+	case a.full <- struct{}{}:
+	default: // it was asked
+	}
+}
+
+// flush writes the noted uses and hosts. What it could not write it keeps for
+// the next time.
 func (a *App) flush(ctx context.Context) error {
 	a.flushMu.Lock()
 	defer a.flushMu.Unlock()
-	reachErr := a.flushReaches(ctx)
+	return errors.Join(a.flushReaches(ctx), a.flushUses(ctx))
+}
+
+func (a *App) flushUses(ctx context.Context) error {
 	a.mu.Lock()
 	if len(a.touched) == 0 {
 		a.mu.Unlock()
-		return reachErr
+		return nil
 	}
 	uses := a.touched
-	a.flushed, a.touched = uses, make(map[uuid.UUID]db.Use)
+	a.writing, a.touched = uses, make(map[int64]use, len(uses)/2)
 	a.flushes++
 	a.mu.Unlock()
 
-	err := a.store.RecordUses(ctx, uses, a.Config.SessionIdle)
+	// Nobody changes what is being written.
+	err := a.store.RecordUses(ctx, func(yield func(db.Use) bool) {
+		for _, id := range slices.Sorted(maps.Keys(uses)) {
+			if !yield(uses[id].stored(id)) {
+				return
+			}
+		}
+	}, a.Config.SessionIdle)
 
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err != nil {
-		maps.Copy(uses, a.touched)
-		a.touched, a.flushed = uses, nil
+		for id, u := range a.touched {
+			if u.client == nil {
+				u.client = uses[id].client
+			}
+			uses[id] = u
+		}
+		a.touched = uses
 	}
-	return errors.Join(err, reachErr)
+	a.writing = nil
+	a.flushes++
+	return err
+}
+
+// stored is the use as the store writes it.
+func (u use) stored(id int64) db.Use {
+	s := db.Use{Session: id, At: time.UnixMicro(u.at).UTC()}
+	if u.client != nil {
+		s.IP, s.Via, s.Agent = u.client.ip, u.client.via, u.client.agent
+	}
+	return s
+}
+
+// flushOne writes what is noted of one session: its latest use goes into what
+// history keeps, and nobody should wait for the others.
+func (a *App) flushOne(ctx context.Context, sess db.Session) {
+	a.mu.Lock()
+	u, ok := a.touched[sess.ID]
+	if earlier, writing := a.writing[sess.ID]; writing {
+		if !ok {
+			u, ok = earlier, true
+		} else if u.client == nil {
+			u.client = earlier.client
+		}
+	}
+	a.mu.Unlock()
+	if !ok {
+		return
+	}
+	if err := a.store.RecordUses(ctx, slices.Values([]db.Use{u.stored(sess.ID)}), a.Config.SessionIdle); err != nil {
+		a.Log.Error("write a session's use", "session", sess.UUID, "err", err)
+	}
 }
 
 // expire ends what had expired a little before now. A noted use may have moved the
-// idle limit, so these are written first; while they cannot be, nothing is ended.
-// What a server beside this process noted it has written after flushEvery.
+// idle limit, so these must have been written; while they cannot be, nothing is
+// ended. What a server beside this process noted it has written after flushAtMost.
 func (a *App) expire(ctx context.Context, now time.Time) error {
-	if err := a.flush(ctx); err != nil {
-		return err
-	}
-	_, err := a.store.ExpireSessions(ctx, now.Add(-2*flushEvery), 1000)
+	_, err := a.store.ExpireSessions(ctx, now.Add(-flushAtMost), 1000)
 	return err
+}
+
+// flushIfQuick is a flush unless that would take long. Then filters and
+// orderings see what was written last, and whoever reads shows each session as
+// it is all the same.
+func (a *App) flushIfQuick(ctx context.Context) (flushed bool) {
+	a.mu.Lock()
+	noted := len(a.touched) + len(a.writing) + len(a.reached)
+	a.mu.Unlock()
+	if noted > 2000 {
+		return false
+	}
+	if err := a.flush(ctx); err != nil {
+		a.Log.Error("write session uses", "err", err)
+		return false
+	}
+	return true
 }
 
 // enrich adds to a stored session what is known of its address and agent.
 func (a *App) enrich(sess db.Session, caller Caller) Session {
 	if sess.Agent.Definitions != a.agents.Version() {
-		sess.Agent = a.agent(sess.Agent.String)
+		sess.Agent = *a.agent(sess.Agent.String)
 	}
 	return Session{
 		Session:  sess,
@@ -261,8 +367,10 @@ func (a *App) Sessions(ctx context.Context, caller Caller, f db.SessionFilter) (
 	}
 	// Filters and orderings look at what is stored, so the noted uses go first; what
 	// has expired would have to be passed over at each step of the list.
-	if err := a.expire(ctx, f.Now); err != nil {
-		a.Log.Error("write session uses and end what expired", "err", err)
+	if a.flushIfQuick(ctx) {
+		if err := a.expire(ctx, f.Now); err != nil {
+			a.Log.Error("end sessions that expired", "err", err)
+		}
 	}
 	stored, total, err := a.store.Sessions(ctx, f)
 	if err != nil {
@@ -291,10 +399,7 @@ func (a *App) RevokeSession(ctx context.Context, caller Caller, id uuid.UUID) er
 }
 
 func (a *App) revoke(ctx context.Context, actor Actor, sess db.Session) error {
-	// The latest use goes into what history keeps.
-	if err := a.flush(ctx); err != nil {
-		a.Log.Error("write session uses", "err", err)
-	}
+	a.flushOne(ctx, sess)
 	defer a.forget(sess.UUID)
 	err := a.store.EndSession(ctx, sess.UUID, db.Revoked, a.revokedEvent(actor)(sess))
 	if err != nil {
@@ -333,9 +438,7 @@ func (a *App) SignOut(ctx context.Context, caller Caller) error {
 	if caller.Session == nil {
 		return ErrUnauthenticated
 	}
-	if err := a.flush(ctx); err != nil {
-		a.Log.Error("write session uses", "err", err)
-	}
+	a.flushOne(ctx, *caller.Session)
 	defer a.forget(caller.Session.UUID)
 	err := a.store.EndSession(ctx, caller.Session.UUID, db.SignedOut, a.event(caller.Actor(), db.Logout, caller.User.ID, nil))
 	if errors.Is(err, db.ErrNotFound) {

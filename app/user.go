@@ -167,11 +167,6 @@ func (a *App) Users(ctx context.Context, caller Caller, f db.UserFilter) ([]db.U
 	return a.store.Users(ctx, f)
 }
 
-// Groups are a user's groups by name.
-func (a *App) Groups(ctx context.Context, user int64) ([]db.Group, error) {
-	return a.store.Groups(ctx, user)
-}
-
 // SetUserActive enables or disables a user; disabling ends their sessions and
 // refuses their API tokens. Nobody in a browser
 // can take away the last active superuser: db.ErrLastSuperuser.

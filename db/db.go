@@ -110,6 +110,7 @@ type Session struct {
 	ID       int64
 	UUID     uuid.UUID
 	UserID   int64
+	AgentID  int64 // of the agent that is stored; Agent may be a newer one
 	Username string
 	Agent    Agent
 	IP       netip.Addr
@@ -145,12 +146,14 @@ const (
 	Restored        Reason = "restored"         // a backup came back
 )
 
-// A Use is a request that a session authenticated.
+// A Use is a request that a session authenticated. Without an Agent, that and
+// IP and Via are as they were.
 type Use struct {
-	At    time.Time
-	IP    netip.Addr
-	Via   netip.Addr
-	Agent Agent
+	Session int64
+	At      time.Time
+	IP      netip.Addr
+	Via     netip.Addr
+	Agent   *Agent
 }
 
 // A SessionFilter chooses and orders living sessions; its zero value chooses

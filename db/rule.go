@@ -1,6 +1,10 @@
 package db
 
-import "time"
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
 
 // A Rule of the gate says either which groups may reach a host, or which path
 // of it is open to all. Host is exact or *.suffix, Path exact or a prefix that
@@ -13,7 +17,13 @@ type Rule struct {
 	Created time.Time
 }
 
-// A Reach is a host that a session reached through the gate.
+// A SessionHost names a session and a host that it reached through the gate.
+type SessionHost struct {
+	Session uuid.UUID
+	Host    string
+}
+
+// A Reach is when a session reached a host.
 type Reach struct {
 	Host        string
 	First, Last time.Time

@@ -260,7 +260,7 @@ func (s *Server) authorize(c *gin.Context, read func(*http.Request) (asked, erro
 	if err != nil {
 		return fmt.Errorf("%w: %w", db.ErrUnavailable, err)
 	}
-	if decision.Caller != nil {
+	if decision.Caller != nil && decision.Verdict != app.Allow { // for the log
 		c.Set(callerKey, *decision.Caller)
 	}
 	switch decision.Verdict {
@@ -274,35 +274,32 @@ func (s *Server) authorize(c *gin.Context, read func(*http.Request) (asked, erro
 	}
 }
 
+// passHeaders are authentik's headers, in canonical form.
+var passHeaders = [...]string{"X-Authentik-Username", "X-Authentik-Groups", "X-Authentik-Email", "X-Authentik-Name", "X-Authentik-Uid",
+	"X-Authentik-Meta-App", "X-Authentik-Meta-Version", "X-Authentik-Entitlements", "X-Authentik-Jwt", "X-Authentik-Meta-Jwks",
+	"X-Authentik-Meta-Outpost", "X-Authentik-Meta-Provider"}
+
 // pass lets a request through. All of authentik's headers are always there:
 // one that is not would let the client's own pass some proxies.
 func (s *Server) pass(c *gin.Context, d app.Decision, host string) {
-	var username, groups, email, name, uid, meta, version string
+	var values [len(passHeaders)]string
 	if d.Caller != nil {
 		u := d.Caller.User
-		names := make([]string, len(u.Groups))
+		groups := ""
 		for i, g := range u.Groups {
-			names[i] = g.Name
+			if i > 0 {
+				groups += "|"
+			}
+			groups += g.Name
 		}
-		username, groups, email, name, uid = u.Username, strings.Join(names, "|"), u.Email, u.Name, userUID(u)
-		meta, version = host, "lastseen/"+s.version
+		copy(values[:], []string{u.Username, groups, u.Email, u.Name, userUID(u), host, "lastseen/" + s.version})
+	}
+	for i := range values {
+		values[i] = headerText(values[i])
 	}
 	h := c.Writer.Header()
-	for _, header := range [...]struct{ name, value string }{
-		{"X-Authentik-Username", username},
-		{"X-Authentik-Groups", groups},
-		{"X-Authentik-Entitlements", ""},
-		{"X-Authentik-Email", email},
-		{"X-Authentik-Name", name},
-		{"X-Authentik-Uid", uid},
-		{"X-Authentik-Jwt", ""},
-		{"X-Authentik-Meta-Jwks", ""},
-		{"X-Authentik-Meta-Outpost", ""},
-		{"X-Authentik-Meta-Provider", ""},
-		{"X-Authentik-Meta-App", meta},
-		{"X-Authentik-Meta-Version", version},
-	} {
-		h[header.name] = []string{headerText(header.value)}
+	for i, name := range passHeaders {
+		h[name] = values[i : i+1 : i+1]
 	}
 	c.Status(http.StatusOK)
 	c.Writer.WriteHeaderNow()

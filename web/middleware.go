@@ -82,7 +82,9 @@ func (s *Server) protect(c *gin.Context) {
 	for name, value := range everyHeader {
 		h[name] = value
 	}
-	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxBody)
+	if c.Request.Body != http.NoBody {
+		c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxBody)
+	}
 	if isGateAuth(c.Request.URL.Path) {
 		return // the method and the origin are those of a request to an app
 	}

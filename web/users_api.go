@@ -163,16 +163,12 @@ func userUID(u db.User) string {
 
 func (s *Server) getMe(c *gin.Context) error {
 	u := caller(c).User
-	groups, err := s.app.Groups(c.Request.Context(), u.ID)
-	if err != nil {
-		return err
-	}
 	self := selfJSON{
 		PK: u.ID, Username: u.Username, Name: u.Name, IsActive: u.Active, IsSuperuser: u.Superuser,
 		Groups: []selfGroupJSON{}, Roles: []struct{}{}, Email: u.Email, UID: userUID(u),
 		Type: userType, SystemPermissions: []string{}, IsCurrent: true,
 	}
-	for _, g := range groups {
+	for _, g := range u.Groups {
 		self.Groups = append(self.Groups, selfGroupJSON{Name: g.Name, PK: g.UUID})
 	}
 	writeJSON(c, http.StatusOK, map[string]any{"user": self, "users": []selfJSON{self}})

@@ -3,25 +3,54 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"sync/atomic"
 )
 
 // changes tells cheaply whether another process has written to the database.
 //
 // In WAL mode each commit changes the header of the wal-index, the first 48
-// bytes of the -shm file (https://www.sqlite.org/walformat.html). Reading them
+// bytes of the -shm file, and counts one up in it
+// (https://www.sqlite.org/walformat.html#the_wal_index_header). Reading them
 // costs a fraction of a query. Whose commit it was the writer's connection
-// knows: PRAGMA data_version changes there only when another connection wrote.
+// knows: PRAGMA data_version changes there only when another connection wrote,
+// and while it holds the write lock the next commit is its own.
 type changes struct {
 	index   walIndex
 	known   atomic.Pointer[walHeader] // as it was when all commits were told apart
 	foreign atomic.Uint64             // how often somebody else had written
+	ours    atomic.Bool               // the commit after known is ours
 	conn    any                       // the writer's connection that version is of; both are held with it
 	version int64                     // the last PRAGMA data_version
 	asking  atomic.Bool
 }
 
 type walHeader [48]byte
+
+// commits counts the commits, in the machine's own byte order.
+func (h *walHeader) commits() uint32 { return binary.NativeEndian.Uint32(h[8:]) }
+
+// expect announces a commit of ours, before it: conn holds the write lock and
+// has surely changed something, so that no other commit can come first.
+func (c *changes) expect(conn *sql.Conn) {
+	h, ok := c.index.header()
+	if known := c.known.Load(); !ok || known == nil || *known != h {
+		c.settle(conn)
+	}
+	c.ours.Store(c.known.Load() != nil)
+}
+
+// came takes note of a commit of ours; somebody else may have written since.
+func (c *changes) came(conn *sql.Conn, err error) {
+	expected := c.ours.Swap(false) // before known moves on: the next commit may be anybody's
+	known := c.known.Load()
+	h, ok := c.index.header()
+	if err == nil && expected && ok && h.commits()-known.commits() == 1 {
+		c.known.Store(&h)
+		return
+	}
+	c.settle(conn)
+}
 
 // settle takes note of all commits so far, on the writer's connection. The
 // header is read first: a commit of somebody else between the two is one that
@@ -45,23 +74,27 @@ func (c *changes) settle(conn *sql.Conn) {
 
 // Epoch says whether what was read before may still be believed: as long as it
 // answers the same number and settled is true, only this process has written.
-// While a commit is under way settled is false, and the caller should read.
+// While somebody else's commit is not told apart settled is false, and the
+// caller should read.
 func (s *Store) Epoch() (epoch uint64, settled bool) {
-	epoch = s.changes.foreign.Load()
-	known := s.changes.known.Load()
-	h, ok := s.changes.index.header()
-	if ok && known != nil && h == *known && epoch == s.changes.foreign.Load() {
+	c := &s.changes
+	epoch = c.foreign.Load()
+	known := c.known.Load() // before ours, which is taken back before known moves on
+	ours := c.ours.Load()
+	h, ok := c.index.header()
+	same := ok && known != nil && (h == *known || ours && h.commits()-known.commits() == 1)
+	if same && epoch == c.foreign.Load() {
 		return epoch, true
 	}
-	if s.changes.asking.CompareAndSwap(false, true) {
+	if !ours && c.asking.CompareAndSwap(false, true) {
 		go func() { // whoever writes now may settle it first, which is as well
-			defer s.changes.asking.Store(false)
+			defer c.asking.Store(false)
 			conn, err := s.write.Conn(context.Background())
 			if err != nil {
 				return
 			}
 			defer conn.Close()
-			s.changes.settle(conn)
+			c.settle(conn)
 		}()
 	}
 	return epoch, false

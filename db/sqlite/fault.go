@@ -13,6 +13,7 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+	zombiezen "zombiezen.com/go/sqlite"
 )
 
 // faults are what SQLite's error codes mean for who runs this.
@@ -34,19 +35,29 @@ var faults = map[int]struct{ problem, remedy string }{
 // database's. Its one that is none of these is our own mistake, or the caller's
 // context that ended.
 func storeError(path string, err error) error {
-	var e *sqlite.Error
+	code := errorCode(err)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return db.ErrNotFound
-	case errors.Is(err, db.ErrConflict), errors.Is(err, db.ErrUnavailable), !errors.As(err, &e):
+	case errors.Is(err, db.ErrConflict), errors.Is(err, db.ErrUnavailable):
 		return err
-	case e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE, e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+	case code == sqlite3.SQLITE_CONSTRAINT_UNIQUE, code == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
 		return fmt.Errorf("%w: %w", db.ErrConflict, err)
 	}
-	if f, ok := faults[e.Code()&0xff]; ok {
+	if f, ok := faults[code&0xff]; ok {
 		return &db.UnavailableError{Path: path, Problem: f.problem, Remedy: f.remedy, Err: err}
 	}
 	return err
+}
+
+// errorCode is SQLite's code of an error, whichever of the two interfaces it
+// comes through, and SQLITE_ERROR for one that is not SQLite's.
+func errorCode(err error) int {
+	var e *sqlite.Error
+	if errors.As(err, &e) {
+		return e.Code()
+	}
+	return int(zombiezen.ErrCode(err))
 }
 
 // err is storeError for this database. Damage it remembers: a page that is
@@ -64,8 +75,8 @@ func (s *Store) err(err error) error {
 }
 
 func isDamage(err error) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_CORRUPT || e.Code()&0xff == sqlite3.SQLITE_NOTADB)
+	code := errorCode(err) & 0xff
+	return code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB
 }
 
 // health is what is known of the files of an open database.

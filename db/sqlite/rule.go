@@ -3,7 +3,8 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
+	"errors"
+	"iter"
 
 	"lastseen/db"
 
@@ -17,19 +18,6 @@ const ruleQuery = `SELECT r.id, r.host, r.path, r.created, coalesce(g.name, '') 
 // Rules are all rules of the gate, by host and path.
 func (s *Store) Rules(ctx context.Context) ([]db.Rule, error) {
 	rows, err := s.list.QueryContext(ctx, ruleQuery+`ORDER BY r.host, r.path, r.id, g.name`)
-	if err != nil {
-		return nil, s.err(err)
-	}
-	return s.rules(rows)
-}
-
-// RulesFor are the rules with one of the given hosts.
-func (s *Store) RulesFor(ctx context.Context, hosts []string) ([]db.Rule, error) {
-	list, err := json.Marshal(hosts)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := s.rulesFor.QueryContext(ctx, string(list))
 	if err != nil {
 		return nil, s.err(err)
 	}
@@ -110,11 +98,6 @@ func (s *Store) GroupNames(ctx context.Context) ([]string, error) {
 	return s.names(s.list.QueryContext(ctx, `SELECT name FROM groups ORDER BY name`))
 }
 
-// GroupNamesOf are the names of a user's groups.
-func (s *Store) GroupNamesOf(ctx context.Context, user int64) ([]string, error) {
-	return s.names(s.groupNamesOf.QueryContext(ctx, user))
-}
-
 func (s *Store) names(rows *sql.Rows, err error) ([]string, error) {
 	if err != nil {
 		return nil, s.err(err)
@@ -132,34 +115,53 @@ func (s *Store) names(rows *sql.Rows, err error) ([]string, error) {
 }
 
 // RecordReaches writes which hosts sessions reached. Of each session it keeps
-// the limit hosts that were reached last; sessions that nobody knows it passes over.
-func (s *Store) RecordReaches(ctx context.Context, reaches map[uuid.UUID]map[string]db.Reach, limit int) error {
-	return s.inTx(ctx, func(tx *sql.Tx) error {
-		record, err := tx.PrepareContext(ctx, `INSERT INTO session_hosts (session, host, first_used, last_used)
-			SELECT $1, $2, $3, $4 WHERE EXISTS (SELECT 1 FROM sessions WHERE uuid = $1) OR EXISTS (SELECT 1 FROM ended_sessions WHERE uuid = $1)
-			ON CONFLICT (session, host) DO UPDATE SET last_used = max(last_used, excluded.last_used)`)
-		if err != nil {
-			return err
-		}
-		defer record.Close()
-		trim, err := tx.PrepareContext(ctx, `DELETE FROM session_hosts WHERE session = $1 AND host IN
-			(SELECT host FROM session_hosts WHERE session = $1 ORDER BY last_used DESC, host LIMIT -1 OFFSET $2)`)
-		if err != nil {
-			return err
-		}
-		defer trim.Close()
-		for id, hosts := range reaches {
-			for host, r := range hosts {
-				if _, err := record.ExecContext(ctx, id[:], host, micros(r.First), micros(r.Last)); err != nil {
-					return err
+// the limit hosts that were reached last; sessions that nobody knows it passes
+// over. What was written before an error stays.
+func (s *Store) RecordReaches(ctx context.Context, reaches iter.Seq2[db.SessionHost, db.Reach], limit int) error {
+	next, stop := iter.Pull2(reaches)
+	defer stop()
+	for more := true; more; {
+		err := s.inTxThat(ctx, func(tx *sql.Tx) (changed bool, err error) {
+			again, err := tx.PrepareContext(ctx, `UPDATE session_hosts SET last_used = $3 WHERE session = $1 AND host = $2 AND last_used < $3`)
+			if err != nil {
+				return false, err
+			}
+			defer again.Close()
+			for range usesChunk {
+				var sh db.SessionHost
+				var r db.Reach
+				if sh, r, more = next(); !more {
+					break
+				}
+				err := oneRow(again.ExecContext(ctx, sh.Session[:], sh.Host, micros(r.Last)))
+				changed = changed || err == nil
+				if errors.Is(err, db.ErrNotFound) {
+					err = firstReach(ctx, tx, sh, r, limit)
+				}
+				if err != nil {
+					return false, err
 				}
 			}
-			if _, err := trim.ExecContext(ctx, id[:], limit); err != nil {
-				return err
-			}
+			return changed, nil
+		})
+		if err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
+}
+
+func firstReach(ctx context.Context, tx *sql.Tx, sh db.SessionHost, r db.Reach, limit int) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO session_hosts (session, host, first_used, last_used)
+		SELECT $1, $2, $3, $4 WHERE EXISTS (SELECT 1 FROM sessions WHERE uuid = $1) OR EXISTS (SELECT 1 FROM ended_sessions WHERE uuid = $1)
+		ON CONFLICT DO NOTHING`,
+		sh.Session[:], sh.Host, micros(r.First), micros(r.Last))
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `DELETE FROM session_hosts WHERE session = $1 AND host IN
+		(SELECT host FROM session_hosts WHERE session = $1 ORDER BY last_used DESC, host LIMIT -1 OFFSET $2)`, sh.Session[:], limit)
+	return err
 }
 
 // Reaches are the hosts that a session, living or ended, reached; the last first.

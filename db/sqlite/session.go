@@ -6,8 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
-	"strings"
 	"time"
 
 	"lastseen/db"
@@ -25,28 +25,26 @@ func agentFields(a *db.Agent) []any {
 		&a.OS, &a.OSMajor, &a.OSMinor, &a.OSPatch, &a.OSPatchMinor, &a.Device, &a.DeviceBrand, &a.DeviceModel}
 }
 
-const sessionColumns = `s.id, s.uuid, s.user_id, u.username, s.last_ip, s.via, s.method, s.remember,
+const sessionColumns = `s.id, s.uuid, s.user_id, s.agent_id, u.username, s.last_ip, s.via, s.method, s.remember,
 	s.created, s.last_used, s.ends, s.expires, ` + agentColumns
 
 func sessionFields(s *db.Session) []any {
-	return append([]any{&s.ID, &s.UUID, &s.UserID, &s.Username, addrColumn{&s.IP}, addrColumn{&s.Via}, &s.Method, &s.Remember,
+	return append([]any{&s.ID, &s.UUID, &s.UserID, &s.AgentID, &s.Username, addrColumn{&s.IP}, addrColumn{&s.Via}, &s.Method, &s.Remember,
 		timeColumn{&s.Created}, timeColumn{&s.LastUsed}, timeColumn{&s.Ends}, timeColumn{&s.Expires}}, agentFields(&s.Agent)...)
-}
-
-// SessionByToken finds the session and its user by the token's hash.
-// It does not look at expiry or at whether the user is active: the caller judges.
-func (s *Store) SessionByToken(ctx context.Context, hash []byte) (db.Session, db.User, error) {
-	var sess db.Session
-	var user db.User
-	err := s.sessionByToken.QueryRowContext(ctx, hash).Scan(append(sessionFields(&sess), userFields(&user)...)...)
-	return sess, user, s.err(err)
 }
 
 // Session is a living session by its public name.
 func (s *Store) Session(ctx context.Context, id uuid.UUID) (db.Session, error) {
 	var sess db.Session
-	err := s.sessionByUUID.QueryRowContext(ctx, id[:]).Scan(sessionFields(&sess)...)
+	err := s.read.QueryRowContext(ctx, `SELECT `+sessionColumns+` FROM `+sessionTables+` WHERE s.uuid = $1`, id[:]).Scan(sessionFields(&sess)...)
 	return sess, s.err(err)
+}
+
+// Agent is the user agent of a session's AgentID.
+func (s *Store) Agent(ctx context.Context, id int64) (db.Agent, error) {
+	var agent db.Agent
+	err := s.read.QueryRowContext(ctx, `SELECT `+agentColumns+` FROM user_agents a WHERE a.id = $1`, id).Scan(agentFields(&agent)...)
+	return agent, s.err(err)
 }
 
 // CreateSession stores a sign-in: the session, its event, what it replaces, and
@@ -114,37 +112,60 @@ func agentID(ctx context.Context, tx *sql.Tx, a db.Agent) (id int64, err error) 
 	return id, err
 }
 
+// usesChunk bounds the uses written at once, so that nobody waits long for the writer.
+const usesChunk = 500
+
 // RecordUses writes the latest use of each session, unless it has ended. The
-// idle limit, 0 for none, moves expires along.
-func (s *Store) RecordUses(ctx context.Context, uses map[uuid.UUID]db.Use, idle time.Duration) error {
-	ids := make([]uuid.UUID, 0, len(uses))
-	for id := range uses {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, func(a, b uuid.UUID) int { return strings.Compare(string(a[:]), string(b[:])) })
-	for chunk := range slices.Chunk(ids, 500) { // so that nobody waits long for the writer
-		err := s.inTx(ctx, func(tx *sql.Tx) error {
-			update, err := tx.PrepareContext(ctx, `UPDATE sessions SET last_used = max(last_used, $1), agent_id = $2, last_ip = $3, via = $4,
-				expires = CASE WHEN $5 > 0 THEN min(ends, max(last_used, $1) + $5) ELSE ends END WHERE uuid = $6`)
+// idle limit, 0 for none, moves expires along. Sessions in the order of their
+// IDs take the least time; what was written before an error stays.
+func (s *Store) RecordUses(ctx context.Context, uses iter.Seq[db.Use], idle time.Duration) error {
+	next, stop := iter.Pull(uses)
+	defer stop()
+	for more := true; more; {
+		err := s.inTxThat(ctx, func(tx *sql.Tx) (changed bool, err error) {
+			// An ID may have been given anew since, to a session that began later. The
+			// driver wants to find each parameter named.
+			const still = ` WHERE id = $1 AND created <= $2 AND $3 >= 0`
+			used := `UPDATE sessions SET last_used = max(last_used, $2)`
+			if idle > 0 {
+				used += `, expires = min(ends, max(last_used, $2) + $3)`
+			}
+			// SQLite passes over an update that changes nothing; this one always does.
+			again, err := tx.PrepareContext(ctx, used+still+` AND last_used < $2`)
 			if err != nil {
-				return err
+				return false, err
 			}
-			defer update.Close()
+			defer again.Close()
+			// Only what has changed, or each of its indexes is written for nothing.
+			moved, err := tx.PrepareContext(ctx, used+`, agent_id = $4, last_ip = $5, via = $6`+still)
+			if err != nil {
+				return false, err
+			}
+			defer moved.Close()
 			agents := map[string]int64{}
-			for _, id := range chunk {
-				use := uses[id]
-				agent, ok := agents[use.Agent.String]
-				if !ok {
-					if agent, err = agentID(ctx, tx, use.Agent); err != nil {
-						return err
+			for range usesChunk {
+				var use db.Use
+				if use, more = next(); !more {
+					break
+				}
+				stmt, args := again, []any{use.Session, micros(use.At), idle.Microseconds()}
+				if use.Agent != nil {
+					agent, ok := agents[use.Agent.String]
+					if !ok {
+						if agent, err = agentID(ctx, tx, *use.Agent); err != nil {
+							return false, err
+						}
+						agents[use.Agent.String] = agent
 					}
-					agents[use.Agent.String] = agent
+					stmt, args = moved, append(args, agent, addrText(use.IP), addrText(use.Via))
 				}
-				if _, err := update.ExecContext(ctx, micros(use.At), agent, addrText(use.IP), addrText(use.Via), idle.Microseconds(), id[:]); err != nil {
-					return err
+				err := oneRow(stmt.ExecContext(ctx, args...))
+				if err != nil && !errors.Is(err, db.ErrNotFound) {
+					return false, err
 				}
+				changed = changed || err == nil && stmt == again
 			}
-			return nil
+			return changed, nil
 		})
 		if err != nil {
 			return err

@@ -77,11 +77,10 @@ func TestSessionsAgainstAll(t *testing.T) {
 	// Sessions change agents and end, and the counters with them.
 	for i, sess := range all[:40] {
 		all[i].Agent = all[100+i].Agent
-		use := db.Use{At: sess.LastUsed, IP: sess.IP, Agent: all[i].Agent}
-		if err := s.RecordUses(t.Context(), map[uuid.UUID]db.Use{sess.UUID: use}, 0); err != nil {
+		use := db.Use{Session: sess.ID, At: sess.LastUsed, IP: sess.IP, Agent: &all[i].Agent}
+		if err := s.RecordUses(t.Context(), slices.Values([]db.Use{use}), 0); err != nil {
 			t.Fatal(err)
 		}
-		all[i].Expires = sess.Ends
 	}
 	for _, sess := range all[190:] {
 		if err := s.EndSession(t.Context(), sess.UUID, db.Revoked, event(db.ModelDeleted)); err != nil {

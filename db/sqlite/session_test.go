@@ -20,17 +20,35 @@ func TestSessionRoundTrip(t *testing.T) {
 	want := createSession(t, s, ada, "2001:db8::1", start)
 	want.Username = "ada"
 	got, err := s.Session(t.Context(), want.UUID)
-	if err != nil || got != want {
-		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
+	if err != nil {
+		t.Fatal(err)
 	}
-	got, user, err := s.SessionByToken(t.Context(), want.UUID[:])
-	if err != nil || got != want || user.Username != "ada" || user.LastLogin != start {
-		t.Errorf("by token: got %+v of %+v, %v", got, user, err)
+	want.AgentID = got.AgentID
+	if got != want || got.AgentID == 0 {
+		t.Errorf("got %+v\nwant %+v", got, want)
+	}
+	if agent, err := s.Agent(t.Context(), got.AgentID); err != nil || agent != want.Agent {
+		t.Errorf("agent: got %+v, %v", agent, err)
+	}
+	lean := want
+	lean.Username, lean.Agent = "", db.Agent{}
+	if got, err := s.SessionByToken(want.UUID[:]); err != nil || got != lean {
+		t.Errorf("by token: got %+v, %v\nwant %+v", got, err, lean)
+	}
+	if got, err := s.SessionByUUID(want.UUID); err != nil || got != lean {
+		t.Errorf("by uuid: got %+v, %v\nwant %+v", got, err, lean)
+	}
+	for _, err := range []error{second(s.SessionByToken([]byte("nobody's"))), second(s.SessionByUUID(uuid.New()))} {
+		if !errors.Is(err, db.ErrNotFound) {
+			t.Errorf("unknown session: got %v, want db.ErrNotFound", err)
+		}
 	}
 	if _, err := s.Session(t.Context(), uuid.New()); !errors.Is(err, db.ErrNotFound) {
 		t.Errorf("unknown session: got %v, want db.ErrNotFound", err)
 	}
 }
+
+func second[T any](_ T, err error) error { return err }
 
 func TestCreateSessionNeedsTheVerifiedPassword(t *testing.T) {
 	s := open(t)
@@ -62,14 +80,28 @@ func TestRecordUses(t *testing.T) {
 	if err := s.EndSession(t.Context(), gone.UUID, db.Revoked, event(db.ModelDeleted)); err != nil {
 		t.Fatal(err)
 	}
-	use := db.Use{At: start.Add(time.Minute), IP: netip.MustParseAddr("192.0.2.9"), Via: netip.MustParseAddr("10.0.0.1"), Agent: agent("new")}
-	uses := map[uuid.UUID]db.Use{sess.UUID: use, gone.UUID: use, uuid.New(): use}
-	if err := s.RecordUses(t.Context(), uses, 10*time.Minute); err != nil {
-		t.Fatal(err)
+	newer := agent("new")
+	use := db.Use{Session: sess.ID, At: start.Add(time.Minute), IP: netip.MustParseAddr("192.0.2.9"), Via: netip.MustParseAddr("10.0.0.1"), Agent: &newer}
+	record := func(idle time.Duration, uses ...db.Use) {
+		t.Helper()
+		if err := s.RecordUses(t.Context(), slices.Values(uses), idle); err != nil {
+			t.Fatal(err)
+		}
 	}
-	got, err := s.Session(t.Context(), sess.UUID)
-	if err != nil || got.LastUsed != use.At || got.IP != use.IP || got.Via != use.Via || got.Agent != use.Agent {
-		t.Errorf("got %+v, %v, want the use %+v", got, err, use)
+	stored := func() db.Session {
+		t.Helper()
+		got, err := s.Session(t.Context(), sess.UUID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	endedUse, noUse := use, use
+	endedUse.Session, noUse.Session = gone.ID, 12345
+	record(10*time.Minute, use, endedUse, noUse)
+	got := stored()
+	if got.LastUsed != use.At || got.IP != use.IP || got.Via != use.Via || got.Agent != newer {
+		t.Errorf("got %+v, want the use %+v", got, use)
 	}
 	if want := start.Add(11 * time.Minute); got.Expires != want {
 		t.Errorf("expires with an idle limit: got %v, want %v", got.Expires, want)
@@ -77,13 +109,25 @@ func TestRecordUses(t *testing.T) {
 	if _, err := s.Session(t.Context(), gone.UUID); !errors.Is(err, db.ErrNotFound) {
 		t.Errorf("a use brought an ended session back: %v", err)
 	}
-	// An older use never turns the clock back.
-	use.At = start
-	if err := s.RecordUses(t.Context(), map[uuid.UUID]db.Use{sess.UUID: use}, 0); err != nil {
-		t.Fatal(err)
+	// From where it was, and an older one never turns the clock back.
+	record(10*time.Minute, db.Use{Session: sess.ID, At: start.Add(2 * time.Minute)})
+	record(10*time.Minute, db.Use{Session: sess.ID, At: start})
+	if got := stored(); got.LastUsed != start.Add(2*time.Minute) || got.Expires != start.Add(12*time.Minute) || got.IP != use.IP || got.Agent != newer {
+		t.Errorf("after an older use: got %+v", got)
 	}
-	if got, _ := s.Session(t.Context(), sess.UUID); got.LastUsed != start.Add(time.Minute) || got.Expires != got.Ends {
-		t.Errorf("after an older use: got %v until %v", got.LastUsed, got.Expires)
+	// A row's ID is given anew: what was noted of the old session is not of the new one.
+	record(0, db.Use{Session: sess.ID, At: sess.Created.Add(-time.Second), IP: netip.MustParseAddr("192.0.2.66"), Agent: &newer})
+	if got := stored(); got.IP != use.IP {
+		t.Errorf("a use before the session began: got %v", got.IP)
+	}
+	// More than are written at once.
+	many := make([]db.Use, 2*usesChunk)
+	for i := range many {
+		many[i] = db.Use{Session: sess.ID, At: start.Add(time.Hour + time.Duration(i)*time.Second)}
+	}
+	record(0, many...)
+	if got := stored(); got.LastUsed != many[len(many)-1].At {
+		t.Errorf("the last of many uses: got %v, want %v", got.LastUsed, many[len(many)-1].At)
 	}
 }
 

@@ -24,6 +24,9 @@ import (
 // listTimeout bounds the queries whose cost depends on what was asked for.
 const listTimeout = 10 * time.Second
 
+// busyTimeout is how long a connection waits for another program's lock.
+const busyTimeout = 5 * time.Second
+
 // A Store is an open database. All its methods may be called concurrently.
 type Store struct {
 	path  string
@@ -31,14 +34,10 @@ type Store struct {
 	read  *sql.DB // point reads, as many connections as cores
 	list  *sql.DB // lists and searches, so that slow ones never starve point reads
 
+	points points // the reads that each request needs
+
 	changes changes
 	health  health
-
-	sessionByToken *sql.Stmt
-	sessionByUUID  *sql.Stmt
-	userByKey      *sql.Stmt
-	rulesFor       *sql.Stmt
-	groupNamesOf   *sql.Stmt
 }
 
 // Open opens the database file at path, creating and migrating it where needed,
@@ -87,16 +86,8 @@ func (s *Store) open(ctx context.Context, mayMigrate bool) error {
 	if s.list, err = s.pool(2, "_pragma=query_only(1)"); err != nil {
 		return err
 	}
-	for query, stmt := range map[string]**sql.Stmt{
-		`SELECT ` + sessionColumns + `, ` + userColumns + ` FROM ` + sessionTables + ` WHERE s.token_hash = $1`:    &s.sessionByToken,
-		`SELECT ` + sessionColumns + ` FROM ` + sessionTables + ` WHERE s.uuid = $1`:                               &s.sessionByUUID,
-		`SELECT ` + tokenColumns + ` FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.key_hash = $1`:         &s.userByKey,
-		ruleQuery + `WHERE r.host IN (SELECT value FROM json_each($1)) ORDER BY r.id`:                              &s.rulesFor,
-		`SELECT g.name FROM user_groups m JOIN groups g ON g.id = m.group_id WHERE m.user_id = $1 ORDER BY g.name`: &s.groupNamesOf,
-	} {
-		if *stmt, err = s.read.PrepareContext(ctx, query); err != nil {
-			return fmt.Errorf("prepare: %w", s.err(err))
-		}
+	if err := s.points.open(s.path, cores); err != nil {
+		return s.err(err)
 	}
 	return nil
 }
@@ -105,8 +96,8 @@ func (s *Store) open(ctx context.Context, mayMigrate bool) error {
 // busy_timeout comes first, so that the others can wait for a lock. Nothing is
 // mapped: what a disk cannot read would end the process, and it is no quicker.
 func (s *Store) pool(connections int, more string) (*sql.DB, error) {
-	dsn := fileURL(s.path, fmt.Sprintf("_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)"+
-		"&_pragma=synchronous(FULL)&_pragma=cache_size(-2048)&_pragma=mmap_size(0)&%s", more))
+	dsn := fileURL(s.path, fmt.Sprintf("_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)"+
+		"&_pragma=synchronous(FULL)&_pragma=cache_size(-2048)&_pragma=mmap_size(0)&%s", busyTimeout.Milliseconds(), more))
 	pool, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", s.path, err)
@@ -121,7 +112,7 @@ func (s *Store) Path() string { return s.path }
 
 // Close closes the database; SQLite then folds the write-ahead log into it.
 func (s *Store) Close() error {
-	var errs []error
+	errs := []error{s.points.close()}
 	for _, pool := range []*sql.DB{s.list, s.read, s.write} {
 		if pool != nil {
 			errs = append(errs, pool.Close())
@@ -177,6 +168,12 @@ const writerWait = 10 * time.Second
 // inTx runs f in one write transaction, committed when f returns nil. What it
 // reports as done is on disk: synchronous is FULL.
 func (s *Store) inTx(ctx context.Context, f func(tx *sql.Tx) error) error {
+	return s.inTxThat(ctx, func(tx *sql.Tx) (bool, error) { return false, f(tx) })
+}
+
+// inTxThat is inTx for what is written while many read: f reports whether it
+// surely changed something, and Epoch stays settled meanwhile.
+func (s *Store) inTxThat(ctx context.Context, f func(tx *sql.Tx) (changed bool, err error)) error {
 	wait, cancel := context.WithTimeout(ctx, writerWait)
 	defer cancel()
 	conn, err := s.write.Conn(wait)
@@ -191,7 +188,7 @@ func (s *Store) inTx(ctx context.Context, f func(tx *sql.Tx) error) error {
 	if e := s.look(); e != nil {
 		return e
 	}
-	if err := transact(ctx, conn, f); err != nil {
+	if err := s.transact(ctx, conn, f); err != nil {
 		err = s.err(err)
 		if errors.Is(err, db.ErrUnavailable) {
 			s.health.failed.Store(true)
@@ -200,20 +197,25 @@ func (s *Store) inTx(ctx context.Context, f func(tx *sql.Tx) error) error {
 		}
 		return err
 	}
-	s.changes.settle(conn)
 	return nil
 }
 
-func transact(ctx context.Context, conn *sql.Conn, f func(tx *sql.Tx) error) error {
+func (s *Store) transact(ctx context.Context, conn *sql.Conn, f func(tx *sql.Tx) (changed bool, err error)) error {
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback()
-	if err := f(tx); err != nil {
+	changed, err := f(tx)
+	if err != nil {
 		return err
 	}
-	return tx.Commit()
+	if changed {
+		s.changes.expect(conn)
+	}
+	err = tx.Commit()
+	s.changes.came(conn, err)
+	return err
 }
 
 // oneRow turns a statement that matched nothing into db.ErrNotFound.

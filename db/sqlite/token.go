@@ -16,12 +16,16 @@ func tokenFields(t *db.Token) []any {
 	return append([]any{&t.ID, &t.UUID, &t.Identifier, &t.Description, timeColumn{&t.Created}, timeColumn{&t.Expires}}, userFields(&t.User)...)
 }
 
-// TokenByKey finds an API token and its user by the key's hash. It does not look
-// at expiry or at whether the user is active: the caller judges.
+// TokenByKey finds an API token by the key's hash, its user with groups. It does
+// not look at expiry or at whether the user is active: the caller judges.
 func (s *Store) TokenByKey(ctx context.Context, hash []byte) (db.Token, error) {
 	var t db.Token
-	err := s.userByKey.QueryRowContext(ctx, hash).Scan(tokenFields(&t)...)
-	return t, s.err(err)
+	err := s.read.QueryRowContext(ctx, `SELECT `+tokenColumns+` FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.key_hash = $1`, hash).Scan(tokenFields(&t)...)
+	if err != nil {
+		return t, s.err(err)
+	}
+	t.User.Groups, err = s.Groups(ctx, t.User.ID)
+	return t, err
 }
 
 // CreateToken stores a token; an identifier that is taken is db.ErrConflict.
