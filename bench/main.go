@@ -143,7 +143,7 @@ type throughput struct {
 }
 
 func gate(cookie string, more ...string) request {
-	return get(gatePath, append([]string{"X-Original-URL: http://app.bench.example/some/page?with=query", 
+	return get(gatePath, append([]string{"X-Original-URL: http://app.bench.example/some/page?with=query",
 		"Accept: text/html,application/xhtml+xml", "Accept-Language: en-GB,en;q=0.5", cookie}, more...)...)
 }
 
