@@ -182,6 +182,21 @@ func (a *App) SetUserActive(ctx context.Context, actor Actor, user db.User, acti
 	return err
 }
 
+// LoginFailures counts the wrong passwords for a user in the last hour, and says
+// whether signing in is refused for them, from some network at least.
+func (a *App) LoginFailures(ctx context.Context, user db.User) (count int, refused bool, err error) {
+	return a.store.LoginFailures(ctx, db.Fold(user.Username), a.now(), loginLimits)
+}
+
+// UnlockUser forgets those wrong passwords, so that the user may try again at once.
+func (a *App) UnlockUser(ctx context.Context, actor Actor, user db.User) error {
+	err := a.store.ForgetLoginFailures(ctx, db.Fold(user.Username), a.userEvent(actor, db.ModelUpdated, user, map[string]any{"unlocked": true}))
+	if err == nil {
+		a.Log.Info("user changed", "user", user.Username, "unlocked", true, "by", actor.Name)
+	}
+	return err
+}
+
 // UpdateUser stores a user's name, email and whether they are a superuser.
 func (a *App) UpdateUser(ctx context.Context, actor Actor, user db.User) error {
 	if err := errors.Join(checkText("name", user.Name), checkEmail(user.Email)); err != nil {

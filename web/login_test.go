@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -165,6 +166,48 @@ func TestTooManyFailures(t *testing.T) {
 	if status, _ := try("ada", password); status != 303 {
 		t.Errorf("after the window: got %d, want 303", status)
 	}
+}
+
+// A superuser lets a person try again, on the page that says why they cannot,
+// and so does a command.
+func TestUnlock(t *testing.T) {
+	ts := newServer(t)
+	ada, bob := ts.signIn("ada"), mustUser(ts, "bob")
+	page, button := fmt.Sprintf("/users/%d", bob.ID), "/unlock"
+	if _, body := ts.get(ada, page); strings.Contains(body, button) {
+		t.Error("the page of somebody without a wrong password has the button")
+	}
+	fail := func(n int) {
+		t.Helper()
+		for range n {
+			if res, _ := ts.post(nil, "/login", credentials("BOB", "wrong")); res.StatusCode != 401 {
+				t.Fatalf("a wrong password: got %d, want 401", res.StatusCode)
+			}
+		}
+	}
+	fail(9)
+	if _, body := ts.get(ada, page); !strings.Contains(body, "9 wrong passwords") || !strings.Contains(body, button) || strings.Contains(body, "locked") {
+		t.Errorf("the page after nine wrong passwords: %s", body)
+	}
+	fail(1)
+	if _, body := ts.get(ada, page); !strings.Contains(body, "10 wrong passwords") || !strings.Contains(body, "locked") {
+		t.Errorf("the page of somebody locked: %s", body)
+	}
+	if res, _ := ts.post(nil, "/login", credentials("bob", password)); res.StatusCode != 429 {
+		t.Fatalf("locked: got %d, want 429", res.StatusCode)
+	}
+	if res, _ := ts.post(ts.signIn("ada"), page+button, nil); res.StatusCode != 303 {
+		t.Fatalf("unlock: got %d, want 303", res.StatusCode)
+	}
+	bobs := ts.signIn("bob")
+	if res, _ := ts.post(bobs, page+button, nil); res.StatusCode != 403 {
+		t.Errorf("unlock by somebody ordinary: got %d, want 403", res.StatusCode)
+	}
+	fail(10)
+	if err := ts.app.UnlockUser(t.Context(), operator, bob); err != nil {
+		t.Fatal(err)
+	}
+	ts.signIn("bob")
 }
 
 // Many at once get no further than one after another.

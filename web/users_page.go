@@ -27,6 +27,7 @@ var (
 	passwordReset  = msg("%s has a new password, and is signed out everywhere.")
 	userIsEnabled  = msg("%s may sign in again.")
 	userIsDisabled = msg("%s is signed out everywhere and may not sign in.")
+	userIsUnlocked = msg("The wrong passwords for %s are forgotten.")
 	tokenDeleted   = msg("Deleted the token %s.")
 )
 
@@ -149,6 +150,9 @@ func (s *Server) renderUser(c *gin.Context, status int, user db.User, errorIn, t
 	page := userPage{layout: s.layout(c, "users"), userRow: row, Joined: user.Created, PasswordChanged: user.PasswordChanged,
 		MinLength: app.MinPassword, Error: text, ErrorIn: errorIn}
 	page.Flash = s.flash(c)
+	if page.Failures, page.Locked, err = s.app.LoginFailures(c.Request.Context(), user); err != nil {
+		return err
+	}
 	if user.Active && user.Superuser {
 		yes := true
 		_, others, err := s.app.Users(c.Request.Context(), caller(c), db.UserFilter{Active: &yes, Superuser: &yes})
@@ -220,6 +224,12 @@ func (s *Server) enableUser(c *gin.Context) error {
 func (s *Server) disableUser(c *gin.Context) error {
 	return s.change(c, "delete", userIsDisabled, func(_ url.Values, user *db.User) error {
 		return s.app.SetUserActive(c.Request.Context(), caller(c).Actor(), *user, false)
+	})
+}
+
+func (s *Server) unlockUser(c *gin.Context) error {
+	return s.change(c, "delete", userIsUnlocked, func(_ url.Values, user *db.User) error {
+		return s.app.UnlockUser(c.Request.Context(), caller(c).Actor(), *user)
 	})
 }
 

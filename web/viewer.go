@@ -45,6 +45,7 @@ func (s *Server) viewerRoutes(get, post func(string, handler)) {
 	post("/users/:id/password", s.superuser(s.resetPassword))
 	post("/users/:id/enable", s.superuser(s.enableUser))
 	post("/users/:id/disable", s.superuser(s.disableUser))
+	post("/users/:id/unlock", s.superuser(s.unlockUser))
 	post("/users/:id/delete", s.superuser(s.deleteUser))
 	get("/doctor", s.superuser(s.doctorPage))
 	post("/doctor/backup", s.superuser(s.downloadBackup))

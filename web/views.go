@@ -322,6 +322,8 @@ type userPage struct {
 	userRow
 	Joined          time.Time
 	PasswordChanged time.Time
+	Failures        int  // wrong passwords in the last hour
+	Locked          bool // from somewhere, for those
 	LastSuperuser   bool // may not be disabled, deleted or made ordinary
 	MinLength       int
 	Error           string

@@ -45,6 +45,10 @@ func (p *Program) userCommand() *cli.Command {
 			Action: p.withUser(func(ctx context.Context, _ *cli.Command, a *app.App, user db.User) error {
 				return a.SetUserActive(ctx, app.Operator.Actor(), user, false)
 			})},
+		{Name: "unlock", Usage: "forget the wrong passwords tried on a user, who may sign in again at once", ArgsUsage: "NAME",
+			Action: p.withUser(func(ctx context.Context, _ *cli.Command, a *app.App, user db.User) error {
+				return a.UnlockUser(ctx, app.Operator.Actor(), user)
+			})},
 		{Name: "delete", Usage: "remove a user with their sessions and tokens", ArgsUsage: "NAME",
 			Action: p.withUser(func(ctx context.Context, _ *cli.Command, a *app.App, user db.User) error {
 				return a.DeleteUser(ctx, app.Operator.Actor(), user)

@@ -203,11 +203,22 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// ForgetLoginFailures lets an account try again from one network, or from
-// every network when network is "".
-func (s *Store) ForgetLoginFailures(ctx context.Context, username, network string) error {
+// LoginFailures counts the wrong passwords for an account that limits still
+// count, and says whether some network is refused for them. username is folded.
+func (s *Store) LoginFailures(ctx context.Context, username string, now time.Time, l db.LoginLimits) (count int, refused bool, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT coalesce(sum(n), 0), coalesce(max(recent) >= $4, 0) OR coalesce(sum(n), 0) >= $5
+		FROM (SELECT count(*) AS n, count(*) FILTER (WHERE created > $3) AS recent FROM login_failures
+			WHERE username = $1 AND created > $2 GROUP BY network)`,
+		username, micros(now.Add(-l.Lock)), micros(now.Add(-l.Window)), l.Pair, l.Account).Scan(&count, &refused)
+	return count, refused, s.err(err)
+}
+
+// ForgetLoginFailures lets an account try again from every network. username is folded.
+func (s *Store) ForgetLoginFailures(ctx context.Context, username string, event db.Event) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM login_failures WHERE username = $1 AND (network = $2 OR $2 = '')`, username, network)
-		return err
+		if _, err := tx.ExecContext(ctx, `DELETE FROM login_failures WHERE username = $1`, username); err != nil {
+			return err
+		}
+		return insertEvent(ctx, tx, event)
 	})
 }
