@@ -71,7 +71,7 @@ func (p *process) log() string {
 // start serves as a process of its own on a free port.
 func start(t *testing.T, data string, environ ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: command(t, environ, "serve", "--data", data, "--listen", "127.0.0.1:0", "--log-format", "json")}
+	p := &process{t: t, cmd: command(t, environ, "serve", "--data", data, "--listen", "127.0.0.1:0")}
 	p.cmd.Stderr = p
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -80,7 +80,7 @@ func start(t *testing.T, data string, environ ...string) *process {
 		_ = p.cmd.Process.Kill()
 		_ = p.cmd.Wait()
 	})
-	address := regexp.MustCompile(`"msg":"listening".*"url":"([^"]+)"`)
+	address := regexp.MustCompile(`\bmsg"?[:=]"?listening\b.*\burl"?[:=]"?(http[^" ]+)`)
 	for range 500 {
 		if m := address.FindStringSubmatch(p.log()); m != nil {
 			p.url = m[1]
@@ -141,6 +141,27 @@ func (p *process) get(b *http.Client, path string, header ...string) (int, strin
 }
 
 const me = "/api/v3/core/users/me/"
+
+// A command beside the server unlocks an account.
+func TestUnlockCommand(t *testing.T) {
+	data := t.TempDir()
+	if _, errs, status := execute(t, data, "correct horse\n", "user", "create", "ada", "--password-file", "-"); status != 0 {
+		t.Fatal(errs)
+	}
+	p := start(t, data)
+	for range 10 {
+		p.signIn(browser(t), "ada", "wrong")
+	}
+	if got := p.signIn(browser(t), "ada", "correct horse"); got != 429 {
+		t.Fatalf("after ten wrong passwords: got %d, want 429", got)
+	}
+	if _, errs, status := execute(t, data, "", "user", "unlock", "ADA"); status != 0 {
+		t.Fatal(errs)
+	}
+	if got := p.signIn(browser(t), "ada", "correct horse"); got != 303 {
+		t.Errorf("unlocked: got %d, want 303", got)
+	}
+}
 
 // What the first issue of this project promised, from the outside.
 func TestLife(t *testing.T) {
