@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -99,6 +100,49 @@ func TestSignInsUnderWayRefuseStrangersOnly(t *testing.T) {
 	}
 	if err := signIn(a, "ada", "correct horse", "192.0.2.1"); err != nil {
 		t.Errorf("from where ada signs in: %v", err)
+	}
+}
+
+// Whoever is refused, it took one hash: so how long it took tells nothing. The
+// medians are for people to look at.
+func TestRefusalsTakeOneHash(t *testing.T) {
+	a, _ := clocked(t, t.TempDir())
+	create(t, a, NewUser{Username: "ada"})
+	if err := a.SetUserActive(t.Context(), Operator.Actor(), create(t, a, NewUser{Username: "eve"}), false); err != nil {
+		t.Fatal(err)
+	}
+	hashes := 0
+	a.passwords.running = make(chan struct{})
+	go func() {
+		for range a.passwords.running {
+			hashes++
+			a.passwords.running <- struct{}{}
+		}
+	}()
+	defer close(a.passwords.running)
+	cases := []struct {
+		name, username, password string
+		took                     []time.Duration
+	}{
+		{"wrong password", "ada", "wrong", nil},
+		{"unknown user", "nobody", "wrong", nil},
+		{"disabled user", "eve", "wrong", nil},
+		{"disabled user, right password", "eve", "correct horse", nil},
+	}
+	for i := range 30 {
+		for j := range cases {
+			tt := &cases[j]
+			before, start := hashes, time.Now()
+			err := signIn(a, tt.username, tt.password, fmt.Sprintf("192.0.2.%d", 4*i+j))
+			tt.took = append(tt.took, time.Since(start))
+			if got := hashes - before; !errors.Is(err, ErrBadCredentials) || got != 1 {
+				t.Fatalf("%s: got %v after %d hashes, want %v after one", tt.name, err, got, ErrBadCredentials)
+			}
+		}
+	}
+	for _, tt := range cases {
+		slices.Sort(tt.took)
+		t.Logf("%s: median %v, from %v to %v", tt.name, tt.took[15], tt.took[0], tt.took[29])
 	}
 }
 

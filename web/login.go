@@ -127,6 +127,7 @@ func parseForm(c *gin.Context) (url.Values, error) {
 	if err := c.Request.ParseForm(); err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
+			c.Header("Connection", "close") // rather than to read on
 			return nil, errTooLarge
 		}
 		return nil, fmt.Errorf("%w: %w", errMalformed, err)

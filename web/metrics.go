@@ -24,13 +24,13 @@ func (s *Server) ServeMetrics(ctx context.Context, listener net.Listener) {
 		}
 		metrics.WriteProcessMetrics(w)
 	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
+	server := &http.Server{Handler: mux, ReadTimeout: readHeader, WriteTimeout: 30 * time.Second, MaxHeaderBytes: maxHeaders}
 	s.log.Info("metrics", "address", listener.Addr().String())
 	go func() {
 		<-ctx.Done()
 		server.Close()
 	}()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(s.fair(listener)); !errors.Is(err, http.ErrServerClosed) {
 		s.log.Error("no more metrics", "err", err)
 	}
 }

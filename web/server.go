@@ -25,6 +25,9 @@ const (
 	drainTime  = 10 * time.Second
 )
 
+// readHeader is how long a request's head may take; a test is less patient.
+var readHeader = 10 * time.Second
+
 // A Server answers requests for one app. It may be used by any number of
 // requests at once.
 type Server struct {
@@ -126,7 +129,7 @@ func (s *Server) static(c *gin.Context) error {
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler:           s.engine,
-		ReadHeaderTimeout: 10 * time.Second,
+		ReadHeaderTimeout: readHeader,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      60 * time.Second,
 		IdleTimeout:       2 * time.Minute,
@@ -134,7 +137,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	go func() { failed <- server.Serve(s.fair(listener)) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve: %w", err)
