@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/idna"
@@ -70,6 +71,23 @@ func isName(host string) bool {
 		}
 	}
 	return true
+}
+
+// localNames end the names of machines in home and company networks, which nobody
+// can have in the public DNS: RFC 6761, 6762 (with its appendix G), 8375.
+var localNames = []string{".localhost", ".local", ".lan", ".home", ".home.arpa", ".internal", ".intranet", ".private", ".corp"}
+
+// AnswersTo reports whether a host, in ParseHost's form, may be the name that a
+// browser asks us by: one that the cookie reaches, an address, or a name that no
+// stranger can make lead here, which is one without a dot or in a local network.
+func (c Config) AnswersTo(host string) bool {
+	if c.Reaches(host) || !strings.Contains(host, ".") {
+		return true
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	return slices.ContainsFunc(localNames, func(end string) bool { return strings.HasSuffix(host, end) })
 }
 
 // Reaches reports whether our cookie reaches a host, in ParseHost's form: the

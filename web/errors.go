@@ -43,6 +43,7 @@ var (
 	errForwarded     = errors.New("the proxy's headers do not name a request")
 	errNotReturned   = errors.New("the cookie does not come back from the app's host")
 	errForeignAuth   = errors.New("unsupported Authorization scheme")
+	errNotOurName    = errors.New("asked under a name that is not ours")
 )
 
 // statuses are the answers to errors: the first that fits. API says what the
@@ -64,6 +65,7 @@ var statuses = []struct {
 	{app.ErrNoMember, http.StatusForbidden, "You do not have permission to perform this action.", "You may not open this app", "Ask an administrator of this site to let in a group that you are in."},
 	{app.ErrForbidden, http.StatusForbidden, "You do not have permission to perform this action.", "You may not do this", "Ask an administrator of this site."},
 	{errCrossOrigin, http.StatusForbidden, "CSRF Failed: the request comes from another origin.", "This request came from another site", "Open the page here and try again."},
+	{errNotOurName, http.StatusMisdirectedRequest, "This server is not known by that name: set --public-url.", "This server is not known by that name", "Give --public-url the address that browsers use, such as https://auth.home.example, and start it anew; or open it by its IP address."},
 	{errInvalidPage, http.StatusNotFound, "Invalid page.", "There is no such page of the list", "Go back to its beginning."},
 	{errNoPage, http.StatusNotFound, "Not found.", "There is no such page", "Check the address, or go back to your sessions."},
 	{db.ErrNotFound, http.StatusNotFound, "Not found.", "There is no such thing here", "It may have ended, or never have been. Go back to your sessions."},

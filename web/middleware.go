@@ -97,7 +97,7 @@ func (s *Server) protect(c *gin.Context) {
 // usable refuses everything while the database may not be relied on, whatever a
 // cache would still answer. What a page looks like needs none.
 func (s *Server) usable(c *gin.Context) {
-	if err := s.app.Usable(); err != nil && !strings.HasPrefix(c.Request.URL.Path, "/static/") && !strings.HasPrefix(c.Request.URL.Path, "/-/health/") {
+	if err := s.app.Usable(); err != nil && !needsNoData(c.Request.URL.Path) {
 		s.fail(c, err)
 		c.Abort()
 	}

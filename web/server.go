@@ -67,7 +67,7 @@ func (s *Server) routes() *gin.Engine {
 	if err := r.SetTrustedProxies(nil); err != nil {
 		panic(err) // nil is always valid
 	}
-	r.Use(s.logRequests, s.recover, s.protect, s.usable)
+	r.Use(s.logRequests, s.recover, s.protect, s.named, s.usable)
 	r.NoRoute(s.handle(s.noRoute))
 	r.NoMethod(s.handle(s.noMethod))
 
