@@ -27,7 +27,8 @@ const maxKnown = 1 << 17
 type cache struct {
 	epoch      uint64
 	generation uint64
-	sessions   []knownSession // the maps' values are its indexes
+	blocks     []*[blockSize]knownSession // the maps' values number what is in them
+	size       uint32
 	unused     []uint32
 	tokens     map[tokenKey]uint32
 	uuids      map[uuid.UUID]uint32
@@ -44,7 +45,9 @@ type cache struct {
 }
 
 const (
+	blockSize = 1024 // a slice would be twice as large while it grows
 	maxKeys   = 1024
+	maxUsers  = 1 << 15
 	maxShared = 1 << 13 // in each table
 )
 
@@ -91,8 +94,8 @@ func (c *cache) clear() {
 	}
 }
 
-// at prepares the cache for a request that found this epoch in force.
-func (c *cache) at(epoch uint64) {
+// believe prepares the cache for a request that found this epoch in force.
+func (c *cache) believe(epoch uint64) {
 	if c.tokens == nil || c.epoch != epoch {
 		c.clear()
 		c.epoch = epoch
@@ -129,13 +132,15 @@ func (c *cache) session(k *knownSession, username string) db.Session {
 	}
 }
 
-// byUUID is the known session with that name, or nil; good until the next keep.
+// byUUID is the known session with that name, or nil; good until it is dropped.
 func (c *cache) byUUID(id uuid.UUID) *knownSession {
 	if n, ok := c.uuids[id]; ok {
-		return &c.sessions[n]
+		return c.at(n)
 	}
 	return nil
 }
+
+func (c *cache) at(n uint32) *knownSession { return &c.blocks[n/blockSize][n%blockSize] }
 
 // keep remembers a session that was read from the store, with its token when it
 // was read by that. One that is known already, since two read it at once, stays
@@ -155,17 +160,20 @@ func (c *cache) keep(sess *db.Session, agent *db.Agent, key tokenKey) {
 		if last := len(c.unused) - 1; last >= 0 {
 			n, c.unused = c.unused[last], c.unused[:last]
 		} else {
-			n, c.sessions = uint32(len(c.sessions)), append(c.sessions, knownSession{})
+			if n = c.size; n%blockSize == 0 {
+				c.blocks = append(c.blocks, new([blockSize]knownSession))
+			}
+			c.size++
 		}
-		c.sessions[n] = knownSession{
+		*c.at(n) = knownSession{
 			uuid: sess.UUID, id: sess.ID, userID: sess.UserID, method: c.methods.number(sess.Method), remember: sess.Remember,
 			created: sess.Created.UnixMicro(), ends: sess.Ends.UnixMicro(),
 		}
-		c.use(&c.sessions[n], use{sess.LastUsed.UnixMicro(), &origin{sess.IP, sess.Via, agent}})
+		c.use(c.at(n), use{sess.LastUsed.UnixMicro(), &origin{sess.IP, sess.Via, agent}})
 		c.uuids[sess.UUID] = n
 	}
 	if key != (tokenKey{}) {
-		c.sessions[n].key = key
+		c.at(n).key = key
 		c.tokens[key] = n
 	}
 }
@@ -179,7 +187,7 @@ func (c *cache) use(k *knownSession, u use) {
 }
 
 func (c *cache) remove(n uint32) {
-	k := &c.sessions[n]
+	k := c.at(n)
 	delete(c.uuids, k.uuid)
 	delete(c.tokens, k.key)
 	c.unused = append(c.unused, n)
@@ -223,7 +231,7 @@ func (a *App) look() stamp {
 	epoch, settled := a.store.Epoch()
 	a.mu.Lock()
 	if settled {
-		a.cache.at(epoch)
+		a.cache.believe(epoch)
 	}
 	return stamp{epoch, a.cache.generation, a.flushes, settled}
 }
@@ -238,7 +246,7 @@ func (a *App) known(n uint32, ok bool) (sess db.Session, user *db.User, found bo
 	if !ok {
 		return sess, nil, false
 	}
-	k := &a.cache.sessions[n]
+	k := a.cache.at(n)
 	if user = a.cache.users[k.userID]; user == nil {
 		return sess, nil, false
 	}
@@ -313,7 +321,8 @@ func (a *App) readSession(ctx context.Context, s stamp, key tokenKey, read func(
 	return sess, *known, nil
 }
 
-// user is Store.User, from the cache where it may be believed. Nobody may change it.
+// user is Store.User without the password's hash, from the cache where it may be
+// believed. Nobody may change it.
 func (a *App) user(ctx context.Context, id int64) (*db.User, error) {
 	s := a.look()
 	if s.settled {
@@ -327,11 +336,15 @@ func (a *App) user(ctx context.Context, id int64) (*db.User, error) {
 	if err != nil {
 		return nil, err
 	}
+	user.PasswordHash = "" // who signs in is read anew
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.current(s) {
-		if len(a.cache.users) >= maxKnown {
-			clear(a.cache.users)
+		if len(a.cache.users) >= maxUsers {
+			for any := range a.cache.users {
+				delete(a.cache.users, any)
+				break
+			}
 		}
 		a.cache.users[id] = &user
 	}

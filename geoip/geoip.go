@@ -69,9 +69,15 @@ func (d *DB) Lookup(ip netip.Addr) Location {
 		return Location{}
 	}
 	ip = ip.Unmap().WithZone("")
-	l := Location{Place: d.city.find(ip), Network: d.asn.find(ip)}
-	if n := l.Network; n != nil && ip.Is4() && n.Prefix.Addr().Is6() {
-		n.Prefix = netip.PrefixFrom(netip.IPv4Unspecified(), 0) // a record for more than all of IPv4
+	var l Location
+	l.Place, _ = d.city.find(ip)
+	if network, prefix := d.asn.find(ip); network != nil {
+		n := *network
+		n.Prefix = prefix
+		if ip.Is4() && prefix.Addr().Is6() {
+			n.Prefix = netip.PrefixFrom(netip.IPv4Unspecified(), 0) // a record for more than all of IPv4
+		}
+		l.Network = &n
 	}
 	return l
 }

@@ -81,9 +81,8 @@ func network(r maxminddb.Result) (*Network, error) {
 		return nil, err
 	}
 	n := Network{
-		ASN:    cmp.Or(record.ASN.asn(), record.IPinfoASN.asn()),
-		Org:    clean(cmp.Or(record.Org, record.IPinfoOrg)),
-		Prefix: r.Prefix(),
+		ASN: cmp.Or(record.ASN.asn(), record.IPinfoASN.asn()),
+		Org: clean(cmp.Or(record.Org, record.IPinfoOrg)),
 	}
 	if n.ASN == 0 && n.Org == "" {
 		return nil, nil

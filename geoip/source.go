@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -40,24 +41,34 @@ type database[T any] struct {
 	reader *maxminddb.Reader
 	layout layout[T]
 	info   fs.FileInfo
+
+	// decoded holds records by where they are in the file, at most maxDecoded: few
+	// cities and networks are those of most sessions.
+	mu      sync.RWMutex
+	decoded map[uintptr]*T
 	// Each is logged when first set.
 	damaged atomic.Bool // a record could not be read
 	lost    atomic.Bool // the file was cut short under us; nothing of it is used any more
 }
 
-// find is what the file says of ip, nil if nothing.
-func (s *source[T]) find(ip netip.Addr) (found *T) {
+const maxDecoded = 4096
+
+// find is what the file says of ip, nil if nothing, and of which network it says
+// so. Nobody may change it.
+func (s *source[T]) find(ip netip.Addr) (found *T, prefix netip.Prefix) {
 	db := s.current.Load()
 	if db == nil || db.lost.Load() || ip.Is6() && db.reader.Metadata.IPVersion == 4 {
-		return nil
+		return nil, prefix
 	}
 	err := guard(func() (err error) {
-		found, err = db.layout(db.reader.Lookup(ip))
+		result := db.reader.Lookup(ip)
+		prefix = result.Prefix()
+		found, err = db.decode(result)
 		return err
 	})
 	switch {
 	case err == nil:
-		return found
+		return found, prefix
 	case errors.Is(err, errLost):
 		if !db.lost.Swap(true) {
 			s.warn("GeoIP file was cut short while it was in use", err, "nothing")
@@ -65,7 +76,31 @@ func (s *source[T]) find(ip netip.Addr) (found *T) {
 	case !db.damaged.Swap(true):
 		s.warn("GeoIP file has a damaged record", err, "the other records")
 	}
-	return nil
+	return nil, prefix
+}
+
+func (db *database[T]) decode(result maxminddb.Result) (*T, error) {
+	if !result.Found() {
+		return nil, result.Err()
+	}
+	at := result.Offset()
+	db.mu.RLock()
+	found, ok := db.decoded[at]
+	db.mu.RUnlock()
+	if ok {
+		return found, nil
+	}
+	found, err := db.layout(result)
+	if err != nil {
+		return nil, err
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.decoded == nil || len(db.decoded) >= maxDecoded {
+		db.decoded = map[uintptr]*T{}
+	}
+	db.decoded[at] = found
+	return found, nil
 }
 
 // errLost means that mapped pages are no longer backed by the file.

@@ -30,7 +30,7 @@ func (p *points) open(path string, connections int) error {
 		}
 		p.free <- conn
 		conn.SetBusyTimeout(busyTimeout)
-		for _, pragma := range []string{`PRAGMA query_only = 1`, `PRAGMA cache_size = -2048`, `PRAGMA mmap_size = 0`} {
+		for _, pragma := range []string{`PRAGMA query_only = 1`, `PRAGMA cache_size = -1024`, `PRAGMA mmap_size = 0`} {
 			stmt, _, err := conn.PrepareTransient(pragma)
 			if err != nil {
 				return err

@@ -80,7 +80,7 @@ func (s *Store) open(ctx context.Context, mayMigrate bool) error {
 		return err
 	}
 	cores := max(2, runtime.GOMAXPROCS(0))
-	if s.read, err = s.pool(cores, "_pragma=query_only(1)"); err != nil {
+	if s.read, err = s.pool(cores, "_pragma=query_only(1)&_pragma=cache_size(-512)"); err != nil {
 		return err
 	}
 	if s.list, err = s.pool(2, "_pragma=query_only(1)"); err != nil {
