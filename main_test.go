@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode"
 )
 
 // TestMain lets a test run this program as a process of its own.
@@ -138,6 +139,53 @@ func (p *process) get(b *http.Client, path string, header ...string) (int, strin
 		p.t.Fatal(err)
 	}
 	return res.StatusCode, string(body)
+}
+
+// What strangers send as a user agent or a name steers no terminal, and comes out
+// of --json as it went in.
+func TestStrangeTextInCommands(t *testing.T) {
+	data := t.TempDir()
+	for _, args := range [][]string{{"ada", "--superuser"}, {"bob", "--name", "Bob \u202egnp.exe", "--group", "a\u2066b"}} {
+		if _, errs, status := execute(t, data, "correct horse\n", append([]string{"user", "create", "--password-file", "-"}, args...)...); status != 0 {
+			t.Fatal(errs)
+		}
+	}
+	p := start(t, data)
+	agent := "Mozilla \u009b2J\u202e\u200f\u061c\u0085 \xff\xfe\t end"
+	req, err := http.NewRequest("POST", p.url+"/login", strings.NewReader(url.Values{"username": {"ada"}, "password": {"correct horse"}}.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("User-Agent", agent)
+	res, err := browser(t).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	var sessions []struct {
+		UUID       string
+		User_agent struct{ String string }
+	}
+	out, _, _ := execute(t, data, "", "session", "list", "--json")
+	if err := json.Unmarshal([]byte(out), &sessions); err != nil || len(sessions) != 1 {
+		t.Fatalf("session list: %v in %s, after %d", err, out, res.StatusCode)
+	}
+	if got, want := sessions[0].User_agent.String, strings.ToValidUTF8(agent, "\uFFFD"); got != want {
+		t.Errorf("--json: got %q, want %q", got, want)
+	}
+	p.signIn(browser(t), "x\u009b2J\u202e\x1b[2J", "wrong")
+	for _, args := range [][]string{
+		{"session", "list"}, {"session", "list", "--json"}, {"session", "show", sessions[0].UUID}, {"user", "list"}, {"user", "list", "--json"},
+		{"user", "unlock", "x\x1b[2J\u009b\u202e"}, {"rule", "list"}, {"doctor"}, {"session", "show", "\x1b[2J\u009b"}, {"\x1b[2J\u009b"},
+	} {
+		out, errs, _ := execute(t, data, "", args...)
+		if i := strings.IndexFunc(out+errs, func(r rune) bool {
+			return r != '\n' && unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)
+		}); i >= 0 {
+			t.Errorf("%q: prints %q", args, (out + errs)[i:min(i+20, len(out+errs))])
+		}
+	}
 }
 
 const me = "/api/v3/core/users/me/"

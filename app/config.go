@@ -264,10 +264,9 @@ func ParseDuration(text string) (time.Duration, error) {
 	}
 	if rest != "" || text == "" {
 		d, err := time.ParseDuration(rest)
-		if err != nil || d < 0 {
+		if total += d; err != nil || d < 0 || total < 0 { // the sum wraps around after 292 years
 			return 0, fmt.Errorf("%q is no duration: write 90s, 15m, 12h or 30d", text)
 		}
-		total += d
 	}
 	return total, nil
 }

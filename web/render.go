@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"lastseen/app"
 
@@ -68,6 +69,9 @@ func (s *Server) render(c *gin.Context, status int, page string, data any) error
 	}
 	h.Set("Vary", "Accept-Encoding, Accept-Language, Cookie")
 	body := buf.Bytes()
+	if !utf8.Valid(body) { // a query may hold any bytes
+		body = bytes.ToValidUTF8(body, []byte("\uFFFD"))
+	}
 	if len(body) > minPacked && acceptsGzip(c.GetHeader("Accept-Encoding")) {
 		body = pack(body)
 		h.Set("Content-Encoding", "gzip")

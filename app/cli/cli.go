@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"lastseen/app"
@@ -62,7 +64,7 @@ func (p *Program) Run(ctx context.Context, args []string) int {
 		return 0
 	}
 	for line := range strings.SplitSeq(err.Error(), "\n") {
-		fmt.Fprintf(p.Err, "lastseen: %s\n", line)
+		fmt.Fprintf(p.Err, "lastseen: %s\n", printable(line))
 	}
 	var usage usageError
 	if errors.As(err, &usage) {
@@ -338,21 +340,39 @@ func tableWidth(rows [][]string) int {
 	return width
 }
 
+// steers reports whether a character may move a terminal's cursor, change its
+// state, or the order in which text is shown.
+func steers(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
+
 // printable keeps text from strangers from steering the terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+		if steers(r) {
 			return '\uFFFD'
 		}
 		return r
 	}, s)
 }
 
+// json prints v, with what would steer a terminal escaped as JSON may be.
 func (p *Program) json(v any) error {
-	encoder := json.NewEncoder(p.Out)
+	var buf bytes.Buffer
+	encoder := json.NewEncoder(&buf)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
-	return encoder.Encode(v)
+	if err := encoder.Encode(v); err != nil {
+		return err
+	}
+	var out strings.Builder
+	for _, r := range buf.String() {
+		if r != '\n' && steers(r) { // JSON itself has no others
+			fmt.Fprintf(&out, `\u%04x`, r)
+		} else {
+			out.WriteRune(r)
+		}
+	}
+	_, err := io.WriteString(p.Out, out.String())
+	return err
 }
 
 // timeText is a time as tables show it.

@@ -497,3 +497,30 @@ func BenchmarkParse(b *testing.B) {
 		}
 	})
 }
+
+// FuzzLoad reads any definitions: what is refused says why, and what is accepted
+// parses anything.
+func FuzzLoad(f *testing.F) {
+	for _, seed := range []string{
+		"user_agent_parsers:\n  - regex: '(Fox)/(\\d+)'\n    family_replacement: '$1'\n",
+		"os_parsers:\n  - regex: '(X) (\\d+)'\n    os_replacement: '$1'\n    os_v1_replacement: '$2'\n",
+		"device_parsers:\n  - regex: '(X)'\n    regex_flag: 'i'\n    device_replacement: '$1'\n    brand_replacement: '$9'\n",
+		"", "a", "- 1", "user_agent_parsers: 1", "user_agent_parsers:\n  - regex: '('\n", "user_agent_parsers:\n  - regex: ''\n", "\x00", "{", "&a [*a]",
+	} {
+		f.Add([]byte(seed), "X 1 Fox/2")
+	}
+	f.Fuzz(func(t *testing.T, content []byte, agent string) {
+		path := filepath.Join(t.TempDir(), "regexes.yaml")
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p, err := Load(path)
+		if err != nil {
+			if !strings.Contains(err.Error(), path) {
+				t.Errorf("the error names no file: %v", err)
+			}
+			return
+		}
+		p.Parse(Clean(agent))
+	})
+}
