@@ -16,29 +16,27 @@ const homePath = "/sessions"
 // rebuilt from its parts, and whatever else was asked for becomes ok == false.
 func (s *Server) target(rd string) (safe string, ok bool) {
 	// Browsers take a backslash for a slash, and drop tabs and line ends.
-	if rd == "" || len(rd) > 8<<10 || strings.ContainsFunc(rd, func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f }) {
+	if rd == "" || strings.ContainsFunc(rd, func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f }) {
 		return "", false
 	}
 	u, err := url.Parse(rd)
-	if err != nil || u.Opaque != "" || u.User != nil || strings.Contains(u.Host, "@") {
+	if err != nil || u.Opaque != "" || u.User != nil || strings.Contains(u.Host, "@") || strings.HasPrefix(u.EscapedPath(), "//") {
 		return "", false
 	}
-	path := u.EscapedPath()
-	if strings.HasPrefix(path, "//") {
+	ours := u.Scheme == "" && u.Host == "" && strings.HasPrefix(rd, "/") && !strings.HasPrefix(rd, "//")
+	if !ours && (u.Scheme != "http" && u.Scheme != "https" || !s.reachable(u.Host)) {
 		return "", false
 	}
-	if u.Scheme == "" && u.Host == "" {
-		if !strings.HasPrefix(rd, "/") || strings.HasPrefix(rd, "//") {
-			return "", false
-		}
-		return (&url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery, Fragment: u.Fragment, RawFragment: u.RawFragment}).String(), true
-	}
-	if u.Scheme != "http" && u.Scheme != "https" || !s.reachable(u.Host) {
+	safe = (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery,
+		Fragment: u.Fragment, RawFragment: u.RawFragment}).String()
+	if len(safe) > maxTarget {
 		return "", false
 	}
-	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery,
-		Fragment: u.Fragment, RawFragment: u.RawFragment}).String(), true
+	return safe, true
 }
+
+// maxTarget bounds a target, in bytes, so that it fits into a query or a header.
+const maxTarget = 8 << 10
 
 // reachable reports whether our cookie reaches the host of a URL.
 func (s *Server) reachable(hostport string) bool {

@@ -17,6 +17,8 @@ func redirectServer(public, domain string) *Server {
 func TestTarget(t *testing.T) {
 	s := redirectServer("https://auth.home.example", "home.example")
 	for rd, want := range map[string]string{
+		"/" + strings.Repeat("x", maxTarget):    "",
+		"/" + strings.Repeat("é", maxTarget/3):  "", // encoded it is longer
 		"/sessions":                             "/sessions",
 		"/a?b=c#d":                              "/a?b=c#d",
 		"/a%2Fb":                                "/a%2Fb",
