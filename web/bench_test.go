@@ -19,9 +19,10 @@ func (d *discard) WriteHeader(status int)      { d.status = status }
 
 // What a request costs beyond net/http's own work.
 func BenchmarkRequest(b *testing.B) {
-	ts := newServer(b)
+	ts := guarded(b)
 	sess, token := ts.session("ada", "81.2.69.142", firefox)
 	key := ts.key("ada")
+	ts.open(app1, "/public/*")
 	retrieve := "/api/v3/core/authenticated_sessions/" + sess.UUID.String() + "/"
 	for _, bench := range []struct {
 		name, path string
@@ -30,11 +31,16 @@ func BenchmarkRequest(b *testing.B) {
 		{"retrieve by key", retrieve, []string{"Authorization", "Bearer " + key}},
 		{"retrieve by cookie", retrieve, []string{"Cookie", "lastseen_session=" + token}},
 		{"me by cookie", "/api/v3/core/users/me/", []string{"Cookie", "lastseen_session=" + token}},
+		{"gate by cookie", "/outpost.goauthentik.io/auth/nginx", []string{"Cookie", "lastseen_session=" + token, "X-Original-URL", "https://grafana.home.example/d/1?x=y"}},
+		{"gate, open path", "/outpost.goauthentik.io/auth/nginx", []string{"X-Original-URL", "https://grafana.home.example/public/x"}},
 		{"health", "/-/health/live/", []string{"X", "y"}},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			req := httptest.NewRequest("GET", bench.path, nil).WithContext(context.Background())
-			req.Header.Set(bench.header[0], bench.header[1])
+			for i := 0; i < len(bench.header); i += 2 {
+				req.Header.Set(bench.header[i], bench.header[i+1])
+			}
+			req.RemoteAddr, req.Host = "127.0.0.1:1", "auth.home.example"
 			req.Header.Set("User-Agent", firefox)
 			w := &discard{}
 			b.ReportAllocs()
