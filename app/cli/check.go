@@ -96,8 +96,11 @@ func (p *Program) healthcheck(ctx context.Context, c *cli.Command) error {
 	if err != nil || port == "0" {
 		return usagef("--listen: a health check needs the port, is %q", config.Listen)
 	}
-	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
-		host = "localhost"
+	switch host { // a container may not know localhost
+	case "", "0.0.0.0":
+		host = "127.0.0.1"
+	case "::":
+		host = "::1"
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
