@@ -28,7 +28,7 @@ ifeq ($(CI),true)
 export LASTSEEN_TEST_REQUIRE ?= 1
 endif
 
-.PHONY: build run demo test lint bench fuzz release $(PLATFORMS) screenshots clean help go
+.PHONY: build run demo test lint bench fuzz torture release $(PLATFORMS) screenshots clean help go
 
 build: go ## build bin/lastseen, one static binary
 	$(STATIC) -o bin/lastseen .
@@ -61,6 +61,9 @@ fuzz: go ## run each fuzz test for FUZZTIME (30s)
 	while read -r package name; do \
 		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package || exit; \
 	done
+
+torture: go ## run the long forms of the tests (about an hour) and print their figures
+	@GO="$(GO)" .ci/torture
 
 release: clean $(PLATFORMS) ## build dist/ for every platform, the same bytes each time
 	cd dist && sha256sum lastseen-* > SHA256SUMS && cat SHA256SUMS

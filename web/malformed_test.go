@@ -187,7 +187,7 @@ func TestMalformedExchanges(t *testing.T) {
 		_, after, _ := strings.Cut(log, "level=ERROR")
 		t.Errorf("the log has errors: %.500s", after)
 	}
-	t.Logf("malformed exchanges: %d, answers: %d", exchanges, answers.Load())
+	t.Logf("%d malformed exchanges, %d answers", exchanges, answers.Load())
 }
 
 func lives(address string) error {
