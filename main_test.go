@@ -497,6 +497,19 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("no %s in\n%s", want, body)
 		}
 	}
+	req, err := http.NewRequest("GET", metrics.url+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = "evil.example" // a name that somebody made lead here
+	res, err := b.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("under a stranger's name: got %d, want 421", res.StatusCode)
+	}
 	if status, _ := p.get(b, "/metrics"); status != 404 {
 		t.Errorf("on the main port: got %d, want 404", status)
 	}

@@ -103,8 +103,8 @@ func TestSignInsUnderWayRefuseStrangersOnly(t *testing.T) {
 	}
 }
 
-// Whoever is refused, it took one hash: so how long it took tells nothing. The
-// medians are for people to look at.
+// Whoever is refused, it took one hash: so how long it took tells nothing
+// (CVE-2024-29296, CVE-2026-107269). The medians are for people to look at.
 func TestRefusalsTakeOneHash(t *testing.T) {
 	a, _ := clocked(t, t.TempDir())
 	create(t, a, NewUser{Username: "ada"})
@@ -172,7 +172,8 @@ func TestLoginNetwork(t *testing.T) {
 	}
 }
 
-// A flood of sign-ins waits in a line of bounded length, and hashes few at once.
+// A flood of sign-ins waits in a line of bounded length, and hashes few at once
+// (authelia#1044).
 func TestHashingIsBounded(t *testing.T) {
 	p := newPasswords()
 	var done []func()

@@ -39,7 +39,7 @@ func (ts *testServer) eachRoute(f func(route gin.RouteInfo, path string)) {
 }
 
 // Every unsafe request that a browser sends from elsewhere is refused on every
-// route, a sibling subdomain's included, whoever is signed in: incidents 33, 34.
+// route, a sibling subdomain's included, whoever is signed in.
 func TestEveryUnsafeRouteRefusesOtherOrigins(t *testing.T) {
 	ts := newServer(t, "public-url=http://auth.home.example", "cookie-domain=home.example")
 	_, token := ts.session("ada", "192.0.2.1", "curl/8")
@@ -126,7 +126,7 @@ func TestEveryAnswerHasItsHeaders(t *testing.T) {
 }
 
 // A session that somebody planted in a browser before it signs in is no way into
-// the one that follows, and ends: incident 22.
+// the one that follows, and ends (GHSA-f24x-5g9q-753f).
 func TestPlantedSession(t *testing.T) {
 	ts := newServer(t)
 	_, planted := ts.session("bob", "192.0.2.1", "curl/8")
