@@ -84,6 +84,9 @@ func TestEveryAnswerHasItsHeaders(t *testing.T) {
 		if got := h.Get("X-Content-Type-Options"); got != "nosniff" {
 			t.Errorf("%s: X-Content-Type-Options is %q", name, got)
 		}
+		if got, ok := h["Access-Control-Allow-Origin"]; ok {
+			t.Errorf("%s: others may read it: %q", name, got)
+		}
 		static := strings.HasPrefix(res.Request.URL.Path, "/static/") && res.StatusCode == 200
 		if got := h.Get("Cache-Control"); got != "no-store" && !static {
 			t.Errorf("%s: Cache-Control is %q", name, got)
