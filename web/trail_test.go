@@ -78,7 +78,7 @@ func TestHostsReached(t *testing.T) {
 		}
 	}
 	check("while it lives")
-	if _, body := ts.get(nil, "/sessions/"+sess.UUID.String(), "Host", "auth.home.example", "Cookie", cookie(token)); !strings.Contains(body, app1) || !strings.Contains(body, "media.home.example") || strings.Contains(body, "admin.home.example") {
+	if _, body := ts.get(nil, "/sessions/"+sess.UUID.String(), "Host", "auth.home.example", "Cookie", cookie(token)); !strings.Contains(body, app1) || !strings.Contains(body, "media.home.example") || strings.Contains(body, "admin.home.example") || !strings.Contains(body, ", first ") {
 		t.Errorf("the page shows: %s", body)
 	}
 	if err := ts.app.RevokeSession(t.Context(), app.Operator, sess.UUID); err != nil {

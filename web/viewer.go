@@ -363,7 +363,7 @@ func (s *Server) sessionPage(c *gin.Context) error {
 		return err
 	}
 	for _, host := range hosts {
-		page.Apps = append(page.Apps, appUse{Host: host.Host, LastUsed: host.Last})
+		page.Apps = append(page.Apps, appUse{Host: host.Host, FirstUsed: host.First, LastUsed: host.Last})
 	}
 	page.APIPath = apiPrefix + "/core/authenticated_sessions/" + page.UUID + "/"
 	return s.render(c, http.StatusOK, "session", &page)

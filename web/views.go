@@ -280,8 +280,8 @@ type sessionPage struct {
 }
 
 type appUse struct {
-	Host     string
-	LastUsed time.Time
+	Host                string
+	FirstUsed, LastUsed time.Time
 }
 
 // People.
