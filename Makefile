@@ -51,9 +51,14 @@ lint: go ## check format, vet, staticcheck and known vulnerabilities
 	$(GO) tool staticcheck ./...
 	@.ci/vulncheck
 
-bench: build ## measure beside a bare server (20 minutes, 2 GB in the cache); QUICK=1 for two
+bench: build ## measure beside a bare server and PocketBase (15 minutes, 1 GB in the cache); QUICK=1: two
 	@.ci/test-tools bench
-	$(GO) -C bench run . $(if $(QUICK),-quick) -json ../bin/bench.json
+ifdef QUICK
+	$(GO) -C bench run . -quick -json ../bin/bench.json
+else
+	cd bench/peer && GOFLAGS= CGO_ENABLED=0 $(GO) build -o ../../bin/peer .
+	$(GO) -C bench run . -peer ../bin/peer -json ../bin/bench.json
+endif
 
 fuzz: go ## run each fuzz test for FUZZTIME (30s)
 	@list=$$($(GO) test -list '^Fuzz' ./...) || { echo "$$list"; exit 1; }; echo "$$list" | \

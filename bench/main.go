@@ -48,7 +48,7 @@ func main() {
 	jsonFile := flag.String("json", "", "write the figures to a `file` too")
 	quick := flag.Bool("quick", false, "within two minutes: 100,000 sessions, short rounds")
 	sizes := flag.String("growth", "", "measure only growth, over these `numbers` of sessions: 1000,100000")
-	peer := flag.String("peer", "", "measure only retrieve beside a PocketBase, its built `file` given")
+	peer := flag.String("peer", "", "measure beside PocketBase too: the `file` built from peer/")
 	flag.Parse()
 	if flag.Arg(0) == "floor" { // we serve as the floor of another run
 		exitOn(serveFloor(flag.Arg(1), flag.Arg(2), flag.Arg(3)))
@@ -65,13 +65,14 @@ func main() {
 	switch {
 	case *sizes != "":
 		err = b.growth(*sizes)
-	case *peer != "":
-		err = b.peer(*peer)
 	case *quick:
 		err = errors.Join(b.binarySize(), b.requests(100_000, true), b.lists(100_000), b.starts("an empty database", 0))
 	default:
 		err = errors.Join(b.binarySize(), b.requests(100_000, false), b.requests(1_000_000, false), b.lists(1_000_000), b.mixed(100_000),
 			b.starts("an empty database", 0), b.starts("a million sessions", 1_000_000))
+	}
+	if *peer != "" {
+		err = errors.Join(err, b.peer(*peer, 100_000))
 	}
 	err = errors.Join(err, os.RemoveAll(work))
 	b.report.print(os.Stdout)

@@ -1,5 +1,51 @@
 package main
 
-import "errors"
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
 
-func (b *bench) peer(binary string) error { return errors.New("not yet") }
+// peer measures retrieve beside a PocketBase that has as many records: one by
+// its name, which its owner alone may read, with the request log off.
+func (b *bench) peer(binary string, n int) error {
+	b.say("beside PocketBase, %s sessions", thousands(n))
+	dir := filepath.Join(b.work, "peer")
+	token, err := exec.CommandContext(b.ctx, binary, "fill", dir, fmt.Sprint(n)).Output()
+	if err != nil {
+		return fmt.Errorf("fill %s: %w", binary, err)
+	}
+	address, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	theirs, err := start(b.ctx, address, "/api/health", binary, "serve", "--dir", dir, "--http", address)
+	if err != nil {
+		return err
+	}
+	defer theirs.stop()
+	ours, err := b.serve(n)
+	if err != nil {
+		return err
+	}
+	defer ours.stop()
+	record := get("/api/collections/sessions/records/{record}", "Authorization: "+strings.TrimSpace(string(token)))
+	session := get(apiPath+"{uuid}/", "Authorization: Bearer "+b.key)
+	var us, them []figures
+	for round := range b.rounds + 1 { // the first warms up
+		s, err := saturate(b.ctx, ours, session, n, n, false, b.duration)
+		if err != nil {
+			return err
+		}
+		p, err := saturate(b.ctx, theirs, record, n, n, false, b.duration)
+		if err != nil {
+			return err
+		}
+		if round > 0 {
+			us, them = append(us, s), append(them, p)
+		}
+	}
+	b.report.Peer = &peerRow{Sessions: n, Ours: median(us), Theirs: median(them)}
+	return nil
+}

@@ -15,6 +15,7 @@ type report struct {
 	Beside []besideRow `json:",omitempty"`
 	Single []singleRow `json:",omitempty"`
 	Mixed  *mixedRow   `json:",omitempty"`
+	Peer   *peerRow    `json:",omitempty"`
 	Starts []startRow  `json:",omitempty"`
 	Memory []memoryRow `json:",omitempty"`
 	Binary int64       `json:",omitempty"` // bytes
@@ -36,6 +37,11 @@ type singleRow struct {
 type mixedRow struct {
 	Rate        int
 	Quiet, Busy figures
+}
+
+type peerRow struct {
+	Sessions     int
+	Ours, Theirs figures
 }
 
 type startRow struct {
@@ -101,6 +107,11 @@ func (r report) print(w io.Writer) {
 		fmt.Fprintf(t, "\nGate, %d checks/s\tp50 ms\tp99 ms\n", m.Rate)
 		fmt.Fprintf(t, "alone\t%.2f\t%.2f\n", m.Quiet.P50, m.Quiet.P99)
 		fmt.Fprintf(t, "beside 1,000 sign-outs, uses and lists/s\t%.2f\t%.2f\n", m.Busy.P50, m.Busy.P99)
+	}
+	if p := r.Peer; p != nil {
+		fmt.Fprintf(t, "\nRetrieve, %s sessions\trequests/s\tCPU µs\ttimes\n", thousands(p.Sessions))
+		fmt.Fprintf(t, "Lastseen\t%.0f\t%.1f\t1\n", p.Ours.PerSecond, p.Ours.CPU)
+		fmt.Fprintf(t, "PocketBase\t%.0f\t%.1f\t%.1f\n", p.Theirs.PerSecond, p.Theirs.CPU, p.Theirs.CPU/p.Ours.CPU)
 	}
 	if len(r.Starts) > 0 {
 		fmt.Fprintln(t, "\nStart to ready\tms")
