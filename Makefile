@@ -7,8 +7,9 @@ TESTFLAGS ?=
 VERSION := $(shell git describe --tags --match 'v*' --dirty 2>/dev/null || echo dev)
 COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 
-# nomsgpack drops a codec that gin would bring along and nothing here speaks.
-export GOFLAGS := $(strip $(GOFLAGS) -tags=nomsgpack)
+# nomsgpack drops a codec that gin would bring along and nothing here speaks, the
+# other tag HTTP/2, which Go speaks over TLS alone: that is the proxy's business.
+export GOFLAGS := $(strip $(GOFLAGS) -tags=nomsgpack,nethttpomithttp2)
 STATIC := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false \
 	-ldflags '-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)'
 

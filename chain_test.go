@@ -48,7 +48,7 @@ func TestDependenciesAreDocumented(t *testing.T) {
 	}
 	linked := map[string]string{}
 	for _, platform := range []string{"linux", "darwin", "windows"} {
-		out := goTool(t, ".", []string{"GOOS=" + platform, "CGO_ENABLED=0", "GOFLAGS=-tags=nomsgpack"},
+		out := goTool(t, ".", []string{"GOOS=" + platform, "CGO_ENABLED=0", "GOFLAGS=-tags=nomsgpack,nethttpomithttp2"},
 			"list", "-deps", "-f", "{{with .Module}}{{if not .Main}}{{.Path}} {{.Dir}}{{end}}{{end}}", ".")
 		for line := range strings.Lines(out) {
 			if path, dir, ok := strings.Cut(strings.TrimSpace(line), " "); ok {

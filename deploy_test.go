@@ -27,7 +27,7 @@ func TestOnlyDataIsWritten(t *testing.T) {
 	}
 	root, data := t.TempDir(), t.TempDir()
 	cmd := exec.Command(program(t, "", "go"), "build", "-trimpath", "-o", filepath.Join(root, "lastseen"), ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-tags=nomsgpack")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-tags=nomsgpack,nethttpomithttp2")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

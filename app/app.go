@@ -50,6 +50,7 @@ const (
 	expireEvery = 10 * time.Second
 	forgetEvery = time.Hour
 	geoipEvery  = 5 * time.Second
+	verifyAfter = time.Second // who waits for the start is served first
 )
 
 // App is the program behind its doors, the web and the command line. All its
@@ -118,6 +119,10 @@ func (a *App) Run(ctx context.Context) {
 	wait.Go(func() { a.reparseAgents(ctx) })
 	wait.Go(func() { a.keepBackups(ctx) }) // which may take long, and must hold up no flush
 	wait.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-time.After(verifyAfter):
+		}
 		if err := a.Verify(ctx); err != nil && ctx.Err() == nil {
 			a.Log.Error("check the database", "err", err)
 		}

@@ -175,7 +175,7 @@ func (b *bench) requests(n int, quick bool) error {
 	} else if !quick {
 		newAgent := request(strings.Replace(string(gate(cookie)), "{agent}", browser+"{n}", 1))
 		cases = append(cases, throughput{"gate, an agent never seen each time", n, newAgent, false},
-			throughput{"viewer, own sessions", 1, get("/sessions", cookie, "Accept-Language: en"), false})
+			throughput{"viewer, own sessions", n, get("/sessions", cookie, "Accept-Language: en"), false})
 	}
 	for _, c := range cases {
 		if err := b.beside(ours, c, n); err != nil {
@@ -323,7 +323,7 @@ func (b *bench) mixed(n int) error {
 		s, err = steady(ours, n, b.duration, check,
 			flow{request: request("POST /logout HTTP/1.1\r\nHost: " + authHost + "\r\nUser-Agent: {agent}\r\n" + cookie + "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\n\r\n"),
 				rate: 334, first: n/2 + round*perRound, spread: perRound, once: true},
-			flow{request: request(strings.Replace(string(gate(cookie)), "{agent}", browser, 1)), rate: 333, first: 1, spread: n / 2},
+			flow{request: get(apiPath+"{uuid}/", cookie), rate: 333, first: 1, spread: n / 2},
 			flow{request: get(apiPath+"?page_size=20&ordering=-last_used", "Authorization: Bearer "+b.key), rate: 333, first: 1, spread: n / 2},
 		)
 		if err != nil {
