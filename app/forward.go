@@ -117,6 +117,9 @@ func (a *App) reach(id uuid.UUID, host string) {
 	at := db.SessionHost{Session: id, Host: host}
 	r, ok := a.reached[at]
 	if !ok {
+		if len(a.reached) >= 2*maxTouched { // it cannot be written
+			return
+		}
 		r.first = now
 	}
 	r.last = max(r.last, now)
