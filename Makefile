@@ -68,7 +68,7 @@ fuzz: go ## run each fuzz test for FUZZTIME (30s)
 		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package || exit; \
 	done
 
-torture: go ## run the long forms of the tests (about an hour) and print their figures
+torture: go ## run the long forms of the tests, for hours, and print their figures
 	@GO="$(GO)" .ci/torture
 
 release: clean $(PLATFORMS) ## build dist/ for every platform, the same bytes each time
