@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"lastseen/app/useragent"
 	"lastseen/db"
@@ -86,13 +87,16 @@ func TestRevokedIsRefusedNext(t *testing.T) {
 	var reads atomic.Int64
 	for range 4 {
 		wait.Go(func() {
-			for ctx.Err() == nil {
+			for n := 0; ctx.Err() == nil; n++ {
 				_, err := here.Authenticate(ctx, []string{steady[rand.IntN(len(steady))]}, client)
 				if err != nil && ctx.Err() == nil {
 					t.Errorf("a session that lives was refused: %v", err)
 					return
 				}
 				reads.Add(1)
+				if n%16 == 0 { // leaves room for those who end sessions
+					time.Sleep(time.Millisecond)
+				}
 			}
 		})
 	}
@@ -101,32 +105,43 @@ func TestRevokedIsRefusedNext(t *testing.T) {
 			if err := here.flush(ctx); err != nil && ctx.Err() == nil {
 				t.Error(err)
 			}
+			time.Sleep(10 * time.Millisecond)
 		}
 	})
 
-	var misses atomic.Int64
+	type session struct {
+		token string
+		id    uuid.UUID
+	}
+	var ended, misses atomic.Int64
 	var enders sync.WaitGroup
 	for worker := range 4 {
 		enders.Go(func() {
-			for i := range revocations / 4 {
-				user := root
-				way := (i + worker) % 6
+			for turn := 0; ended.Load() < int64(revocations); turn++ {
+				user, count := root, 1
+				way := (turn + worker) % 6
 				if way >= 4 { // ends all sessions of a user of its own
 					var err error
-					name := fmt.Sprintf("u%d-%d", worker, i)
+					name := fmt.Sprintf("u%d-%d", worker, turn)
 					user, err = here.store.CreateUser(ctx, db.User{UUID: uuid.New(), Username: name, PasswordHash: "x", Active: true, Created: here.now()}, false, here.event(Operator.Actor(), db.ModelCreated, 0, nil))
 					if err != nil {
 						t.Error(err)
 						return
 					}
+					count = 50
 				}
-				token, id := insertSession(t, here, user)
-				for range 2 { // into the cache, and out of it
-					if _, err := here.Authenticate(ctx, []string{token}, client); err != nil {
-						t.Errorf("a new session was refused: %v", err)
-						return
+				sessions := make([]session, count)
+				for i := range sessions {
+					token, id := insertSession(t, here, user)
+					sessions[i] = session{token, id}
+					for range 2 { // into the cache, and out of it
+						if _, err := here.Authenticate(ctx, []string{token}, client); err != nil {
+							t.Errorf("a new session was refused: %v", err)
+							return
+						}
 					}
 				}
+				id := sessions[0].id
 				var err error
 				switch way {
 				case 0:
@@ -146,21 +161,24 @@ func TestRevokedIsRefusedNext(t *testing.T) {
 					t.Errorf("way %d: %v", way, err)
 					return
 				}
-				if _, err := here.Authenticate(ctx, []string{token}, client); !errors.Is(err, ErrUnauthenticated) {
-					misses.Add(1)
-					t.Errorf("ended in way %d, but answered %v", way, err)
+				for _, session := range sessions {
+					if _, err := here.Authenticate(ctx, []string{session.token}, client); !errors.Is(err, ErrUnauthenticated) {
+						misses.Add(1)
+						t.Errorf("ended in way %d, but answered %v", way, err)
+					}
+					if _, err := here.Session(ctx, Operator, session.id); !errors.Is(err, db.ErrNotFound) {
+						misses.Add(1)
+						t.Errorf("ended in way %d, but shown: %v", way, err)
+					}
 				}
-				if _, err := here.Session(ctx, Operator, id); !errors.Is(err, db.ErrNotFound) {
-					misses.Add(1)
-					t.Errorf("ended in way %d, but shown: %v", way, err)
-				}
+				ended.Add(int64(count))
 			}
 		})
 	}
 	enders.Wait()
 	stop()
 	wait.Wait()
-	t.Logf("%d revocations, %d misses, %d reads beside", revocations, misses.Load(), reads.Load())
+	t.Logf("%d revocations, %d misses, %d reads beside", ended.Load(), misses.Load(), reads.Load())
 }
 
 func BenchmarkAuthenticate(b *testing.B) {
