@@ -70,9 +70,9 @@ type App struct {
 	// touched holds each session's latest use since the last flush, writing what
 	// the one that runs is writing, both by the row's ID. A use is shown whenever
 	// its session is read; a crash loses those of one interval.
-	touched, writing map[int64]use
+	touched, writing *uses
 	// reached holds likewise the hosts that sessions reached.
-	reached map[db.SessionHost]reach
+	reached *reaches
 	flushes uint64 // how often touched became writing, or writing was written
 	cache   cache
 	flushMu sync.Mutex    // held by the one flush that runs
@@ -90,8 +90,9 @@ func New(store *sqlite.Store, geo *geoip.DB, agents *useragent.Parser, c Config,
 		Config: c, Log: log, Now: time.Now,
 		store: store, geo: geo, agents: agents,
 		passwords: newPasswords(),
-		touched:   map[int64]use{},
-		reached:   map[db.SessionHost]reach{},
+		touched:   newUses(0),
+		writing:   newUses(0),
+		reached:   newReaches(0),
 		full:      make(chan struct{}, 1),
 		copying:   make(chan struct{}, 1),
 	}

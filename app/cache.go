@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"net/netip"
+	"strings"
 	"time"
 
 	"lastseen/app/useragent"
@@ -40,6 +41,7 @@ type cache struct {
 	agents   table[*db.Agent]
 	origins  table[netip.Addr] // via
 	methods  table[string]
+	hosts    table[string]
 	agentIDs map[int64]*db.Agent
 	agentsBy map[string]*db.Agent // by what they are of
 }
@@ -83,6 +85,10 @@ type knownSession struct {
 	created, lastUsed, ends int64  // microseconds
 	agent, via, method      uint32 // in the tables
 	remember                bool
+
+	host    uint32 // that it reached last: its number in the table and one, or 0
+	minute  uint32 // in which that was noted to be written
+	reached int64  // microseconds
 }
 
 func (c *cache) clear() {
@@ -169,7 +175,7 @@ func (c *cache) keep(sess *db.Session, agent *db.Agent, key tokenKey) {
 			uuid: sess.UUID, id: sess.ID, userID: sess.UserID, method: c.methods.number(sess.Method), remember: sess.Remember,
 			created: sess.Created.UnixMicro(), ends: sess.Ends.UnixMicro(),
 		}
-		c.use(c.at(n), use{sess.LastUsed.UnixMicro(), &origin{sess.IP, sess.Via, agent}})
+		c.use(c.at(n), sess.LastUsed.UnixMicro(), &origin{sess.IP, sess.Via, agent})
 		c.uuids[sess.UUID] = n
 	}
 	if key != (tokenKey{}) {
@@ -178,12 +184,41 @@ func (c *cache) keep(sess *db.Session, agent *db.Agent, key tokenKey) {
 	}
 }
 
-// use shows a use in a known session.
-func (c *cache) use(k *knownSession, u use) {
-	k.lastUsed = u.at
-	if u.client != nil {
-		k.ip, k.via, k.agent = u.client.ip.As16(), c.origins.number(u.client.via), c.agents.number(u.client.agent)
+// use shows a use in a known session, which came from where it was when from is nil.
+func (c *cache) use(k *knownSession, at int64, from *origin) {
+	k.lastUsed = at
+	if from != nil {
+		k.ip, k.via, k.agent = from.ip.As16(), c.origins.number(from.via), c.agents.number(from.agent)
 	}
+}
+
+// again notes that a session reached a host now, in microseconds. It reports
+// whether that was noted to be written in the same minute.
+func (c *cache) again(id uuid.UUID, host string, now int64) bool {
+	if len(c.hosts.values) >= maxShared {
+		c.clear()
+	}
+	k := c.byUUID(id)
+	if k == nil {
+		return false
+	}
+	number, ok := c.hosts.numbers[host]
+	if !ok {
+		number = c.hosts.number(strings.Clone(host)) // it is part of a request
+	}
+	minute := uint32(now / time.Minute.Microseconds())
+	same := k.host == number+1 && k.minute == minute
+	k.host, k.minute, k.reached = number+1, minute, now
+	return same
+}
+
+// lastReach is the host that a session reached last, if that is known, and when.
+func (c *cache) lastReach(id uuid.UUID) (host string, at int64, ok bool) {
+	k := c.byUUID(id)
+	if k == nil || k.host == 0 {
+		return "", 0, false
+	}
+	return c.hosts.values[k.host-1], k.reached, true
 }
 
 func (c *cache) remove(n uint32) {
@@ -312,8 +347,8 @@ func (a *App) readSession(ctx context.Context, s stamp, key tokenKey, read func(
 		return a.readSession(ctx, s, key, read)
 	}
 	defer a.mu.Unlock()
-	if use := a.merge(&sess); use != nil {
-		agent = use
+	if noted, _ := a.merge(&sess); noted != nil {
+		agent = noted
 	}
 	if a.current(s) {
 		a.cache.keep(&sess, agent, key)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"lastseen/db"
@@ -106,25 +108,49 @@ func (a *App) forwardCaller(ctx context.Context, r ForwardRequest) (Caller, erro
 // maxHosts is how many hosts are kept of a session: those that it reached last.
 const maxHosts = 50
 
+// reaches are hosts that sessions reached, in little space and without pointers
+// to each, as in the cache.
+type reaches struct {
+	hosts table[string]
+	times map[sessionHost]reach
+}
+
+// A sessionHost is a host, by its number, of a session.
+type sessionHost struct {
+	session uuid.UUID
+	host    uint32
+}
+
 // A reach is when a session reached a host, in microseconds.
 type reach struct{ first, last int64 }
 
-// reach notes that a session reached a host now.
+func newReaches(size int) *reaches { return &reaches{times: make(map[sessionHost]reach, size)} }
+
+// add notes a reach, if there is room.
+func (r *reaches) add(session uuid.UUID, host string, at reach) {
+	if _, known := r.hosts.numbers[host]; !known {
+		host = strings.Clone(host) // it is part of a request
+	}
+	key := sessionHost{session, r.hosts.number(host)}
+	if noted, ok := r.times[key]; ok {
+		at = reach{min(noted.first, at.first), max(noted.last, at.last)}
+	} else if len(r.times) >= 2*maxTouched { // they cannot be written
+		return
+	}
+	r.times[key] = at
+}
+
+// reach notes that a session reached a host now. What goes on reaching the same
+// host is written once in a minute.
 func (a *App) reach(id uuid.UUID, host string) {
 	now := a.now().UnixMicro()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	at := db.SessionHost{Session: id, Host: host}
-	r, ok := a.reached[at]
-	if !ok {
-		if len(a.reached) >= 2*maxTouched { // it cannot be written
-			return
-		}
-		r.first = now
+	if a.cache.again(id, host, now) {
+		return
 	}
-	r.last = max(r.last, now)
-	a.reached[at] = r
-	if len(a.reached) >= maxTouched {
+	a.reached.add(id, host, reach{now, now})
+	if len(a.reached.times) >= maxTouched {
 		a.flushSoon()
 	}
 }
@@ -141,16 +167,17 @@ func latest(a, b time.Time) time.Time {
 func (a *App) flushReaches(ctx context.Context) error {
 	a.mu.Lock()
 	reached := a.reached
-	if len(reached) == 0 {
+	if len(reached.times) == 0 {
 		a.mu.Unlock()
 		return nil
 	}
-	a.reached = make(map[db.SessionHost]reach, len(reached)/2)
+	a.reached = newReaches(len(reached.times) / 2)
 	a.mu.Unlock()
 
 	err := a.store.RecordReaches(ctx, func(yield func(db.SessionHost, db.Reach) bool) {
-		for at, r := range reached {
-			if !yield(at, db.Reach{Host: at.Host, First: time.UnixMicro(r.first).UTC(), Last: time.UnixMicro(r.last).UTC()}) {
+		for at, r := range reached.times {
+			host := reached.hosts.values[at.host]
+			if !yield(db.SessionHost{Session: at.session, Host: host}, db.Reach{Host: host, First: time.UnixMicro(r.first).UTC(), Last: time.UnixMicro(r.last).UTC()}) {
 				return
 			}
 		}
@@ -160,11 +187,8 @@ func (a *App) flushReaches(ctx context.Context) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for at, r := range a.reached {
-		if old, ok := reached[at]; ok {
-			r.first = old.first
-		}
-		reached[at] = r
+	for at, r := range a.reached.times {
+		reached.add(at.session, a.reached.hosts.values[at.host], r)
 	}
 	a.reached = reached
 	return err
@@ -174,5 +198,19 @@ func (a *App) flushReaches(ctx context.Context) error {
 // the gate, the last first. Whether the caller may see it they have found out.
 func (a *App) SessionHosts(ctx context.Context, id uuid.UUID) ([]db.Reach, error) {
 	a.flushIfQuick(ctx)
-	return a.store.Reaches(ctx, id)
+	hosts, err := a.store.Reaches(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if host, at, ok := a.cache.lastReach(id); ok {
+		for i, h := range hosts {
+			if h.Host == host {
+				hosts[i].Last = latest(h.Last, time.UnixMicro(at).UTC())
+			}
+		}
+		slices.SortStableFunc(hosts, func(x, y db.Reach) int { return y.Last.Compare(x.Last) })
+	}
+	return hosts, nil
 }

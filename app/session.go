@@ -122,11 +122,11 @@ func (a *App) AuthenticateKey(ctx context.Context, key string, client Client) (C
 	return Caller{User: token.User, IP: client.IP}, nil
 }
 
-// A use is a db.Use in little space: client is nil when it came from the same
-// address with the same agent as before.
-type use struct {
-	at     int64 // microseconds
-	client *origin
+// uses are the latest uses of sessions, by the row's ID, in little space: when,
+// in microseconds, and where from if that was not where the one before came from.
+type uses struct {
+	at   map[int64]int64 // without pointers, as in the cache
+	from map[int64]*origin
 }
 
 // An origin is where a use came from.
@@ -134,6 +134,8 @@ type origin struct {
 	ip, via netip.Addr
 	agent   *db.Agent
 }
+
+func newUses(size int) *uses { return &uses{make(map[int64]int64, size), map[int64]*origin{}} }
 
 // maxTouched bounds the uses, and the hosts reached, that wait to be written.
 const maxTouched = 1 << 17
@@ -153,7 +155,7 @@ func (a *App) touch(sess *db.Session, client Client) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	// Somebody may have looked at the clock later and come here earlier.
-	a.merge(sess)
+	_, another := a.merge(sess)
 	k := a.cache.byUUID(sess.UUID)
 	if k != nil && k.lastUsed > sess.LastUsed.UnixMicro() {
 		*sess = a.cache.session(k, sess.Username)
@@ -163,47 +165,56 @@ func (a *App) touch(sess *db.Session, client Client) bool {
 	if !sess.Expires.After(now) {
 		return false
 	}
-	u := use{at: latest(now, sess.LastUsed).UnixMicro(), client: a.touched[sess.ID].client}
-	from := origin{client.IP, client.Via, agent}
-	if client.Relayed && !client.IP.IsValid() {
-		from.ip, from.via = sess.IP, sess.Via
+	at := latest(now, sess.LastUsed).UnixMicro()
+	ip, via := client.IP, client.Via
+	if client.Relayed && !ip.IsValid() {
+		ip, via = sess.IP, sess.Via
 	}
-	if from.ip != sess.IP || from.via != sess.Via || agent != nil && *agent != sess.Agent {
+	var from *origin // nil: as it was
+	if another || ip != sess.IP || via != sess.Via || agent != nil && *agent != sess.Agent {
 		if agent == nil {
-			from.agent = a.cache.sharedAgent(&sess.Agent)
+			agent = a.cache.sharedAgent(&sess.Agent)
 		}
-		u.client = &from
+		from = &origin{ip, via, agent}
+		a.touched.from[sess.ID] = from
 	}
 	if k = a.cache.byUUID(sess.UUID); k != nil {
-		a.cache.use(k, u)
+		a.cache.use(k, at, from)
 	}
-	a.touched[sess.ID] = u
-	if len(a.touched) >= maxTouched {
+	a.touched.at[sess.ID] = at
+	if len(a.touched.at) >= maxTouched {
 		a.flushSoon()
 	}
-	a.apply(sess, u)
+	a.apply(sess, at, from)
 	return true
 }
 
 // merge shows in sess what is noted but not written yet, and returns the agent
-// if that is another one. a.mu is held.
-func (a *App) merge(sess *db.Session) (agent *db.Agent) {
-	for _, noted := range [...]map[int64]use{a.writing, a.touched} {
-		// An ID may have been given anew, to a session that began later.
-		if u, ok := noted[sess.ID]; ok && u.at >= sess.Created.UnixMicro() {
-			a.apply(sess, u)
-			if u.client != nil {
-				agent = u.client.agent
-			}
+// if that is another one. An ID may have been given anew: then something may be
+// noted of another session, one that ended before this one began. a.mu is held.
+func (a *App) merge(sess *db.Session) (agent *db.Agent, another bool) {
+	for _, noted := range [...]*uses{a.writing, a.touched} {
+		at, ok := noted.at[sess.ID]
+		if !ok {
+			continue
+		}
+		if at < sess.Created.UnixMicro() {
+			another = true
+			continue
+		}
+		from := noted.from[sess.ID]
+		a.apply(sess, at, from)
+		if from != nil {
+			agent = from.agent
 		}
 	}
-	return agent
+	return agent, another
 }
 
-func (a *App) apply(sess *db.Session, u use) {
-	sess.LastUsed = latest(sess.LastUsed, time.UnixMicro(u.at).UTC())
-	if u.client != nil {
-		sess.IP, sess.Via, sess.Agent = u.client.ip, u.client.via, *u.client.agent
+func (a *App) apply(sess *db.Session, at int64, from *origin) {
+	sess.LastUsed = latest(sess.LastUsed, time.UnixMicro(at).UTC())
+	if from != nil {
+		sess.IP, sess.Via, sess.Agent = from.ip, from.via, *from.agent
 	}
 	sess.Expires = a.expires(sess.Ends, sess.LastUsed)
 }
@@ -234,19 +245,19 @@ func (a *App) flush(ctx context.Context) error {
 
 func (a *App) flushUses(ctx context.Context) error {
 	a.mu.Lock()
-	if len(a.touched) == 0 {
+	if len(a.touched.at) == 0 {
 		a.mu.Unlock()
 		return nil
 	}
-	uses := a.touched
-	a.writing, a.touched = uses, make(map[int64]use, len(uses)/2)
+	writing := a.touched
+	a.writing, a.touched = writing, newUses(len(writing.at)/2)
 	a.flushes++
 	a.mu.Unlock()
 
 	// Nobody changes what is being written.
 	err := a.store.RecordUses(ctx, func(yield func(db.Use) bool) {
-		for _, id := range slices.Sorted(maps.Keys(uses)) {
-			if !yield(uses[id].stored(id)) {
+		for _, id := range slices.Sorted(maps.Keys(writing.at)) {
+			if !yield(storedUse(id, writing.at[id], writing.from[id])) {
 				return
 			}
 		}
@@ -255,45 +266,48 @@ func (a *App) flushUses(ctx context.Context) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err != nil {
-		for id, u := range a.touched {
-			if u.client == nil {
-				u.client = uses[id].client
-			}
-			uses[id] = u
-		}
-		a.touched = uses
+		maps.Copy(writing.at, a.touched.at)
+		maps.Copy(writing.from, a.touched.from)
+		a.touched = writing
 	}
-	a.writing = nil
+	a.writing = newUses(0)
 	a.flushes++
 	return err
 }
 
-// stored is the use as the store writes it.
-func (u use) stored(id int64) db.Use {
-	s := db.Use{Session: id, At: time.UnixMicro(u.at).UTC()}
-	if u.client != nil {
-		s.IP, s.Via, s.Agent = u.client.ip, u.client.via, u.client.agent
+// storedUse is a use as the store writes it.
+func storedUse(id, at int64, from *origin) db.Use {
+	use := db.Use{Session: id, At: time.UnixMicro(at).UTC()}
+	if from != nil {
+		use.IP, use.Via, use.Agent = from.ip, from.via, from.agent
 	}
-	return s
+	return use
 }
 
 // flushOne writes what is noted of one session: its latest use goes into what
 // history keeps, and nobody should wait for the others.
 func (a *App) flushOne(ctx context.Context, sess db.Session) {
+	var latest int64
+	var from *origin
 	a.mu.Lock()
-	u, ok := a.touched[sess.ID]
-	if earlier, writing := a.writing[sess.ID]; writing {
-		if !ok {
-			u, ok = earlier, true
-		} else if u.client == nil {
-			u.client = earlier.client
+	for _, noted := range [...]*uses{a.writing, a.touched} {
+		at, ok := noted.at[sess.ID]
+		if !ok || at < sess.Created.UnixMicro() {
+			continue
+		}
+		latest = at
+		if moved := noted.from[sess.ID]; moved != nil {
+			from = moved
 		}
 	}
+	if host, at, ok := a.cache.lastReach(sess.UUID); ok {
+		a.reached.add(sess.UUID, host, reach{at, at})
+	}
 	a.mu.Unlock()
-	if !ok {
+	if latest == 0 {
 		return
 	}
-	if err := a.store.RecordUses(ctx, slices.Values([]db.Use{u.stored(sess.ID)}), a.Config.SessionIdle); err != nil {
+	if err := a.store.RecordUses(ctx, slices.Values([]db.Use{storedUse(sess.ID, latest, from)}), a.Config.SessionIdle); err != nil {
 		a.Log.Error("write a session's use", "session", sess.UUID, "err", err)
 	}
 }
@@ -311,7 +325,7 @@ func (a *App) expire(ctx context.Context, now time.Time) error {
 // it is all the same.
 func (a *App) flushIfQuick(ctx context.Context) (flushed bool) {
 	a.mu.Lock()
-	noted := len(a.touched) + len(a.writing) + len(a.reached)
+	noted := len(a.touched.at) + len(a.writing.at) + len(a.reached.times)
 	a.mu.Unlock()
 	if noted > 2000 {
 		return false

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -170,5 +171,51 @@ func TestIdleLimitBesideAServer(t *testing.T) {
 	}
 	if e, err := server.EndedSession(t.Context(), Operator, id); err != nil || e.Reason != db.Idle {
 		t.Errorf("got %+v, %v, want it ended by the idle limit", e, err)
+	}
+}
+
+// The row's ID of a session that ended is given to the next one, which shows
+// nothing of what was noted of the other.
+func TestIDGivenAnew(t *testing.T) {
+	for _, failing := range []bool{false, true} {
+		a, advance := clocked(t, t.TempDir())
+		root := create(t, a, NewUser{Username: "root", Superuser: true})
+		use := func(token, ip string) db.Session {
+			t.Helper()
+			caller, err := a.Authenticate(t.Context(), []string{token}, from(ip))
+			if err != nil {
+				t.Fatal(err)
+			}
+			advance(time.Second)
+			return *caller.Session
+		}
+		token, id := insertSession(t, a, root)
+		first := use(token, "198.51.100.9")
+		if err := a.store.EndSession(t.Context(), id, db.Revoked, a.event(Operator.Actor(), db.Logout, root.ID, nil)); err != nil { // as another process would
+			t.Fatal(err)
+		}
+		if failing { // what is noted waits longer
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := a.flush(ctx); err == nil {
+				t.Fatal("nothing was to be written")
+			}
+		}
+		token, id = insertSession(t, a, root)
+		second := use(token, "192.0.2.1") // where it signed in
+		if first.ID != second.ID {
+			t.Fatalf("IDs %d and %d: this tests nothing", first.ID, second.ID)
+		}
+		if err := a.flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for name, read := range map[string]func() (db.Session, error){
+			"stored": func() (db.Session, error) { return a.store.Session(t.Context(), id) },
+			"known":  func() (db.Session, error) { return a.sessionByUUID(t.Context(), id) },
+		} {
+			if got, err := read(); err != nil || got.IP.String() != "192.0.2.1" || !got.LastUsed.Equal(second.LastUsed) {
+				t.Errorf("%s: got %v at %v, %v, want 192.0.2.1 at %v", name, got.IP, got.LastUsed, err, second.LastUsed)
+			}
+		}
 	}
 }

@@ -67,8 +67,10 @@ func TestHostsReached(t *testing.T) {
 	ts.asks(gates[0], "x.home.example", "/", "X-Lastseen-Token", ts.key("bob"))
 	ts.advance(time.Hour)
 	reach(app1, "/again")
+	ts.advance(10 * time.Second)
+	reach(app1, "/soon") // not written at once, but known
 	want := fmt.Sprint([]db.Reach{
-		{Host: app1, First: first, Last: first.Add(2 * time.Hour)},
+		{Host: app1, First: first, Last: first.Add(2*time.Hour + 10*time.Second)},
 		{Host: "media.home.example", First: first.Add(time.Hour), Last: first.Add(time.Hour)},
 	})
 	check := func(when string) {
