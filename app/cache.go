@@ -330,7 +330,7 @@ func (a *App) readSession(ctx context.Context, s stamp, key tokenKey, read func(
 	if sess, err = read(); err != nil {
 		return sess, user, err
 	}
-	known, err := a.user(ctx, sess.UserID)
+	known, err := a.user(sess.UserID)
 	if err != nil {
 		return sess, user, err
 	}
@@ -356,9 +356,9 @@ func (a *App) readSession(ctx context.Context, s stamp, key tokenKey, read func(
 	return sess, *known, nil
 }
 
-// user is Store.User without the password's hash, from the cache where it may be
-// believed. Nobody may change it.
-func (a *App) user(ctx context.Context, id int64) (*db.User, error) {
+// user is Store.KnownUser, from the cache where it may be believed. Nobody may
+// change it.
+func (a *App) user(id int64) (*db.User, error) {
 	s := a.look()
 	if s.settled {
 		if user := a.cache.users[id]; user != nil {
@@ -367,11 +367,10 @@ func (a *App) user(ctx context.Context, id int64) (*db.User, error) {
 		}
 	}
 	a.mu.Unlock()
-	user, err := a.store.User(ctx, id)
+	user, err := a.store.KnownUser(id) // who signs in is read with the hash
 	if err != nil {
 		return nil, err
 	}
-	user.PasswordHash = "" // who signs in is read anew
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.current(s) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -45,6 +46,30 @@ func TestSessionRoundTrip(t *testing.T) {
 	}
 	if _, err := s.Session(t.Context(), uuid.New()); !errors.Is(err, db.ErrNotFound) {
 		t.Errorf("unknown session: got %v, want db.ErrNotFound", err)
+	}
+}
+
+// Both ways to read a user say the same, but for the hash.
+func TestKnownUser(t *testing.T) {
+	s := open(t)
+	root := createUser(t, s, "root", true)
+	ada, err := s.CreateUser(t.Context(), db.User{
+		UUID: uuid.New(), Username: "ada", Name: "Ada É.", Email: "ada@home.example", PasswordHash: "x", Created: start,
+		Groups: []db.Group{{Name: "users"}, {Name: "admins"}},
+	}, false, event(db.ModelCreated))
+	if err != nil {
+		t.Fatal(err)
+	}
+	createSession(t, s, root, "192.0.2.1", start) // root has a last sign-in, ada none and is disabled
+	for _, id := range []int64{root.ID, ada.ID} {
+		want, err := s.User(t.Context(), id)
+		want.PasswordHash = ""
+		if got, knownErr := s.KnownUser(id); err != nil || knownErr != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v, %v\nwant %+v, %v", got, knownErr, want, err)
+		}
+	}
+	if _, err := s.KnownUser(ada.ID + 1); !errors.Is(err, db.ErrNotFound) {
+		t.Errorf("nobody: got %v, want db.ErrNotFound", err)
 	}
 }
 
