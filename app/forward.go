@@ -1,9 +1,11 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -175,8 +177,9 @@ func (a *App) flushReaches(ctx context.Context) error {
 	a.mu.Unlock()
 
 	err := a.store.RecordReaches(ctx, func(yield func(db.SessionHost, db.Reach) bool) {
-		for at, r := range reached.times {
-			host := reached.hosts.values[at.host]
+		// In the order of the table: what lies together is written together.
+		for _, at := range slices.SortedFunc(maps.Keys(reached.times), func(x, y sessionHost) int { return bytes.Compare(x.session[:], y.session[:]) }) {
+			host, r := reached.hosts.values[at.host], reached.times[at]
 			if !yield(db.SessionHost{Session: at.session, Host: host}, db.Reach{Host: host, First: time.UnixMicro(r.first).UTC(), Last: time.UnixMicro(r.last).UTC()}) {
 				return
 			}

@@ -116,7 +116,8 @@ func (s *Store) names(rows *sql.Rows, err error) ([]string, error) {
 
 // RecordReaches writes which hosts sessions reached. Of each session it keeps
 // the limit hosts that were reached last; sessions that nobody knows it passes
-// over. What was written before an error stays.
+// over. Those in the order of their sessions take the least time; what was written
+// before an error stays.
 func (s *Store) RecordReaches(ctx context.Context, reaches iter.Seq2[db.SessionHost, db.Reach], limit int) error {
 	next, stop := iter.Pull2(reaches)
 	defer stop()
