@@ -52,9 +52,11 @@ lint: go ## check format, vet, staticcheck and known vulnerabilities
 	$(GO) tool staticcheck ./...
 	@.ci/vulncheck
 
-bench: build ## measure beside a bare server and PocketBase (15 minutes, 1 GB in the cache); QUICK=1: two
+bench: build ## measure beside a bare server and PocketBase (15 minutes, 1 GB in the cache); QUICK=1: two; GROWTH=1000,100000: over these numbers of sessions
 	@.ci/test-tools bench
-ifdef QUICK
+ifdef GROWTH
+	$(GO) -C bench run . -growth $(GROWTH) -quick -json ../bin/growth.json
+else ifdef QUICK
 	$(GO) -C bench run . -quick -json ../bin/bench.json
 else
 	cd bench/peer && GOFLAGS= CGO_ENABLED=0 $(GO) build -o ../../bin/peer .

@@ -80,8 +80,11 @@ type figures struct {
 	P50, P99  float64 // milliseconds
 }
 
-// saturate drives a server as hard as 32 connections can.
-func saturate(ctx context.Context, p *process, r request, size, spread int, inTurn bool, d time.Duration) (s figures, err error) {
+// usual is how many connections saturate drives a server with if nothing else is said.
+const usual = 32
+
+// saturate drives a server as hard as so many connections can.
+func saturate(ctx context.Context, p *process, r request, size, spread int, inTurn bool, connections int, d time.Duration) (s figures, err error) {
 	script := filepath.Join(os.TempDir(), fmt.Sprintf("lastseen-bench-%d.lua", os.Getpid()))
 	if err := os.WriteFile(script, []byte(r.lua(size, spread, inTurn)), 0o600); err != nil {
 		return s, err
@@ -91,7 +94,7 @@ func saturate(ctx context.Context, p *process, r request, size, spread int, inTu
 	if err != nil {
 		return s, err
 	}
-	out, err := exec.CommandContext(ctx, "wrk", "-t2", "-c32", "--latency", "-d", fmt.Sprint(int(d.Seconds()))+"s", "-s", script, "http://"+p.address).Output()
+	out, err := exec.CommandContext(ctx, "wrk", fmt.Sprintf("-t%d", min(2, connections)), fmt.Sprintf("-c%d", connections), "--latency", "-d", fmt.Sprint(int(d.Seconds()))+"s", "-s", script, "http://"+p.address).Output()
 	if err != nil {
 		return s, fmt.Errorf("wrk: %w: %s", err, out)
 	}

@@ -135,12 +135,14 @@ func (b *bench) createUser(dir string) error {
 	return err
 }
 
-// A throughput is a request to send as fast as it goes, and how many sessions it spreads over.
+// A throughput is a request to send as fast as it goes, over how many sessions it
+// spreads and over how many connections it comes.
 type throughput struct {
-	name    string
-	spread  int
-	request request
-	gin     bool // the floor through gin, too
+	name        string
+	spread      int
+	request     request
+	gin         bool // the floor through gin, too
+	connections int
 }
 
 func gate(cookie string, more ...string) request {
@@ -165,17 +167,17 @@ func (b *bench) requests(n int, quick bool) error {
 	bearer := "Authorization: Bearer " + b.key
 	// Where a session is used changes seldom, so the load comes from there.
 	cases := []throughput{
-		{"retrieve by bearer", n, get(apiPath+"{uuid}/", bearer), true},
-		{"retrieve by cookie", n, get(apiPath+"{uuid}/", cookie), false},
-		{"gate, one session", 1, gate(cookie), true},
-		{"gate", n, gate(cookie), false},
+		{"retrieve by bearer", n, get(apiPath+"{uuid}/", bearer), true, usual},
+		{"retrieve by cookie", n, get(apiPath+"{uuid}/", cookie), false, usual},
+		{"gate, one session", 1, gate(cookie), true, usual},
+		{"gate", n, gate(cookie), false, usual},
 	}
 	if n > 100_000 {
 		cases = slices.DeleteFunc(cases, func(c throughput) bool { return c.spread == 1 })
 	} else if !quick {
 		newAgent := request(strings.Replace(string(gate(cookie)), "{agent}", browser+"{n}", 1))
-		cases = append(cases, throughput{"gate, an agent never seen each time", n, newAgent, false},
-			throughput{"viewer, own sessions", n, get("/sessions", cookie, "Accept-Language: en"), false})
+		cases = append(cases, throughput{"gate, an agent never seen each time", n, newAgent, false, usual},
+			throughput{"viewer, own sessions", n, get("/sessions", cookie, "Accept-Language: en"), false, usual})
 	}
 	for _, c := range cases {
 		if err := b.beside(ours, c, n); err != nil {
@@ -226,13 +228,13 @@ func (b *bench) beside(ours *process, c throughput, n int) error {
 		defer floor.stop()
 		servers = append(servers, floor)
 	}
-	if _, err := saturate(b.ctx, ours, c.request, n, c.spread, true, b.duration+3*time.Second); err != nil { // warms up
+	if _, err := saturate(b.ctx, ours, c.request, n, c.spread, true, usual, b.duration+3*time.Second); err != nil { // warms up
 		return err
 	}
 	samples := make([][]figures, len(servers))
 	for range b.rounds {
 		for i, server := range servers {
-			s, err := saturate(b.ctx, server, c.request, n, c.spread, false, b.duration)
+			s, err := saturate(b.ctx, server, c.request, n, c.spread, false, c.connections, b.duration)
 			if err != nil {
 				return err
 			}

@@ -34,11 +34,11 @@ func (b *bench) peer(binary string, n int) error {
 	session := get(apiPath+"{uuid}/", "Authorization: Bearer "+b.key)
 	var us, them []figures
 	for round := range b.rounds + 1 { // the first warms up
-		s, err := saturate(b.ctx, ours, session, n, n, false, b.duration)
+		s, err := saturate(b.ctx, ours, session, n, n, false, usual, b.duration)
 		if err != nil {
 			return err
 		}
-		p, err := saturate(b.ctx, theirs, record, n, n, false, b.duration)
+		p, err := saturate(b.ctx, theirs, record, n, n, false, usual, b.duration)
 		if err != nil {
 			return err
 		}

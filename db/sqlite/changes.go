@@ -30,6 +30,19 @@ type walHeader [48]byte
 // commits counts the commits, in the machine's own byte order.
 func (h *walHeader) commits() uint32 { return binary.NativeEndian.Uint32(h[8:]) }
 
+// frames is how many frames the log has, likewise.
+func (h *walHeader) frames() uint32 { return binary.NativeEndian.Uint32(h[16:]) }
+
+// salt counts how often the log began anew, in the order of its file.
+func (h *walHeader) salt() uint32 { return binary.BigEndian.Uint32(h[32:]) }
+
+// restarts reports whether h is known but for a log that began anew: so a writer
+// does once all of it is in the database, and a large transaction does it long
+// before it commits.
+func (h *walHeader) restarts(known *walHeader) bool {
+	return h.commits() == known.commits() && h.frames() == 0 && h.salt() == known.salt()+1
+}
+
 // expect announces a commit of ours, before it: conn holds the write lock and
 // has surely changed something, so that no other commit can come first.
 func (c *changes) expect(conn *sql.Conn) {
@@ -82,7 +95,7 @@ func (s *Store) Epoch() (epoch uint64, settled bool) {
 	known := c.known.Load() // before ours, which is taken back before known moves on
 	ours := c.ours.Load()
 	h, ok := c.index.header()
-	same := ok && known != nil && (h == *known || ours && h.commits()-known.commits() == 1)
+	same := ok && known != nil && (h == *known || h.restarts(known) || ours && h.commits()-known.commits() == 1)
 	if same && epoch == c.foreign.Load() {
 		return epoch, true
 	}

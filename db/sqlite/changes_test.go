@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"database/sql"
 	"database/sql/driver"
 	"fmt"
 	"testing"
@@ -90,6 +91,40 @@ func TestEpoch(t *testing.T) {
 	}
 	if epoch, ok := s.Epoch(); !ok || epoch != before {
 		t.Errorf("after reads: got %d, %v, want %d, true", epoch, ok, before)
+	}
+}
+
+// While a transaction of ours that is larger than the page cache begins the log
+// anew, what was read before may be believed.
+func TestEpochWhileTheLogBeginsAnew(t *testing.T) {
+	s := open(t)
+	createUser(t, s, "ada", true)
+	for range 3 {
+		if _, err := s.write.ExecContext(t.Context(), `PRAGMA wal_checkpoint(PASSIVE)`); err != nil {
+			t.Fatal(err)
+		}
+		before := settled(t, s)
+		known, _ := s.changes.index.header()
+		err := s.inTxThat(t.Context(), func(tx *sql.Tx) (bool, error) {
+			_, err := tx.ExecContext(t.Context(), `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+				INSERT INTO settings (name, value) SELECT hex(randomblob(16)), hex(zeroblob(2000)) FROM n`)
+			if err != nil {
+				return false, err
+			}
+			if h, _ := s.changes.index.header(); h == known {
+				t.Error("the log did not begin anew: this tests nothing")
+			}
+			if epoch, ok := s.Epoch(); !ok || epoch != before {
+				t.Errorf("in the transaction: got %d, %v, want %d, true", epoch, ok, before)
+			}
+			return true, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if epoch, ok := s.Epoch(); !ok || epoch != before {
+			t.Errorf("after it: got %d, %v, want %d, true", epoch, ok, before)
+		}
 	}
 }
 
