@@ -99,7 +99,8 @@ func makeData(ctx context.Context, path string, n int) error {
 	if err := errors.Join(fillUsers(ctx, tx, users), fillAgents(ctx, tx, agents), fillSessions(ctx, tx, n, users, agents)); err != nil {
 		return err
 	}
-	restore = append(restore, `INSERT INTO session_hosts SELECT uuid, 'app.bench.example', created, last_used FROM sessions`, `UPDATE user_agents SET sessions = (SELECT count(*) FROM sessions WHERE agent_id = user_agents.id)`)
+	restore = append(restore, `INSERT INTO session_hosts SELECT uuid, 'app.bench.example', created, last_used FROM sessions`, `UPDATE user_agents SET sessions = (SELECT count(*) FROM sessions WHERE agent_id = user_agents.id)`,
+		`INSERT INTO settings (name, value) VALUES ('session_idle', '0s')`) // or the first start looks at each session
 	for _, statement := range restore {
 		if _, err := tx.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("%w in %s", err, statement)
