@@ -372,6 +372,12 @@ func (g *guard) check(keepsCookie bool) {
 	if got := strings.Contains(saw.Header.Get("Cookie"), "lastseen_session="); got != keepsCookie {
 		t.Errorf("the app sees the session's cookie: %v", got)
 	}
+	// An app that sets a cookie of that name does not come to see the other.
+	for _, more := range []string{"lastseen_session=junk", "a=b; lastseen_session=junk;lastseen_session=more; c=d"} {
+		if got := g.get(zoe, "/", "Cookie", more).Header.Get("Cookie"); !keepsCookie && strings.Contains(got, "lastseen_session=") {
+			t.Errorf("with %s beside it the app sees %q", more, got)
+		}
+	}
 	if got := g.get(zoe, "/", "Cookie", "a=b; c=d").Header.Get("Cookie"); !strings.Contains(got, "a=b; c=d") {
 		t.Errorf("the app's own cookies: got %q", got)
 	}

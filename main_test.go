@@ -209,6 +209,20 @@ func TestUnlockCommand(t *testing.T) {
 	if got := p.signIn(browser(t), "ada", "correct horse"); got != 303 {
 		t.Errorf("unlocked: got %d, want 303", got)
 	}
+
+	// Nor is it enough that the wrong passwords from where ada signs in were others'.
+	for i := range 50 {
+		p.signIn(browser(t), fmt.Sprint("nobody", i), "wrong")
+	}
+	if got := p.signIn(browser(t), "ada", "correct horse"); got != 429 {
+		t.Fatalf("after fifty wrong passwords of others: got %d, want 429", got)
+	}
+	if _, errs, status := execute(t, data, "", "user", "unlock", "ada"); status != 0 {
+		t.Fatal(errs)
+	}
+	if got := p.signIn(browser(t), "ada", "correct horse"); got != 303 {
+		t.Errorf("unlocked again: got %d, want 303", got)
+	}
 }
 
 // What the first issue of this project promised, from the outside.
@@ -351,6 +365,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"user", "nonsense"}, 2, []string{"there is no command `lastseen user nonsense`"}},
 		{[]string{"serve", "--nonsense"}, 2, []string{"nonsense"}},
 		{[]string{"serve", "extra"}, 2, []string{"usage: lastseen serve"}},
+		{[]string{"serve", "--listen", "x", "--user-agent-regexes", "/nowhere/x.yaml"}, 2, []string{"--listen: ", "--user-agent-regexes: open /nowhere/x.yaml"}},
 		{[]string{"serve", "--listen", "x", "--session-idle", "soon", "--trusted-proxies", "0.0.0.0/0", "--cookie-domain", "co.uk"}, 2,
 			[]string{"--listen: ", "--session-idle: ", "--trusted-proxies: ", "--cookie-domain: "}},
 		{[]string{"serve", "--cookie-domain", "co.uk"}, 2, []string{"--cookie-domain: ", "public suffix"}},
@@ -358,6 +373,10 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"user", "create", "a b"}, 1, []string{"letters, digits"}},
 		{[]string{"user", "create", "eve"}, 2, []string{"--password-file"}},
 		{[]string{"user", "disable", "nobody"}, 1, []string{`there is no user "nobody"`}},
+		{[]string{"user", "disable", "help"}, 1, []string{`there is no user "help"`}},
+		{[]string{"user", "delete", "h"}, 1, []string{`there is no user "h"`}},
+		{[]string{"proxy-snippet", "nginx", "--public-url", "https://auth.home.example", "--cookie-domain", "home.example", "--app", "auth.home.example"}, 2,
+			[]string{"--app: auth.home.example is where people sign in"}},
 		{[]string{"session", "revoke", "17"}, 2, []string{"no UUID"}},
 		{[]string{"session", "revoke-all", "--user", ""}, 2, []string{"--user"}},
 		{[]string{"token", "create", "--user", "nobody"}, 1, []string{`there is no user "nobody"`}},
@@ -540,6 +559,10 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(1, "will not replace", "backup", foreign)
+	must(1, "no backup", "backup", filepath.Join(data, "lastseen.db"))
+	if got, body := p.get(b, "/-/health/ready/"); got != 204 && got != 200 {
+		t.Errorf("after that the server is not ready: %d %s", got, body)
+	}
 	must(1, "a server runs on", "restore", file)
 	must(0, "", "user", "create", "later", "--password-file", "-")
 	if err := p.signal(syscall.SIGTERM); err != nil {
@@ -561,11 +584,22 @@ func TestBackupAndRestore(t *testing.T) {
 		must(1, path, "restore", path)
 	}
 	must(1, "no such file", "restore", filepath.Join(dir, "missing"))
+	must(1, "is a directory", "restore", dir)
 	if out, _, _ := execute(t, data, "", "user", "list"); !strings.Contains(out, "later") {
 		t.Errorf("a refused restore changed something: %s", out)
 	}
 
+	must(1, "no backup", "backup", filepath.Join(data, "lastseen.db")) // though nobody uses it now
+
+	if os.Getuid() == 0 { // who restores as root leaves the database to the service's user
+		if err := os.Chown(data, 4321, 4321); err != nil {
+			t.Fatal(err)
+		}
+	}
 	must(0, "everybody is signed out", "restore", file)
+	if info, err := os.Stat(filepath.Join(data, "lastseen.db")); err != nil || os.Getuid() == 0 && info.Sys().(*syscall.Stat_t).Uid != 4321 {
+		t.Errorf("the owner of the database: got %+v, %v, want that of its directory", info, err)
+	}
 	if out, _, _ := execute(t, data, "", "user", "list"); strings.Contains(out, "later") || !strings.Contains(out, "admin") {
 		t.Errorf("after restore: %s", out)
 	}

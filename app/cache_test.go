@@ -123,7 +123,7 @@ func TestRevokedIsRefusedNext(t *testing.T) {
 				if way >= 4 { // ends all sessions of a user of its own
 					var err error
 					name := fmt.Sprintf("u%d-%d", worker, turn)
-					user, err = here.store.CreateUser(ctx, db.User{UUID: uuid.New(), Username: name, PasswordHash: "x", Active: true, Created: here.now()}, false, here.event(Operator.Actor(), db.ModelCreated, 0, nil))
+					user, err = here.store.CreateUser(ctx, db.User{UUID: uuid.New(), Username: name, PasswordHash: "x", Active: true, Created: here.now()}, false, func(db.User) db.Event { return here.event(Operator.Actor(), db.ModelCreated, 0, nil) })
 					if err != nil {
 						t.Error(err)
 						return

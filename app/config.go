@@ -90,7 +90,7 @@ var Settings = []Setting{
 	}},
 	{Flag: "geoip-city", Env: "LASTSEEN_GEOIP_CITY", Usage: "look places up in the MaxMind DB `FILE` (default: DATA/geoip/GeoLite2-City.mmdb)", set: text(func(c *Config) *string { return &c.GeoIPCity })},
 	{Flag: "geoip-asn", Env: "LASTSEEN_GEOIP_ASN", Usage: "look networks up in the MaxMind DB `FILE` (default: DATA/geoip/GeoLite2-ASN.mmdb)", set: text(func(c *Config) *string { return &c.GeoIPASN })},
-	{Flag: "user-agent-regexes", Env: "LASTSEEN_USER_AGENT_REGEXES", Usage: "parse user agents by `FILE`, a newer regexes.yaml of uap-core (default: the definitions built in)", set: text(func(c *Config) *string { return &c.UserAgentRegexes })},
+	{Flag: "user-agent-regexes", Env: "LASTSEEN_USER_AGENT_REGEXES", Usage: "parse user agents by `FILE`, a newer regexes.yaml of uap-core (default: the definitions built in)", set: readable(func(c *Config) *string { return &c.UserAgentRegexes })},
 	{Flag: "log-format", Env: "LASTSEEN_LOG_FORMAT", Usage: "write the log as `text|json` (default: text on a terminal, else json)", set: func(c *Config, v string) error {
 		c.LogFormat = v
 		if v != "" && v != "text" && v != "json" {
@@ -290,6 +290,21 @@ func orOff(field func(*Config) *time.Duration) func(*Config, string) error {
 			return nil
 		}
 		return positive(field)(c, v)
+	}
+}
+
+// readable is a file that is there and may be read, or "".
+func readable(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, value string) error {
+		*field(c) = value
+		if value == "" {
+			return nil
+		}
+		f, err := os.Open(value)
+		if err != nil {
+			return err
+		}
+		return f.Close()
 	}
 }
 

@@ -216,7 +216,7 @@ func TestWeakHashIsReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = a.store.CreateUser(t.Context(), db.User{UUID: uuid.New(), Username: "ada", PasswordHash: weak, Active: true, Created: a.now()}, false, a.event(Operator.Actor(), db.ModelCreated, 0, nil))
+	_, err = a.store.CreateUser(t.Context(), db.User{UUID: uuid.New(), Username: "ada", PasswordHash: weak, Active: true, Created: a.now()}, false, func(db.User) db.Event { return a.event(Operator.Actor(), db.ModelCreated, 0, nil) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,5 +306,19 @@ func TestDefinitionsAreReplaced(t *testing.T) {
 	a.reparseAgents(t.Context())
 	if stored, err := a.store.Session(t.Context(), id); err != nil || stored.Agent.Browser != "curl" || stored.Agent.Definitions != a.agents.Version() {
 		t.Errorf("stored: %+v, %v", stored.Agent, err)
+	}
+}
+
+// Who reads of a new user in the events finds them by the pk.
+func TestEventOfANewUser(t *testing.T) {
+	a := openApp(t, t.TempDir())
+	ada := create(t, a, NewUser{Username: "ada"})
+	events, _, err := a.store.Events(t.Context(), db.EventFilter{Limit: 1})
+	if err != nil || len(events) != 1 {
+		t.Fatal(events, err)
+	}
+	model, _ := events[0].Context["model"].(map[string]any)
+	if events[0].SubjectID != ada.ID || fmt.Sprint(model["pk"]) != fmt.Sprint(ada.ID) {
+		t.Errorf("got %+v, want pk %d", events[0], ada.ID)
 	}
 }

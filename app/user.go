@@ -125,7 +125,7 @@ func (a *App) createUser(ctx context.Context, actor Actor, n NewUser, onlyFirst 
 		UUID: uuid.New(), Username: n.Username, Name: n.Name, Email: n.Email, PasswordHash: hash,
 		Active: true, Superuser: n.Superuser, Created: now, Updated: now, PasswordChanged: now, Groups: groups,
 	}
-	user, err = a.store.CreateUser(ctx, user, onlyFirst, a.userEvent(actor, db.ModelCreated, user, nil))
+	user, err = a.store.CreateUser(ctx, user, onlyFirst, func(u db.User) db.Event { return a.userEvent(actor, db.ModelCreated, u, nil) })
 	if err == nil {
 		a.Log.Info("user created", "user", user.Username, "superuser", user.Superuser, "by", actor.Name)
 	}

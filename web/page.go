@@ -363,7 +363,7 @@ func (w *words) relative(now, t time.Time) string {
 		return w.say(in, []any{int(n)})
 	}
 	switch {
-	case d < time.Minute && past:
+	case d < time.Minute && past, d < time.Second: // a page's own moment is a little earlier than what it tells of
 		return w.say("now", nil)
 	case d < time.Hour:
 		return pick("%d minutes ago", "in %d minutes", max(d/time.Minute, 1))

@@ -135,6 +135,7 @@ func TestWhen(t *testing.T) {
 		{25 * time.Hour, "1 day ago", "vor 1 Tag"},
 		{8 * sampleDay, "1 Nov", "1. Nov."},
 		{400 * sampleDay, "5 Oct 2025", "5. Okt. 2025"},
+		{-time.Millisecond, "now", "jetzt"},
 		{-time.Second, "in 1 minute", "in 1 Minute"},
 		{-3 * sampleDay, "in 3 days", "in 3 Tagen"},
 		{-30 * sampleDay, "9 Dec", "9. Dez."},

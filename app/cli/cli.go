@@ -131,6 +131,8 @@ func strict(c *cli.Command) {
 			return cli.ShowSubcommandHelp(c)
 		}
 	}
+	// Or a user named "help" could not be disabled.
+	c.HideHelpCommand = len(c.Commands) == 0
 	for _, sub := range c.Commands {
 		strict(sub)
 	}

@@ -130,6 +130,9 @@ func newProxySnippet(config app.Config, host, upstream string) (proxySnippet, er
 	if !config.Reaches(name) {
 		return s, fmt.Errorf("--app: the cookie of %s does not reach %s: set --cookie-domain to a domain that both are under", public, name)
 	}
+	if name == s.Host {
+		return s, fmt.Errorf("--app: %s is where people sign in, the app needs another name", name)
+	}
 	port = cmp.Or(port, s.Port) // as a rule a proxy serves all its hosts on one
 	s.App, s.AppHost = name, name
 	if port != "" {

@@ -31,7 +31,7 @@ func (p *Program) userCommand() *cli.Command {
 		{Name: "list", Usage: "show all users", Action: p.withApp(false, p.userList), Flags: []cli.Flag{jsonFlag}},
 		{Name: "password", Usage: "set a new password and end the user's sessions", ArgsUsage: "NAME", Flags: []cli.Flag{passwordFile},
 			Action: p.withUser(func(ctx context.Context, c *cli.Command, a *app.App, user db.User) error {
-				password, err := p.password(c)
+				password, err := p.password(ctx, c)
 				if err != nil {
 					return err
 				}
@@ -107,7 +107,7 @@ func (p *Program) userCreate(ctx context.Context, c *cli.Command, a *app.App) er
 	if err := app.CheckUsername(n.Username); err != nil { // before asking for a password
 		return err
 	}
-	if n.Password, err = p.password(c); err != nil {
+	if n.Password, err = p.password(ctx, c); err != nil {
 		return err
 	}
 	_, err = a.CreateUser(ctx, app.Operator.Actor(), n)
@@ -125,7 +125,7 @@ func (p *Program) userCreate(ctx context.Context, c *cli.Command, a *app.App) er
 }
 
 // password reads a new password from the file that was given, or asks for it.
-func (p *Program) password(c *cli.Command) (string, error) {
+func (p *Program) password(ctx context.Context, c *cli.Command) (string, error) {
 	switch file := c.String("password-file"); file {
 	case "":
 	case "-":
@@ -144,7 +144,7 @@ func (p *Program) password(c *cli.Command) (string, error) {
 	var typed [2][]byte
 	for i, prompt := range []string{"Password: ", "Again: "} {
 		fmt.Fprint(p.Err, prompt)
-		line, err := term.ReadPassword(int(p.In.Fd()))
+		line, err := readHidden(ctx, int(p.In.Fd()))
 		fmt.Fprintln(p.Err)
 		if err != nil {
 			return "", fmt.Errorf("read the password: %w", err)
@@ -155,6 +155,26 @@ func (p *Program) password(c *cli.Command) (string, error) {
 		return "", errors.New("the two passwords differ")
 	}
 	return string(typed[0]), nil
+}
+
+// readHidden reads a line from a terminal without showing it. An interrupt ends
+// the wait, and shows again what is typed.
+func readHidden(ctx context.Context, fd int) (line []byte, err error) {
+	state, err := term.GetState(fd)
+	if err != nil {
+		return nil, err
+	}
+	read := make(chan struct{})
+	go func() {
+		line, err = term.ReadPassword(fd)
+		close(read)
+	}()
+	select {
+	case <-read:
+		return line, err
+	case <-ctx.Done():
+		return nil, errors.Join(errors.New("interrupted"), term.Restore(fd, state))
+	}
 }
 
 func readPassword(r io.Reader, from string) (string, error) {

@@ -167,7 +167,7 @@ func (f *filler) person(ctx context.Context, i int, name string) (db.User, error
 		Created: created, Updated: created, PasswordChanged: created,
 		Groups: []db.Group{{Name: groups[i%len(groups)]}, {Name: groups[(i*i+1)%len(groups)]}},
 	}
-	return f.store.CreateUser(ctx, user, false, f.event(db.ModelCreated, user, created, netip.Addr{}))
+	return f.store.CreateUser(ctx, user, false, func(u db.User) db.Event { return f.event(db.ModelCreated, u, created, netip.Addr{}) })
 }
 
 // session signs somebody who lives at home in, so many seconds ago; one that is

@@ -1,10 +1,12 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -21,6 +23,9 @@ const applicationID = 0x4C617374
 // one; a file that is no copy of ours is never replaced.
 func (s *Store) Backup(ctx context.Context, path string) error {
 	if _, err := os.Lstat(path); err == nil {
+		if inWALMode(path) {
+			return fmt.Errorf("will not replace %s: it is a database that is or was in use, and no backup; give the backup another name", path)
+		}
 		if _, err := Check(ctx, path); err != nil {
 			return fmt.Errorf("will not replace a file that is no backup: %w", err)
 		}
@@ -28,6 +33,20 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 		return err
 	}
 	return s.copyTo(ctx, path)
+}
+
+// inWALMode tells a database that a server uses, or did, from a copy of one: by
+// bytes 18 and 19 of the file
+// (https://www.sqlite.org/fileformat2.html#file_format_version_numbers).
+func inWALMode(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var header [20]byte
+	_, err = io.ReadFull(f, header[:])
+	return err == nil && bytes.HasPrefix(header[:], []byte("SQLite format 3\x00")) && (header[18] == 2 || header[19] == 2)
 }
 
 func (s *Store) copyTo(ctx context.Context, path string) error {
@@ -87,8 +106,16 @@ func fileURL(path, query string) string {
 // schema version. Its error says that the file is damaged, another program's,
 // or of a newer Lastseen (NewerError).
 func Check(ctx context.Context, path string) (schema int, err error) {
-	if _, err := os.Stat(path); err != nil {
+	f, err := os.Open(path) // which says more clearly why it cannot be read
+	if err != nil {
 		return 0, err
+	}
+	info, err := f.Stat()
+	if err := errors.Join(err, f.Close()); err != nil {
+		return 0, err
+	}
+	if info.IsDir() {
+		return 0, fmt.Errorf("%s is a directory", path)
 	}
 	conn, err := sql.Open("sqlite", fileURL(path, "mode=ro&immutable=1"))
 	if err != nil {
@@ -147,6 +174,9 @@ func Restore(ctx context.Context, backup, path, keepAs string, prepare func(*Sto
 	}
 	if err := errors.Join(prepare(store), store.Close()); err != nil { // closing folds the -wal file in
 		return "", err
+	}
+	if err := giveTo(fresh, filepath.Dir(path)); err != nil {
+		return "", fmt.Errorf("give the database to the owner of its directory: %w", err)
 	}
 	// The old database moves with its -wal file, which may hold its latest.
 	for _, suffix := range []string{"-wal", "-shm", ""} {

@@ -56,7 +56,7 @@ func TestKnownUser(t *testing.T) {
 	ada, err := s.CreateUser(t.Context(), db.User{
 		UUID: uuid.New(), Username: "ada", Name: "Ada É.", Email: "ada@home.example", PasswordHash: "x", Created: start,
 		Groups: []db.Group{{Name: "users"}, {Name: "admins"}},
-	}, false, event(db.ModelCreated))
+	}, false, func(db.User) db.Event { return event(db.ModelCreated) })
 	if err != nil {
 		t.Fatal(err)
 	}

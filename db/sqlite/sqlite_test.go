@@ -46,7 +46,7 @@ func createUser(t testing.TB, s *Store, name string, superuser bool) db.User {
 	u, err := s.CreateUser(t.Context(), db.User{
 		UUID: uuid.New(), Username: name, PasswordHash: "hash of " + name, Active: true, Superuser: superuser,
 		Created: start, Updated: start, PasswordChanged: start,
-	}, false, event(db.ModelCreated))
+	}, false, func(db.User) db.Event { return event(db.ModelCreated) })
 	if err != nil {
 		t.Fatal(err)
 	}

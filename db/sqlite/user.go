@@ -28,7 +28,7 @@ func userFields(u *db.User) []any {
 // exist, and returns it with its ID. With onlyFirst, it fails with
 // db.ErrConflict when there is any user already. A name that another user has,
 // in whatever case, is db.ErrConflict too.
-func (s *Store) CreateUser(ctx context.Context, u db.User, onlyFirst bool, event db.Event) (db.User, error) {
+func (s *Store) CreateUser(ctx context.Context, u db.User, onlyFirst bool, event func(db.User) db.Event) (db.User, error) {
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
 		if onlyFirst {
 			var any bool
@@ -54,8 +54,7 @@ func (s *Store) CreateUser(ctx context.Context, u db.User, onlyFirst bool, event
 				return err
 			}
 		}
-		event.SubjectID = u.ID
-		return insertEvent(ctx, tx, event)
+		return insertEvent(ctx, tx, event(u))
 	})
 	return u, err
 }
