@@ -142,14 +142,17 @@ func (a *App) Run(ctx context.Context) {
 		case start := <-flush.C:
 			now := a.now()
 			err = a.flush(ctx)
-			flush.Reset(min(max(flushEvery, 20*time.Since(start)), flushAtMost))
+			pause := min(max(flushEvery, 20*time.Since(start)), flushAtMost)
+			if err != nil {
+				pause = flushEvery
+			}
+			flush.Reset(pause)
 			if err == nil && start.Sub(expired) >= expireEvery {
 				expired = start
 				err = a.expire(ctx, now)
 			}
 		case <-forget.C:
-			now := a.Now()
-			err = a.store.Forget(ctx, now.Add(-a.Config.History), now.Add(-loginLimits.Lock))
+			err = a.forgetHistory(ctx)
 		}
 		if err != nil && (done || ctx.Err() == nil && time.Since(logged) > time.Minute) {
 			a.Log.Error("background work", "err", err)
@@ -157,6 +160,13 @@ func (a *App) Run(ctx context.Context) {
 		}
 	}
 	wait.Wait()
+}
+
+// forgetHistory removes what is kept no longer.
+func (a *App) forgetHistory(ctx context.Context) error {
+	defer a.forgetAll() // the IDs of agents that are gone may be given anew
+	now := a.now()
+	return a.store.Forget(ctx, now.Add(-a.Config.History), now.Add(-loginLimits.Lock))
 }
 
 // Ready reports whether requests can be served: the database read and written.

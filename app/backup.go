@@ -132,6 +132,8 @@ func (a *App) scheduledBackup(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
+	// Those from the future, made while the clock was wrong, are no newer than this one.
+	files = slices.DeleteFunc(files, func(f BackupFile) bool { return f.Made.After(a.Now()) })
 	removed := 0
 	for _, file := range files[min(a.Config.BackupKeep, len(files)):] {
 		if err := os.Remove(file.Path); err != nil {

@@ -299,3 +299,47 @@ func (l *lines) text() string {
 }
 
 func (l *lines) contains(s string) bool { return strings.Contains(l.text(), s) }
+
+// A backup from the future, made while the clock was wrong, does not have each new
+// one removed at once and made again.
+func TestBackupFromTheFuture(t *testing.T) {
+	a, _ := keeper(t, time.Hour, 1)
+	var log lines
+	a.Log = log.logger()
+	if err := os.MkdirAll(a.backupDir(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	future := filepath.Join(a.backupDir(), a.Now().Add(24*time.Hour).UTC().Format(backupName))
+	if err := a.store.Backup(t.Context(), future); err != nil {
+		t.Fatal(err)
+	}
+	keepFor(t, a, &log)
+}
+
+func keepFor(t *testing.T, a *App, log *lines) {
+	ctx, stop := context.WithCancel(t.Context())
+	var wait sync.WaitGroup
+	wait.Go(func() { a.keepBackups(ctx) })
+	time.Sleep(500 * time.Millisecond)
+	stop()
+	wait.Wait()
+	if n := strings.Count(log.text(), "backup made"); n != 1 {
+		t.Errorf("%d backups at once; left: %s; the doctor: %+v", n, names(t, a), a.checkBackups())
+	}
+}
+
+// Nor have those that are kept when the clock is behind them all, as on a board
+// without a clock.
+func TestBackupsWhileTheClockIsBehind(t *testing.T) {
+	a, advance := keeper(t, time.Hour, 3)
+	var log lines
+	for range 3 {
+		if err := tick(t, a); err != nil {
+			t.Fatal(err)
+		}
+		advance(time.Hour)
+	}
+	a.Log = log.logger()
+	advance(-30 * 24 * time.Hour)
+	keepFor(t, a, &log)
+}

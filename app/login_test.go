@@ -322,3 +322,51 @@ func TestEventOfANewUser(t *testing.T) {
 		t.Errorf("got %+v, want pk %d", events[0], ada.ID)
 	}
 }
+
+// A password that was reset stays, though its user's own change was verified before.
+func TestResetBesideAChange(t *testing.T) {
+	dir := t.TempDir()
+	a := openApp(t, dir)
+	there := openApp(t, dir)
+	user := create(t, a, NewUser{Username: "ada"})
+	token, _ := insertSession(t, a, user)
+	caller, err := a.Authenticate(t.Context(), []string{token}, from("192.0.2.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.flushMu.Lock() // a flush that takes a while
+	done := make(chan error, 1)
+	go func() {
+		done <- a.ChangePassword(t.Context(), caller, from("192.0.2.1"), "correct horse", "the thief's own")
+	}()
+	time.Sleep(time.Second) // verified and hashed
+	if err := there.SetPassword(t.Context(), Operator.Actor(), user, "reset by the admin", uuid.Nil); err != nil {
+		t.Fatal(err)
+	}
+	a.flushMu.Unlock()
+	var input *InputError
+	if err := <-done; !errors.As(err, &input) {
+		t.Errorf("the change: got %v, want an InputError", err)
+	}
+	if err := signIn(a, "ada", "reset by the admin", "192.0.2.9"); err != nil {
+		t.Errorf("the reset password: %v", err)
+	}
+	if err := signIn(a, "ada", "the thief's own", "192.0.2.9"); err == nil {
+		t.Error("the thief's password signs in after the reset was answered")
+	}
+}
+
+// Wrong passwords from while the clock was ahead lock nobody out until then.
+func TestFailuresFromTheFuture(t *testing.T) {
+	a, advance := clocked(t, t.TempDir())
+	create(t, a, NewUser{Username: "ada"})
+	advance(365 * 24 * time.Hour)
+	for range 10 {
+		_ = signIn(a, "ada", "wrong", "192.0.2.1")
+	}
+	advance(-365 * 24 * time.Hour) // NTP put it right
+	advance(2 * time.Hour)
+	if err := signIn(a, "ada", "correct horse", "192.0.2.1"); err != nil {
+		t.Errorf("two hours later, with the right password: %v", err)
+	}
+}

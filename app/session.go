@@ -314,9 +314,10 @@ func (a *App) flushOne(ctx context.Context, sess db.Session) {
 
 // expire ends what had expired a little before now. A noted use may have moved the
 // idle limit, so these must have been written; while they cannot be, nothing is
-// ended. What a server beside this process noted it has written after flushAtMost.
+// ended. What a server beside this process noted it has written some seconds after
+// flushAtMost.
 func (a *App) expire(ctx context.Context, now time.Time) error {
-	_, err := a.store.ExpireSessions(ctx, now.Add(-flushAtMost), 1000)
+	_, err := a.store.ExpireSessions(ctx, now.Add(-2*flushAtMost), 1000)
 	return err
 }
 
@@ -386,20 +387,37 @@ func (a *App) Sessions(ctx context.Context, caller Caller, f db.SessionFilter) (
 			a.Log.Error("end sessions that expired", "err", err)
 		}
 	}
-	stored, total, err := a.store.Sessions(ctx, f)
+	stored, total, err := a.listed(ctx, f)
 	if err != nil {
 		return nil, 0, err
 	}
 	page = make([]Session, len(stored))
-	a.mu.Lock()
-	for i := range stored {
-		a.merge(&stored[i])
-	}
-	a.mu.Unlock()
 	for i, sess := range stored {
 		page[i] = a.enrich(sess, caller)
 	}
 	return page, total, nil
+}
+
+// listed is Store.Sessions with the uses that are not written yet.
+func (a *App) listed(ctx context.Context, f db.SessionFilter) (stored []db.Session, total int, err error) {
+	for range 3 { // flushes are rare, and lists do not wait for a quiet moment for ever
+		a.mu.Lock()
+		flushes := a.flushes
+		a.mu.Unlock()
+		if stored, total, err = a.store.Sessions(ctx, f); err != nil {
+			return nil, 0, err
+		}
+		a.mu.Lock()
+		for i := range stored {
+			a.merge(&stored[i])
+		}
+		quiet := a.flushes == flushes // or a use may have been in neither
+		a.mu.Unlock()
+		if quiet {
+			break
+		}
+	}
+	return stored, total, nil
 }
 
 // RevokeSession ends a session that the caller may see; every other one is

@@ -210,6 +210,19 @@ func (a *App) UpdateUser(ctx context.Context, actor Actor, user db.User) error {
 	return err
 }
 
+// UpdateProfile stores the caller's own name and email.
+func (a *App) UpdateProfile(ctx context.Context, caller Caller, name, email string) error {
+	if err := errors.Join(checkText("name", name), checkEmail(email)); err != nil {
+		return err
+	}
+	defer a.forgetAll()
+	err := a.store.UpdateProfile(ctx, caller.User.ID, name, email, a.userEvent(caller.Actor(), db.ModelUpdated, caller.User, nil))
+	if err == nil {
+		a.Log.Info("user changed", "user", caller.User.Username, "by", caller.User.Username)
+	}
+	return err
+}
+
 // DeleteUser removes a user, with sessions and API tokens. The last active
 // superuser stays: db.ErrConflict.
 func (a *App) DeleteUser(ctx context.Context, actor Actor, user db.User) error {
@@ -224,6 +237,11 @@ func (a *App) DeleteUser(ctx context.Context, actor Actor, user db.User) error {
 // SetPassword gives a user a new password and ends their sessions, but the one
 // spared; the zero uuid spares none.
 func (a *App) SetPassword(ctx context.Context, actor Actor, user db.User, password string, spare uuid.UUID) error {
+	return a.setPassword(ctx, actor, user, "", password, spare)
+}
+
+// setPassword is SetPassword, with was only if that is the hash still.
+func (a *App) setPassword(ctx context.Context, actor Actor, user db.User, was, password string, spare uuid.UUID) error {
 	if err := CheckPassword(password); err != nil {
 		return err
 	}
@@ -235,7 +253,7 @@ func (a *App) SetPassword(ctx context.Context, actor Actor, user db.User, passwo
 		a.Log.Error("write session uses", "err", err)
 	}
 	defer a.forgetAll()
-	err = a.store.SetPassword(ctx, user.ID, hash, spare, a.event(actor, db.PasswordSet, user.ID, nil))
+	err = a.store.SetPassword(ctx, user.ID, was, hash, spare, a.event(actor, db.PasswordSet, user.ID, nil))
 	if err == nil {
 		a.Log.Info("password set", "user", user.Username, "by", actor.Name, "ip", actor.IP)
 	}
@@ -252,13 +270,13 @@ func (a *App) ChangePassword(ctx context.Context, caller Caller, client Client, 
 		return &InputError{"new_password", err.(*InputError).Problem}
 	}
 	user, err := a.verify(ctx, caller.User.Username, current, client)
-	if errors.Is(err, ErrBadCredentials) {
+	if err == nil {
+		err = a.setPassword(ctx, caller.Actor(), user, user.PasswordHash, next, caller.Session.UUID)
+	}
+	if errors.Is(err, ErrBadCredentials) || errors.Is(err, db.ErrNotFound) { // wrong, or reset meanwhile
 		return &InputError{"current_password", "This is not your current password."}
 	}
-	if err != nil {
-		return err
-	}
-	return a.SetPassword(ctx, caller.Actor(), user, next, caller.Session.UUID)
+	return err
 }
 
 // AddToGroup makes a user a member of a group, which is made if need be.

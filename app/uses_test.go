@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -217,5 +218,91 @@ func TestIDGivenAnew(t *testing.T) {
 				t.Errorf("%s: got %v at %v, %v, want 192.0.2.1 at %v", name, got.IP, got.LastUsed, err, second.LastUsed)
 			}
 		}
+	}
+}
+
+// What a list shows is never behind a use that came before it.
+func TestListsAreNotBehindUses(t *testing.T) {
+	a := openApp(t, t.TempDir())
+	root := create(t, a, NewUser{Username: "root", Superuser: true})
+	var tokens []string
+	for range 2500 {
+		token, _ := insertSession(t, a, root)
+		tokens = append(tokens, token)
+	}
+	lists, behind := 0, 0
+	for range 20 {
+		used := map[uuid.UUID]time.Time{}
+		for _, token := range tokens {
+			caller, err := a.Authenticate(t.Context(), []string{token}, from("192.0.2.7"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			used[caller.Session.UUID] = caller.Session.LastUsed
+		}
+		var wait sync.WaitGroup
+		wait.Go(func() { _ = a.flush(context.Background()) })
+		page, _, err := a.Sessions(context.Background(), Operator, db.SessionFilter{Limit: 2500})
+		wait.Wait()
+		if err != nil {
+			t.Fatal(err)
+		}
+		lists++
+		for _, s := range page {
+			if s.LastUsed.Before(used[s.UUID]) {
+				behind++
+				break
+			}
+		}
+	}
+	if behind > 0 {
+		t.Errorf("%d of %d lists showed a session behind a use that had been answered", behind, lists)
+	}
+}
+
+// The ID of an agent that was forgotten is given to another one, which is shown and
+// stored as itself.
+func TestAgentIDGivenAnew(t *testing.T) {
+	a := openApp(t, t.TempDir())
+	user := create(t, a, NewUser{Username: "ada"})
+	token, _ := insertSession(t, a, user) // curl/8
+	use := func(agent string) {
+		c := from("192.0.2.1")
+		c.Agent = agent
+		if _, err := a.Authenticate(t.Context(), []string{token}, c); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const chrome = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/140.0.0.0 Safari/537.36"
+	use(chrome)
+	a.forgetAll()
+	use(chrome) // read by its number
+	use("curl/8")
+	if err := a.forgetHistory(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c := from("192.0.2.2")
+	c.Agent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+	token, sess, err := a.SignIn(t.Context(), Credentials{Username: "ada", Password: "correct horse"}, c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := a.Session(t.Context(), Operator, sess.UUID)
+	if err != nil || got.Agent.String != c.Agent {
+		t.Errorf("the new session's agent is shown as %q, want %q (%v)", got.Agent.String, c.Agent, err)
+	}
+	// A proxy that tells an address and no agent makes that stay.
+	c = Client{IP: from("192.0.2.3").IP, Relayed: true}
+	if _, err := a.Authenticate(t.Context(), []string{token}, c); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if stored, err := a.store.Session(t.Context(), sess.UUID); err != nil || strings.Contains(stored.Agent.String, "Chrome") {
+		t.Errorf("and stored as %q (%v)", stored.Agent.String, err)
 	}
 }

@@ -353,9 +353,36 @@ func (q *query) unsupported(names ...string) {
 	}
 }
 
-// searchWords splits a search as authentik does.
-func searchWords(c *gin.Context) []string {
-	return strings.FieldsFunc(c.Query("search"), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' || r == '\x00' })
+// maxWords bounds the words of a search: each is looked for in every row.
+const maxWords = 20
+
+// search splits a search as authentik does.
+func (q *query) search() []string {
+	words := distinct(strings.FieldsFunc(q.c.Query("search"), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' || r == '\x00' }))
+	if len(words) > maxWords {
+		q.wrong("search", fmt.Sprintf("Enter at most %d words.", maxWords))
+	}
+	return words
+}
+
+// pageWords are the first words of a page's search.
+func pageWords(search string) []string {
+	words := distinct(strings.Fields(search))
+	return words[:min(len(words), maxWords)]
+}
+
+func distinct(words []string) []string {
+	slices.Sort(words)
+	return slices.Compact(words)
+}
+
+// pageNumber is which page of a list a page of ours shows.
+func pageNumber(c *gin.Context) int {
+	n, err := strconv.Atoi(c.Query("page"))
+	if err != nil || n < 1 || n > 1<<24 { // there are no more
+		return 1
+	}
+	return n
 }
 
 // parseOrdering reads ordering; names that are not known are passed over.
@@ -363,7 +390,8 @@ func parseOrdering(c *gin.Context, known ...string) []db.Order {
 	var ordering []db.Order
 	for name := range strings.SplitSeq(c.Query("ordering"), ",") {
 		column, descending := strings.CutPrefix(strings.TrimSpace(name), "-")
-		if slices.Contains(known, column) {
+		again := slices.ContainsFunc(ordering, func(o db.Order) bool { return o.Column == column })
+		if slices.Contains(known, column) && !again {
 			ordering = append(ordering, db.Order{Column: column, Descending: descending})
 		}
 	}

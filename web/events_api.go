@@ -63,7 +63,7 @@ func parseEventFilter(c *gin.Context) (f db.EventFilter, none bool, err error) {
 	q := query{c: c}
 	f = db.EventFilter{
 		Username: q.text("username"), IP: q.addr("client_ip"), Model: map[string]string{},
-		Search: searchWords(c), Ordering: parseOrdering(c, "created", "action", "client_ip", "user"),
+		Search: q.search(), Ordering: parseOrdering(c, "created", "action", "client_ip", "user"),
 	}
 	actions := q.list("actions")
 	if action := q.text("action"); action != nil {

@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 
 	"lastseen/db"
 
@@ -42,11 +41,8 @@ func (s *Server) eventsPage(c *gin.Context) error {
 	for _, action := range eventActions {
 		page.Actions = append(page.Actions, choice{string(action), eventWord(action, "")})
 	}
-	number, err := strconv.Atoi(c.Query("page"))
-	if err != nil || number < 1 {
-		number = 1
-	}
-	f := db.EventFilter{Search: strings.Fields(page.Search), Limit: viewPageSize, Offset: (number - 1) * viewPageSize}
+	number := pageNumber(c)
+	f := db.EventFilter{Search: pageWords(page.Search), Limit: viewPageSize, Offset: (number - 1) * viewPageSize}
 	if slices.Contains(eventActions, db.Action(page.Action)) {
 		f.Actions = []db.Action{db.Action(page.Action)}
 	}

@@ -79,10 +79,7 @@ func (s *Server) sessionsPage(c *gin.Context) error {
 func parseViewFilter(c *gin.Context) sessionFilter {
 	f := sessionFilter{
 		Search: c.Query("search"), User: strings.TrimSpace(c.Query("user")), Country: c.Query("country"), Network: c.Query("network"),
-		Kind: c.Query("kind"), State: c.Query("state"), Group: c.Query("group"), Sort: c.Query("sort"), Page: 1,
-	}
-	if n, err := strconv.Atoi(c.Query("page")); err == nil && n > 0 {
-		f.Page = n
+		Kind: c.Query("kind"), State: c.Query("state"), Group: c.Query("group"), Sort: c.Query("sort"), Page: pageNumber(c),
 	}
 	return f
 }
@@ -98,7 +95,7 @@ type listed struct {
 func (s *Server) everybody(c *gin.Context, f sessionFilter) (found []listed, total int, err error) {
 	ctx, asks := c.Request.Context(), caller(c)
 	if f.State != "ended" {
-		stored := db.SessionFilter{Search: strings.Fields(f.Search), Ordering: viewOrder(f)}
+		stored := db.SessionFilter{Search: pageWords(f.Search), Ordering: viewOrder(f)}
 		if f.User != "" {
 			stored.Username = &f.User
 		}
@@ -165,7 +162,7 @@ func (f sessionFilter) fitsLocation(l geoip.Location) bool {
 
 // fits is the filter for sessions that the database did not choose.
 func (f sessionFilter) fits(l listed) bool {
-	for _, word := range strings.Fields(f.Search) {
+	for _, word := range pageWords(f.Search) {
 		word = db.Fold(word)
 		if !strings.Contains(db.Fold(l.Username), word) && !strings.Contains(l.IP.String(), word) && !strings.Contains(db.Fold(l.Agent.String), word) {
 			return false

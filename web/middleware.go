@@ -1,8 +1,10 @@
 package web
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -91,8 +93,31 @@ func (s *Server) protect(c *gin.Context) {
 	if err := s.origin.Check(c.Request); err != nil {
 		s.fail(c, errCrossOrigin)
 		c.Abort()
+		return
+	}
+	if c.Request.Body != http.NoBody {
+		c.Request.Body = whole(c.Request.Body)
 	}
 }
+
+// whole reads a body to its end, and says what went wrong there when that is
+// reached again. Who asks is found out afterwards: or somebody could hold a
+// request open, and end it when they may no longer do what it asks for.
+func whole(body io.ReadCloser) io.ReadCloser {
+	content, err := io.ReadAll(body)
+	rest := io.Reader(bytes.NewReader(content))
+	if err != nil {
+		rest = io.MultiReader(rest, errorReader{err})
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{rest, body}
+}
+
+type errorReader struct{ err error }
+
+func (r errorReader) Read([]byte) (int, error) { return 0, r.err }
 
 // usable refuses everything while the database may not be relied on, whatever a
 // cache would still answer. What a page looks like needs none.

@@ -37,12 +37,11 @@ func (s *Server) changeProfile(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	user := caller(c).User
-	user.Name, user.Email = form.Get("name"), form.Get("email")
-	err = s.app.UpdateUser(c.Request.Context(), caller(c).Actor(), user)
+	name, email := form.Get("name"), form.Get("email")
+	err = s.app.UpdateProfile(c.Request.Context(), caller(c), name, email)
 	var input *app.InputError
 	if errors.As(err, &input) {
-		return s.renderProfile(c, http.StatusBadRequest, profilePage{Name: user.Name, Email: user.Email, ErrorIn: "details", Error: input.Problem})
+		return s.renderProfile(c, http.StatusBadRequest, profilePage{Name: name, Email: email, ErrorIn: "details", Error: input.Problem})
 	}
 	if err != nil {
 		return err

@@ -40,7 +40,7 @@ func parseSessionFilter(c *gin.Context) (db.SessionFilter, error) {
 		Username: either(q.text, "user__username"),
 		IP:       either(q.addr, "last_ip"),
 		Agent:    either(q.text, "last_user_agent"),
-		Search:   searchWords(c),
+		Search:   q.search(),
 		Ordering: parseOrdering(c, "user__username", "user", "last_ip", "last_user_agent", "last_used", "expires", "uuid"),
 	}
 	return f, q.err()

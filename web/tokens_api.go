@@ -39,7 +39,7 @@ func (s *Server) listTokens(c *gin.Context) error {
 	q := query{c: c}
 	filter := db.TokenFilter{
 		Username: q.text("user__username"), Identifier: q.text("identifier"), Description: q.text("description"),
-		Expiring: q.boolean("expiring"), Search: searchWords(c),
+		Expiring: q.boolean("expiring"), Search: q.search(),
 		Ordering: parseOrdering(c, "identifier", "description", "user__username", "expires", "created"),
 	}
 	intents := q.among("intent", "verification", "api", "recovery", "app_password")

@@ -91,7 +91,7 @@ func parseUserFilter(c *gin.Context) (f db.UserFilter, nobody bool, err error) {
 	f = db.UserFilter{
 		Username: q.text("username"), Name: q.text("name"), Email: q.text("email"), UUID: q.uuid("uuid"),
 		Active: q.boolean("is_active"), Superuser: q.boolean("is_superuser"), Groups: q.list("groups_by_name"),
-		Search: searchWords(c),
+		Search: q.search(),
 		Ordering: parseOrdering(c, "pk", "username", "name", "email", "is_active", "is_superuser", "last_login",
 			"date_joined", "last_updated"),
 	}

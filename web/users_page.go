@@ -37,12 +37,9 @@ func (s *Server) usersForm(c *gin.Context) error {
 
 func (s *Server) renderUsers(c *gin.Context, status int, page usersPage) error {
 	search := c.Query("search")
-	number, err := strconv.Atoi(c.Query("page"))
-	if err != nil || number < 1 {
-		number = 1
-	}
+	number := pageNumber(c)
 	ctx := c.Request.Context()
-	users, total, err := s.app.Users(ctx, caller(c), db.UserFilter{Search: strings.Fields(search), Limit: viewPageSize, Offset: (number - 1) * viewPageSize})
+	users, total, err := s.app.Users(ctx, caller(c), db.UserFilter{Search: pageWords(search), Limit: viewPageSize, Offset: (number - 1) * viewPageSize})
 	if err != nil {
 		return err
 	}

@@ -79,11 +79,16 @@ func (s *Store) copyTo(ctx context.Context, path string) error {
 	if err := os.Rename(part, path); err != nil {
 		return fmt.Errorf("cannot write the backup: %w", err)
 	}
-	if d, err := os.Open(filepath.Dir(path)); err == nil { // so that the name outlives a power cut, where a system can
+	syncDir(filepath.Dir(path))
+	return nil
+}
+
+// syncDir makes the names in a directory outlive a power cut, where a system can.
+func syncDir(dir string) {
+	if d, err := os.Open(dir); err == nil {
 		_ = d.Sync()
 		d.Close()
 	}
-	return nil
 }
 
 // vacuumInto copies one database file to another, as of one moment.
@@ -175,6 +180,13 @@ func Restore(ctx context.Context, backup, path, keepAs string, prepare func(*Sto
 	if err := errors.Join(prepare(store), store.Close()); err != nil { // closing folds the -wal file in
 		return "", err
 	}
+	// On a full disk SQLite closes without folding in, and without a word.
+	if _, err := os.Stat(fresh + "-wal"); err == nil {
+		return "", fmt.Errorf("cannot restore: what belongs to %s could not all be written; free some space there", fresh)
+	}
+	if _, err := Check(ctx, fresh); err != nil {
+		return "", fmt.Errorf("cannot restore, look at the disk: %w", err)
+	}
 	if err := giveTo(fresh, filepath.Dir(path)); err != nil {
 		return "", fmt.Errorf("give the database to the owner of its directory: %w", err)
 	}
@@ -191,5 +203,6 @@ func Restore(ctx context.Context, backup, path, keepAs string, prepare func(*Sto
 	if err := os.Rename(fresh, path); err != nil {
 		return kept, fmt.Errorf("cannot put the backup in place, the old database is %s: %w", keepAs, err)
 	}
+	syncDir(filepath.Dir(path))
 	return kept, nil
 }

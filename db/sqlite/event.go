@@ -181,10 +181,10 @@ func (s *Store) LoginBlockedUntil(ctx context.Context, username, network string,
 			until = later(until, now.Add(time.Second))
 			continue
 		}
-		// The limit-th failure from the newest has to leave its window.
+		// What is from the future was noted while the clock was wrong. The limit-th failure from the newest has to leave its window.
 		var nth time.Time
-		err := s.read.QueryRowContext(ctx, `SELECT created FROM login_failures WHERE created > $1 AND `+rule.where+`
-			ORDER BY created DESC LIMIT 1 OFFSET $2`, micros(now.Add(-rule.window)), rule.limit-1, username, network).Scan(timeColumn{&nth})
+		err := s.read.QueryRowContext(ctx, `SELECT created FROM login_failures WHERE created > $1 AND created <= $5 AND `+rule.where+`
+			ORDER BY created DESC LIMIT 1 OFFSET $2`, micros(now.Add(-rule.window)), rule.limit-1, username, network, micros(now)).Scan(timeColumn{&nth})
 		if errors.Is(err, sql.ErrNoRows) {
 			continue
 		}
@@ -208,8 +208,8 @@ func later(a, b time.Time) time.Time {
 func (s *Store) LoginFailures(ctx context.Context, username string, now time.Time, l db.LoginLimits) (count int, refused bool, err error) {
 	err = s.read.QueryRowContext(ctx, `SELECT coalesce(sum(n), 0), coalesce(max(recent) >= $4, 0) OR coalesce(sum(n), 0) >= $5
 		FROM (SELECT count(*) AS n, count(*) FILTER (WHERE created > $3) AS recent FROM login_failures
-			WHERE username = $1 AND created > $2 GROUP BY network)`,
-		username, micros(now.Add(-l.Lock)), micros(now.Add(-l.Window)), l.Pair, l.Account).Scan(&count, &refused)
+			WHERE username = $1 AND created > $2 AND created <= $6 GROUP BY network)`,
+		username, micros(now.Add(-l.Lock)), micros(now.Add(-l.Window)), l.Pair, l.Account, micros(now)).Scan(&count, &refused)
 	return count, refused, s.err(err)
 }
 

@@ -17,7 +17,7 @@ const ruleQuery = `SELECT r.id, r.host, r.path, r.created, coalesce(g.name, '') 
 
 // Rules are all rules of the gate, by host and path.
 func (s *Store) Rules(ctx context.Context) ([]db.Rule, error) {
-	rows, err := s.list.QueryContext(ctx, ruleQuery+`ORDER BY r.host, r.path, r.id, g.name`)
+	rows, err := s.read.QueryContext(ctx, ruleQuery+`ORDER BY r.host, r.path, r.id, g.name`)
 	if err != nil {
 		return nil, s.err(err)
 	}

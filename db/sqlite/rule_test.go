@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -105,5 +106,22 @@ func TestReaches(t *testing.T) {
 	record(3*usesChunk, many)
 	if got, err := s.Reaches(t.Context(), ended.UUID); err != nil || len(got) != 2*usesChunk+1 {
 		t.Errorf("many: got %d, %v", len(got), err)
+	}
+}
+
+// The gate's rules, read after every change of a user, wait for no slow list.
+func TestRulesWaitForNoList(t *testing.T) {
+	s := open(t)
+	for range 2 { // two searches that take long
+		conn, err := s.list.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if _, err := s.Rules(ctx); err != nil {
+		t.Errorf("the gate's rules: %v", err)
 	}
 }

@@ -80,7 +80,7 @@ func TestCreateSessionNeedsTheVerifiedPassword(t *testing.T) {
 	createUser(t, s, "root", true)
 	for name, change := range map[string]func(db.User) error{
 		"password": func(u db.User) error {
-			return s.SetPassword(t.Context(), u.ID, "other", uuid.Nil, event(db.PasswordSet))
+			return s.SetPassword(t.Context(), u.ID, "", "other", uuid.Nil, event(db.PasswordSet))
 		},
 		"disabled": func(u db.User) error { return s.SetActive(t.Context(), u.ID, false, true, event(db.ModelUpdated)) },
 		"deleted":  func(u db.User) error { return s.DeleteUser(t.Context(), u.ID, true, event(db.ModelDeleted)) },
@@ -185,7 +185,7 @@ func TestWhatEndsSessions(t *testing.T) {
 			return s.EndSession(t.Context(), x.UUID, db.Revoked, event(db.ModelDeleted))
 		}, db.Revoked},
 		{"password", func(x db.Session) error {
-			return s.SetPassword(t.Context(), ada.ID, "new", uuid.Nil, event(db.PasswordSet))
+			return s.SetPassword(t.Context(), ada.ID, "", "new", uuid.Nil, event(db.PasswordSet))
 		}, db.PasswordChanged},
 		{"all", func(x db.Session) error {
 			_, err := s.EndSessions(t.Context(), []int64{ada.ID}, uuid.Nil, start, db.Revoked, func(db.Session) db.Event { return event(db.ModelDeleted) })

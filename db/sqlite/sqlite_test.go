@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -243,5 +244,43 @@ func TestOpenNoDatabase(t *testing.T) {
 	content, _ := os.ReadFile(path)
 	if !strings.HasPrefix(string(content), "this is no database") {
 		t.Error("a file that is no database was written to")
+	}
+}
+
+// A restored database of which a part was left in its log, as on a full disk,
+// takes nobody's place.
+func TestRestoreNeedsAllOfIt(t *testing.T) {
+	s := open(t)
+	createUser(t, s, "ada", true)
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	if err := s.Backup(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "lastseen.db")
+	if err := os.WriteFile(path, []byte("the old one"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Restore(t.Context(), backup, path, path+".old", func(fresh *Store) error {
+		// While somebody reads, closing folds nothing in.
+		other, err := sql.Open("sqlite", fileURL(fresh.Path(), ""))
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() { other.Close() })
+		tx, err := other.BeginTx(t.Context(), &sql.TxOptions{ReadOnly: true})
+		if err != nil {
+			return err
+		}
+		var n int
+		if err := tx.QueryRowContext(t.Context(), `SELECT count(*) FROM users`).Scan(&n); err != nil {
+			return err
+		}
+		return fresh.SetSetting(t.Context(), "x", "y")
+	})
+	if err == nil || !strings.Contains(err.Error(), "could not all be written") {
+		t.Errorf("got %v", err)
+	}
+	if content, err := os.ReadFile(path); string(content) != "the old one" {
+		t.Errorf("the old database: got %q, %v", content, err)
 	}
 }

@@ -243,6 +243,17 @@ func (s *Store) UpdateUser(ctx context.Context, u db.User, now time.Time, keepSu
 	})
 }
 
+// UpdateProfile stores what users may change of themselves: name and email.
+func (s *Store) UpdateProfile(ctx context.Context, user int64, name, email string, event db.Event) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		err := oneRow(tx.ExecContext(ctx, `UPDATE users SET name = $1, email = $2, updated = $3 WHERE id = $4`, name, email, micros(event.Created), user))
+		if err != nil {
+			return err
+		}
+		return insertEvent(ctx, tx, event)
+	})
+}
+
 // SetActive enables or disables a user; disabling ends their sessions. It
 // fails with db.ErrLastSuperuser when keepSuperuser is set and that would leave
 // no active one.
@@ -296,11 +307,13 @@ func someSuperuser(ctx context.Context, tx *sql.Tx, asked bool) error {
 }
 
 // SetPassword stores a new hash and ends the user's sessions but one (the zero
-// uuid spares none).
-func (s *Store) SetPassword(ctx context.Context, user int64, hash string, spare uuid.UUID, event db.Event) error {
+// uuid spares none). With was, it fails with db.ErrNotFound unless that is the
+// hash still, and the one session lives.
+func (s *Store) SetPassword(ctx context.Context, user int64, was, hash string, spare uuid.UUID, event db.Event) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
-		err := oneRow(tx.ExecContext(ctx, `UPDATE users SET password_hash = $1, password_changed = $2, updated = $2 WHERE id = $3`,
-			hash, micros(event.Created), user))
+		err := oneRow(tx.ExecContext(ctx, `UPDATE users SET password_hash = $1, password_changed = $2, updated = $2 WHERE id = $3
+			AND ($4 = '' OR password_hash = $4 AND active AND EXISTS (SELECT 1 FROM sessions WHERE uuid = $5 AND user_id = $3))`,
+			hash, micros(event.Created), user, was, spare[:]))
 		if err != nil {
 			return err
 		}
