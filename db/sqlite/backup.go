@@ -22,8 +22,13 @@ const applicationID = 0x4C617374
 // holds no writer up. The copy is checked before it takes the place of an older
 // one; a file that is no copy of ours is never replaced.
 func (s *Store) Backup(ctx context.Context, path string) error {
-	if _, err := os.Lstat(path); err == nil {
-		if inWALMode(path) {
+	if there, err := os.Stat(path); err == nil {
+		// Our own is not even opened: closing it again would drop this process's locks on it.
+		own, err := os.Stat(s.path)
+		if err != nil {
+			return err
+		}
+		if os.SameFile(there, own) || inWALMode(path) {
 			return fmt.Errorf("will not replace %s: it is a database that is or was in use, and no backup; give the backup another name", path)
 		}
 		if _, err := Check(ctx, path); err != nil {
