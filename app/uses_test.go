@@ -163,7 +163,7 @@ func TestIdleLimitBesideAServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	advance(2 * time.Minute) // between that and the use of it
+	advance(2*time.Minute + 2*flushAtMost) // between that and the use of it
 	if server.touch(&sess, client) {
 		t.Error("a session was used that has expired")
 	}

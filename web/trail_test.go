@@ -235,7 +235,7 @@ func FuzzStart(f *testing.F) {
 	}
 	ts := guarded(f)
 	f.Fuzz(func(t *testing.T, query string) {
-		r, _ := http.NewRequest("GET", "http://auth.home.example/outpost.goauthentik.io/start", nil)
+		r, _ := http.NewRequest("GET", "http://auth.home.example/outpost.goauthentik.io/start", http.NoBody)
 		r.URL.RawQuery, r.RemoteAddr = query, "192.0.2.1:1"
 		w := &discard{header: http.Header{}}
 		ts.ServeHTTP(w, r)
