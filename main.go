@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"syscall"
 	"time"
 
@@ -36,10 +37,8 @@ import (
 var version, commit = "dev", "unknown"
 
 func main() {
-	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
-		// Most of what lives is a cache: a little more work for a third less memory.
-		debug.SetGCPercent(50)
-		debug.SetMemoryLimit(64 << 20) // not a bound, but from there the collector works harder
+	if os.Getenv("GOGC") == "" {
+		go collectOften()
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	go func() {
@@ -47,6 +46,22 @@ func main() {
 		stop() // a second signal ends the process at once
 	}()
 	os.Exit(run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr, os.Environ()))
+}
+
+// collectOften has the garbage collector let the heap grow by no more than headroom,
+// however much lives: most of that is known sessions, which have no pointers for the
+// collector to follow, so that it is soon done.
+func collectOften() {
+	const headroom = 20 << 20
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	for last := uint64(100); ; time.Sleep(time.Second) {
+		metrics.Read(live)
+		percent := min(headroom*100/max(live[0].Value.Uint64(), 1), 100)
+		if percent*10 < last*9 || percent*9 > last*10 {
+			debug.SetGCPercent(int(percent))
+			last = percent
+		}
+	}
 }
 
 // run is the program: it returns the exit status.

@@ -45,12 +45,14 @@ const (
 	flushEvery = 2 * time.Second
 	// A flush that took long is followed by twenty times that without one, but no
 	// more than flushAtMost: when a hundred thousand sessions are in use, most
-	// requests would have their own row to write.
-	flushAtMost = time.Minute
-	expireEvery = 10 * time.Second
-	forgetEvery = time.Hour
-	geoipEvery  = 5 * time.Second
-	verifyAfter = time.Second // who waits for the start is served first
+	// requests would have their own row to write. Where an idle limit depends on
+	// what is written, it is idleFlushAtMost.
+	flushAtMost     = 10 * time.Minute
+	idleFlushAtMost = time.Minute
+	expireEvery     = 10 * time.Second
+	forgetEvery     = time.Hour
+	geoipEvery      = 5 * time.Second
+	verifyAfter     = time.Second // who waits for the start is served first
 )
 
 // App is the program behind its doors, the web and the command line. All its
@@ -66,17 +68,15 @@ type App struct {
 	passwords passwords
 	attempts  attempts
 
-	mu sync.Mutex
-	// touched holds each session's latest use since the last flush, writing what
-	// the one that runs is writing, both by the row's ID. A use is shown whenever
-	// its session is read; a crash loses those of one interval.
-	touched, writing *uses
-	// reached holds likewise the hosts that sessions reached.
-	reached *reaches
-	flushes uint64 // how often touched became writing, or writing was written
-	cache   cache
-	flushMu sync.Mutex    // held by the one flush that runs
-	full    chan struct{} // told when touched or reached should be written at once
+	// mu guards what a request needs. A use is shown whenever its session is read; a
+	// crash loses those of one interval.
+	mu       sync.Mutex
+	cache    cache
+	noted    []uint32      // known sessions of which something is to be written; some may have ended
+	reached  *reaches      // hosts that sessions reached before their last one, to be written
+	flushing int           // how much is being written
+	flushMu  sync.Mutex    // held by the one flush that runs
+	full     chan struct{} // told when reached should be written at once
 
 	copying       chan struct{} // held by the one copy that is made
 	backupProblem error         // of the last scheduled backup; guarded by mu
@@ -90,9 +90,8 @@ func New(store *sqlite.Store, geo *geoip.DB, agents *useragent.Parser, c Config,
 		Config: c, Log: log, Now: time.Now,
 		store: store, geo: geo, agents: agents,
 		passwords: newPasswords(),
-		touched:   newUses(0),
-		writing:   newUses(0),
-		reached:   newReaches(0),
+		cache:     newCache(),
+		reached:   newReaches(),
 		full:      make(chan struct{}, 1),
 		copying:   make(chan struct{}, 1),
 	}
@@ -143,6 +142,9 @@ func (a *App) Run(ctx context.Context) {
 			now := a.now()
 			err = a.flush(ctx)
 			pause := min(max(flushEvery, 20*time.Since(start)), flushAtMost)
+			if a.Config.SessionIdle > 0 {
+				pause = min(pause, idleFlushAtMost)
+			}
 			if err != nil {
 				pause = flushEvery
 			}

@@ -1,13 +1,10 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"lastseen/db"
@@ -43,12 +40,13 @@ type ForwardRequest struct {
 // A ForwardKey is what may be an API key of ours. A Name says whose it must be.
 type ForwardKey struct{ Name, Key string }
 
-// A Decision says who passes the gate. User is nil when the path is open to
-// all, so that an app behind it is never told a name that nobody checked.
+// A Decision says who passes the gate. User, with groups, is nil unless somebody
+// was found to ask; also when the path is open to all, so that an app behind it is
+// never told a name that nobody checked. Nobody may change it.
 type Decision struct {
 	Verdict Verdict
-	Caller  *Caller // with groups; nil unless somebody passes as themselves
-	Why     error   // of Deny
+	User    *db.User
+	Why     error // of Deny
 }
 
 // Authorize decides whether a request may pass. Its error is a lookup that
@@ -64,20 +62,16 @@ func (a *App) Authorize(ctx context.Context, r ForwardRequest) (Decision, error)
 	if a.isOpen(rules, r) {
 		return Decision{Verdict: Allow}, nil
 	}
-	caller, err := a.forwardCaller(ctx, r)
-	if errors.Is(err, ErrUnauthenticated) {
+	user, allowed, err := a.forwardUser(ctx, r, rules)
+	switch {
+	case errors.Is(err, ErrUnauthenticated):
 		return Decision{Verdict: Login}, nil
-	}
-	if err != nil {
+	case err != nil:
 		return Decision{}, fmt.Errorf("look who asks: %w", err)
+	case !allowed:
+		return Decision{User: user, Why: ErrNoMember}, nil
 	}
-	if !rules.allow(r.Host, caller.User.Groups) {
-		return Decision{Caller: &caller, Why: ErrNoMember}, nil
-	}
-	if caller.Session != nil {
-		a.reach(caller.Session.UUID, r.Host)
-	}
-	return Decision{Verdict: Allow, Caller: &caller}, nil
+	return Decision{Verdict: Allow, User: user}, nil
 }
 
 // isOpen reports whether a rule leaves the path open. A path that apps might
@@ -91,70 +85,28 @@ func (a *App) isOpen(rules gateRules, r ForwardRequest) bool {
 	return open
 }
 
-// forwardCaller finds who asks, by cookie or else by an API key.
-func (a *App) forwardCaller(ctx context.Context, r ForwardRequest) (Caller, error) {
-	caller, err := a.Authenticate(ctx, r.Tokens, r.Client)
+// forwardUser finds who asks, by cookie or else by an API key, and whether the
+// rules let them reach the host.
+func (a *App) forwardUser(ctx context.Context, r ForwardRequest, rules gateRules) (user *db.User, allowed bool, err error) {
+	n, user, err := a.enter(ctx, r.Tokens, r.Client)
+	if err == nil {
+		defer a.mu.Unlock()
+		if allowed = rules.allow(r.Host, user.Groups); allowed {
+			a.reach(n, r.Host)
+		}
+		return user, allowed, nil
+	}
 	if !errors.Is(err, ErrUnauthenticated) {
-		return caller, err
+		return nil, false, err
 	}
 	for _, k := range r.Keys {
 		caller, err := a.AuthenticateKey(ctx, k.Key, r.Client)
 		if errors.Is(err, ErrInvalidToken) || err == nil && k.Name != "" && db.Fold(cutName(k.Name)) != db.Fold(caller.User.Username) {
 			continue
 		}
-		return caller, err
+		return &caller.User, rules.allow(r.Host, caller.User.Groups), err
 	}
-	return Caller{}, ErrUnauthenticated
-}
-
-// maxHosts is how many hosts are kept of a session: those that it reached last.
-const maxHosts = 50
-
-// reaches are hosts that sessions reached, in little space and without pointers
-// to each, as in the cache.
-type reaches struct {
-	hosts table[string]
-	times map[sessionHost]reach
-}
-
-// A sessionHost is a host, by its number, of a session.
-type sessionHost struct {
-	session uuid.UUID
-	host    uint32
-}
-
-// A reach is when a session reached a host, in microseconds.
-type reach struct{ first, last int64 }
-
-func newReaches(size int) *reaches { return &reaches{times: make(map[sessionHost]reach, size)} }
-
-// add notes a reach, if there is room.
-func (r *reaches) add(session uuid.UUID, host string, at reach) {
-	if _, known := r.hosts.numbers[host]; !known {
-		host = strings.Clone(host) // it is part of a request
-	}
-	key := sessionHost{session, r.hosts.number(host)}
-	if noted, ok := r.times[key]; ok {
-		at = reach{min(noted.first, at.first), max(noted.last, at.last)}
-	} else if len(r.times) >= 2*maxTouched { // they cannot be written
-		return
-	}
-	r.times[key] = at
-}
-
-// reach notes that a session reached a host now. What goes on reaching the same
-// host is written once in a minute.
-func (a *App) reach(id uuid.UUID, host string) {
-	now := a.now().UnixMicro()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.cache.again(id, host, now) {
-		return
-	}
-	a.reached.add(id, host, reach{now, now})
-	if len(a.reached.times) >= maxTouched {
-		a.flushSoon()
-	}
+	return nil, false, ErrUnauthenticated
 }
 
 func latest(a, b time.Time) time.Time {
@@ -162,39 +114,6 @@ func latest(a, b time.Time) time.Time {
 		return a
 	}
 	return b
-}
-
-// flushReaches writes the noted hosts; a.flushMu is held. What it could not
-// write it keeps for the next time.
-func (a *App) flushReaches(ctx context.Context) error {
-	a.mu.Lock()
-	reached := a.reached
-	if len(reached.times) == 0 {
-		a.mu.Unlock()
-		return nil
-	}
-	a.reached = newReaches(len(reached.times) / 2)
-	a.mu.Unlock()
-
-	err := a.store.RecordReaches(ctx, func(yield func(db.SessionHost, db.Reach) bool) {
-		// In the order of the table: what lies together is written together.
-		for _, at := range slices.SortedFunc(maps.Keys(reached.times), func(x, y sessionHost) int { return bytes.Compare(x.session[:], y.session[:]) }) {
-			host, r := reached.hosts.values[at.host], reached.times[at]
-			if !yield(db.SessionHost{Session: at.session, Host: host}, db.Reach{Host: host, First: time.UnixMicro(r.first).UTC(), Last: time.UnixMicro(r.last).UTC()}) {
-				return
-			}
-		}
-	}, maxHosts)
-	if err == nil {
-		return nil
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for at, r := range a.reached.times {
-		reached.add(at.session, a.reached.hosts.values[at.host], r)
-	}
-	a.reached = reached
-	return err
 }
 
 // SessionHosts are the hosts that a session, living or ended, reached through
@@ -207,10 +126,12 @@ func (a *App) SessionHosts(ctx context.Context, id uuid.UUID) ([]db.Reach, error
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if host, at, ok := a.cache.lastReach(id); ok {
+	k := a.cache.sessions
+	if n, ok := k.byUUID.find(id); ok && k.at(n).host != 0 {
+		last := k.at(n)
 		for i, h := range hosts {
-			if h.Host == host {
-				hosts[i].Last = latest(h.Last, time.UnixMicro(at).UTC())
+			if h.Host == k.hosts.values[last.host-1] {
+				hosts[i].Last = latest(h.Last, time.UnixMicro(last.reached).UTC())
 			}
 		}
 		slices.SortStableFunc(hosts, func(x, y db.Reach) int { return y.Last.Compare(x.Last) })

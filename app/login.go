@@ -240,7 +240,7 @@ func (a *App) startSession(ctx context.Context, user db.User, method string, rem
 	}
 	var replaces []uuid.UUID
 	for _, token := range held {
-		old, _, err := a.sessionByToken(ctx, token)
+		old, err := a.sessionByToken(ctx, token)
 		if err == nil {
 			replaces = append(replaces, old.UUID)
 			defer a.forget(old.UUID)

@@ -334,7 +334,7 @@ func TestResetBesideAChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.flushMu.Lock() // a flush that takes a while
+	a.mu.Lock() // what it takes before it writes
 	done := make(chan error, 1)
 	go func() {
 		done <- a.ChangePassword(t.Context(), caller, from("192.0.2.1"), "correct horse", "the thief's own")
@@ -343,7 +343,7 @@ func TestResetBesideAChange(t *testing.T) {
 	if err := there.SetPassword(t.Context(), Operator.Actor(), user, "reset by the admin", uuid.Nil); err != nil {
 		t.Fatal(err)
 	}
-	a.flushMu.Unlock()
+	a.mu.Unlock()
 	var input *InputError
 	if err := <-done; !errors.As(err, &input) {
 		t.Errorf("the change: got %v, want an InputError", err)

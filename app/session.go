@@ -6,9 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"maps"
 	"net/netip"
-	"slices"
 	"time"
 
 	"lastseen/db"
@@ -84,25 +82,18 @@ func secretHash(secret string) [32]byte { return sha256.Sum256([]byte(secret)) }
 // session that lives and whose user is active it is ErrUnauthenticated. The
 // caller's groups are those at the time.
 func (a *App) Authenticate(ctx context.Context, tokens []string, client Client) (Caller, error) {
-	for _, token := range tokens {
-		sess, user, err := a.sessionByToken(ctx, token)
-		if errors.Is(err, db.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return Caller{}, err
-		}
-		if !user.Active || !a.touch(&sess, client) {
-			continue
-		}
-		return Caller{User: user, Session: &sess, IP: client.IP}, nil
+	n, user, err := a.enter(ctx, tokens, client)
+	if err != nil {
+		return Caller{}, err
 	}
-	return Caller{}, ErrUnauthenticated
+	defer a.mu.Unlock()
+	sess := a.session(n, user)
+	return Caller{User: *user, Session: &sess, IP: client.IP}, nil
 }
 
 // IsToken reports whether a token is that of a session.
 func (a *App) IsToken(ctx context.Context, token string, id uuid.UUID) bool {
-	sess, _, err := a.sessionByToken(ctx, token)
+	sess, err := a.sessionByToken(ctx, token)
 	return err == nil && sess.UUID == id
 }
 
@@ -122,103 +113,6 @@ func (a *App) AuthenticateKey(ctx context.Context, key string, client Client) (C
 	return Caller{User: token.User, IP: client.IP}, nil
 }
 
-// uses are the latest uses of sessions, by the row's ID, in little space: when,
-// in microseconds, and where from if that was not where the one before came from.
-type uses struct {
-	at   map[int64]int64 // without pointers, as in the cache
-	from map[int64]*origin
-}
-
-// An origin is where a use came from.
-type origin struct {
-	ip, via netip.Addr
-	agent   *db.Agent
-}
-
-func newUses(size int) *uses { return &uses{make(map[int64]int64, size), map[int64]*origin{}} }
-
-// maxTouched bounds the uses, and the hosts reached, that wait to be written.
-const maxTouched = 1 << 17
-
-// touch notes that a session was used now, and shows it in sess, unless it has
-// expired by now: then it reports false.
-func (a *App) touch(sess *db.Session, client Client) bool {
-	told := !client.Relayed || client.Agent != ""
-	var agent *db.Agent // nil: as it was
-	if told && client.Agent != sess.Agent.String || sess.Agent.Definitions != a.agents.Version() {
-		header := client.Agent
-		if !told {
-			header = sess.Agent.String
-		}
-		agent = a.agent(header)
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	// Somebody may have looked at the clock later and come here earlier.
-	_, another := a.merge(sess)
-	k := a.cache.byUUID(sess.UUID)
-	if k != nil && k.lastUsed > sess.LastUsed.UnixMicro() {
-		*sess = a.cache.session(k, sess.Username)
-		sess.Expires = a.expires(sess.Ends, sess.LastUsed)
-	}
-	now := a.now()
-	if !sess.Expires.After(now) {
-		return false
-	}
-	at := latest(now, sess.LastUsed).UnixMicro()
-	ip, via := client.IP, client.Via
-	if client.Relayed && !ip.IsValid() {
-		ip, via = sess.IP, sess.Via
-	}
-	var from *origin // nil: as it was
-	if another || ip != sess.IP || via != sess.Via || agent != nil && *agent != sess.Agent {
-		if agent == nil {
-			agent = a.cache.sharedAgent(&sess.Agent)
-		}
-		from = &origin{ip, via, agent}
-		a.touched.from[sess.ID] = from
-	}
-	if k = a.cache.byUUID(sess.UUID); k != nil {
-		a.cache.use(k, at, from)
-	}
-	a.touched.at[sess.ID] = at
-	if len(a.touched.at) >= maxTouched {
-		a.flushSoon()
-	}
-	a.apply(sess, at, from)
-	return true
-}
-
-// merge shows in sess what is noted but not written yet, and returns the agent
-// if that is another one. An ID may have been given anew: then something may be
-// noted of another session, one that ended before this one began. a.mu is held.
-func (a *App) merge(sess *db.Session) (agent *db.Agent, another bool) {
-	for _, noted := range [...]*uses{a.writing, a.touched} {
-		at, ok := noted.at[sess.ID]
-		if !ok {
-			continue
-		}
-		if at < sess.Created.UnixMicro() {
-			another = true
-			continue
-		}
-		from := noted.from[sess.ID]
-		a.apply(sess, at, from)
-		if from != nil {
-			agent = from.agent
-		}
-	}
-	return agent, another
-}
-
-func (a *App) apply(sess *db.Session, at int64, from *origin) {
-	sess.LastUsed = latest(sess.LastUsed, time.UnixMicro(at).UTC())
-	if from != nil {
-		sess.IP, sess.Via, sess.Agent = from.ip, from.via, *from.agent
-	}
-	sess.Expires = a.expires(sess.Ends, sess.LastUsed)
-}
-
 // expires is the earlier of the absolute and the idle limit.
 func (a *App) expires(ends, lastUsed time.Time) time.Time {
 	if idle := a.Config.SessionIdle; idle > 0 && lastUsed.Add(idle).Before(ends) {
@@ -227,115 +121,13 @@ func (a *App) expires(ends, lastUsed time.Time) time.Time {
 	return ends
 }
 
-// flushSoon asks the loop for a flush.
-func (a *App) flushSoon() {
-	select {
-	case a.full <- struct{}{}:
-	default: // it was asked
-	}
-}
-
-// flush writes the noted uses and hosts. What it could not write it keeps for
-// the next time.
-func (a *App) flush(ctx context.Context) error {
-	a.flushMu.Lock()
-	defer a.flushMu.Unlock()
-	return errors.Join(a.flushReaches(ctx), a.flushUses(ctx))
-}
-
-func (a *App) flushUses(ctx context.Context) error {
-	a.mu.Lock()
-	if len(a.touched.at) == 0 {
-		a.mu.Unlock()
-		return nil
-	}
-	writing := a.touched
-	a.writing, a.touched = writing, newUses(len(writing.at)/2)
-	a.flushes++
-	a.mu.Unlock()
-
-	// Nobody changes what is being written.
-	err := a.store.RecordUses(ctx, func(yield func(db.Use) bool) {
-		for _, id := range slices.Sorted(maps.Keys(writing.at)) {
-			if !yield(storedUse(id, writing.at[id], writing.from[id])) {
-				return
-			}
-		}
-	}, a.Config.SessionIdle)
-
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if err != nil {
-		maps.Copy(writing.at, a.touched.at)
-		maps.Copy(writing.from, a.touched.from)
-		a.touched = writing
-	}
-	a.writing = newUses(0)
-	a.flushes++
-	return err
-}
-
-// storedUse is a use as the store writes it.
-func storedUse(id, at int64, from *origin) db.Use {
-	use := db.Use{Session: id, At: time.UnixMicro(at).UTC()}
-	if from != nil {
-		use.IP, use.Via, use.Agent = from.ip, from.via, from.agent
-	}
-	return use
-}
-
-// flushOne writes what is noted of one session: its latest use goes into what
-// history keeps, and nobody should wait for the others.
-func (a *App) flushOne(ctx context.Context, sess db.Session) {
-	var latest int64
-	var from *origin
-	a.mu.Lock()
-	for _, noted := range [...]*uses{a.writing, a.touched} {
-		at, ok := noted.at[sess.ID]
-		if !ok || at < sess.Created.UnixMicro() {
-			continue
-		}
-		latest = at
-		if moved := noted.from[sess.ID]; moved != nil {
-			from = moved
-		}
-	}
-	if host, at, ok := a.cache.lastReach(sess.UUID); ok {
-		a.reached.add(sess.UUID, host, reach{at, at})
-	}
-	a.mu.Unlock()
-	if latest == 0 {
-		return
-	}
-	if err := a.store.RecordUses(ctx, slices.Values([]db.Use{storedUse(sess.ID, latest, from)}), a.Config.SessionIdle); err != nil {
-		a.Log.Error("write a session's use", "session", sess.UUID, "err", err)
-	}
-}
-
 // expire ends what had expired a little before now. A noted use may have moved the
 // idle limit, so these must have been written; while they cannot be, nothing is
 // ended. What a server beside this process noted it has written some seconds after
-// flushAtMost.
+// idleFlushAtMost.
 func (a *App) expire(ctx context.Context, now time.Time) error {
-	_, err := a.store.ExpireSessions(ctx, now.Add(-2*flushAtMost), 1000)
+	_, err := a.store.ExpireSessions(ctx, now.Add(-2*idleFlushAtMost), 1000)
 	return err
-}
-
-// flushIfQuick is a flush unless that would take long. Then filters and
-// orderings see what was written last, and whoever reads shows each session as
-// it is all the same.
-func (a *App) flushIfQuick(ctx context.Context) (flushed bool) {
-	a.mu.Lock()
-	noted := len(a.touched.at) + len(a.writing.at) + len(a.reached.times)
-	a.mu.Unlock()
-	if noted > 2000 {
-		return false
-	}
-	if err := a.flush(ctx); err != nil {
-		a.Log.Error("write session uses", "err", err)
-		return false
-	}
-	return true
 }
 
 // enrich adds to a stored session what is known of its address and agent.
@@ -352,14 +144,14 @@ func (a *App) enrich(sess db.Session, caller Caller) Session {
 
 // Session is a living session that the caller may see; every other one is db.ErrNotFound.
 func (a *App) Session(ctx context.Context, caller Caller, id uuid.UUID) (Session, error) {
-	sess, err := a.session(ctx, caller, id)
+	sess, err := a.visible(ctx, caller, id)
 	if err != nil {
 		return Session{}, err
 	}
 	return a.enrich(sess, caller), nil
 }
 
-func (a *App) session(ctx context.Context, caller Caller, id uuid.UUID) (db.Session, error) {
+func (a *App) visible(ctx context.Context, caller Caller, id uuid.UUID) (db.Session, error) {
 	sess, err := a.sessionByUUID(ctx, id)
 	if err != nil {
 		return db.Session{}, err
@@ -400,9 +192,9 @@ func (a *App) Sessions(ctx context.Context, caller Caller, f db.SessionFilter) (
 
 // listed is Store.Sessions with the uses that are not written yet.
 func (a *App) listed(ctx context.Context, f db.SessionFilter) (stored []db.Session, total int, err error) {
-	for range 3 { // flushes are rare, and lists do not wait for a quiet moment for ever
+	for range 3 { // few are dropped, and lists do not wait for a quiet moment for ever
 		a.mu.Lock()
-		flushes := a.flushes
+		evicted := a.cache.sessions.evicted
 		a.mu.Unlock()
 		if stored, total, err = a.store.Sessions(ctx, f); err != nil {
 			return nil, 0, err
@@ -411,9 +203,9 @@ func (a *App) listed(ctx context.Context, f db.SessionFilter) (stored []db.Sessi
 		for i := range stored {
 			a.merge(&stored[i])
 		}
-		quiet := a.flushes == flushes // or a use may have been in neither
+		same := a.cache.sessions.evicted == evicted // or what was written of one may be in neither
 		a.mu.Unlock()
-		if quiet {
+		if same {
 			break
 		}
 	}
@@ -423,7 +215,7 @@ func (a *App) listed(ctx context.Context, f db.SessionFilter) (stored []db.Sessi
 // RevokeSession ends a session that the caller may see; every other one is
 // db.ErrNotFound. When it returns, the session authenticates nobody.
 func (a *App) RevokeSession(ctx context.Context, caller Caller, id uuid.UUID) error {
-	sess, err := a.session(ctx, caller, id)
+	sess, err := a.visible(ctx, caller, id)
 	if err != nil {
 		return err
 	}
@@ -431,7 +223,7 @@ func (a *App) RevokeSession(ctx context.Context, caller Caller, id uuid.UUID) er
 }
 
 func (a *App) revoke(ctx context.Context, actor Actor, sess db.Session) error {
-	a.flushOne(ctx, sess)
+	a.flushOne(ctx, sess.UUID)
 	defer a.forget(sess.UUID)
 	err := a.store.EndSession(ctx, sess.UUID, db.Revoked, a.revokedEvent(actor)(sess))
 	if err != nil {
@@ -453,7 +245,9 @@ func (a *App) revokedEvent(actor Actor) func(db.Session) db.Event {
 // RevokeSessions ends the sessions of the given users, of everybody when users
 // is nil, but not the one spared. It says how many it ended.
 func (a *App) RevokeSessions(ctx context.Context, actor Actor, users []int64, spare uuid.UUID) (int, error) {
-	if err := a.flush(ctx); err != nil {
+	if users != nil {
+		a.flushUsers(ctx, users...)
+	} else if err := a.flush(ctx); err != nil {
 		a.Log.Error("write session uses", "err", err)
 	}
 	defer a.forgetAll()
@@ -470,7 +264,7 @@ func (a *App) SignOut(ctx context.Context, caller Caller) error {
 	if caller.Session == nil {
 		return ErrUnauthenticated
 	}
-	a.flushOne(ctx, *caller.Session)
+	a.flushOne(ctx, caller.Session.UUID)
 	defer a.forget(caller.Session.UUID)
 	err := a.store.EndSession(ctx, caller.Session.UUID, db.SignedOut, a.event(caller.Actor(), db.Logout, caller.User.ID, nil))
 	if errors.Is(err, db.ErrNotFound) {

@@ -260,8 +260,8 @@ func (s *Server) authorize(c *gin.Context, read func(*http.Request) (asked, erro
 	if err != nil {
 		return fmt.Errorf("%w: %w", db.ErrUnavailable, err)
 	}
-	if decision.Caller != nil && decision.Verdict != app.Allow { // for the log
-		c.Set(callerKey, *decision.Caller)
+	if decision.User != nil && decision.Verdict != app.Allow { // for the log
+		c.Set(callerKey, app.Caller{User: *decision.User})
 	}
 	switch decision.Verdict {
 	case app.Allow:
@@ -283,8 +283,7 @@ var passHeaders = [...]string{"X-Authentik-Username", "X-Authentik-Groups", "X-A
 // one that is not would let the client's own pass some proxies.
 func (s *Server) pass(c *gin.Context, d app.Decision, host string) {
 	var values [len(passHeaders)]string
-	if d.Caller != nil {
-		u := d.Caller.User
+	if u := d.User; u != nil {
 		groups := ""
 		for i, g := range u.Groups {
 			if i > 0 {
@@ -292,7 +291,7 @@ func (s *Server) pass(c *gin.Context, d app.Decision, host string) {
 			}
 			groups += g.Name
 		}
-		copy(values[:], []string{u.Username, groups, u.Email, u.Name, userUID(u), host, "lastseen/" + s.version})
+		copy(values[:], []string{u.Username, groups, u.Email, u.Name, userUID(*u), host, "lastseen/" + s.version})
 	}
 	for i := range values {
 		values[i] = headerText(values[i])

@@ -14,6 +14,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -23,14 +24,14 @@ import (
 //go:embed templates static languages
 var pageFiles embed.FS
 
-// pages are the viewer's templates, languages and assets, all parsed at start. It is
-// never changed afterwards, so any number of requests may use it at once.
+// pages are the viewer's templates, languages and assets. Any number of requests may
+// use it at once.
 type pages struct {
 	languages []*words // English first
 	match     language.Matcher
-	templates map[string]map[string]*template.Template // by language, then page
-	assets    map[string]asset                         // by the name in the URL
-	urls      map[string]string                        // by file name
+	templates map[string]map[string]func() *template.Template // by language, then page
+	assets    map[string]asset                                // by the name in the URL
+	urls      map[string]string                               // by file name
 }
 
 type asset struct {
@@ -38,11 +39,11 @@ type asset struct {
 	body, packed []byte // packed is the body through gzip
 }
 
-// newPages parses everything that is embedded, and panics if any of it is wrong: that
-// is a mistake in the program, found by its first test.
+// newPages reads what is embedded, and panics if any of it is wrong, as a template does
+// when it is first asked for: that is a mistake in the program, found by its tests.
 func newPages() *pages {
 	p := &pages{
-		templates: map[string]map[string]*template.Template{},
+		templates: map[string]map[string]func() *template.Template{},
 		assets:    map[string]asset{},
 		urls:      map[string]string{},
 	}
@@ -57,9 +58,11 @@ func newPages() *pages {
 	return p
 }
 
-// parse reads every page once for a language, since a template's functions, and with
-// them the language of t, are fixed when it is parsed.
-func (p *pages) parse(w *words) map[string]*template.Template {
+// parse finds every page for a language, since a template's functions, and with them
+// the language of t, are fixed when it is parsed. Each is parsed when it is first asked
+// for: most servers show few pages in few languages, and together they take six
+// megabytes that the garbage collector walks through each time.
+func (p *pages) parse(w *words) map[string]func() *template.Template {
 	funcs := template.FuncMap{
 		"t":      w.text,
 		"h":      w.html,
@@ -76,20 +79,22 @@ func (p *pages) parse(w *words) map[string]*template.Template {
 		"icon":   p.icon,
 		"both":   func(page, item any) both { return both{page, item} },
 	}
-	layout := template.Must(template.New("layout.html").Funcs(funcs).
-		ParseFS(pageFiles, "templates/layout.html", "templates/parts.html"))
+	layout := sync.OnceValue(func() *template.Template {
+		return template.Must(template.New("layout.html").Funcs(funcs).ParseFS(pageFiles, "templates/layout.html", "templates/parts.html"))
+	})
 	files, err := fs.Glob(pageFiles, "templates/*.html")
 	if err != nil {
 		panic(err)
 	}
-	parsed := map[string]*template.Template{}
+	parsed := map[string]func() *template.Template{}
 	for _, file := range files {
 		name := path.Base(file)
 		if name == "layout.html" || name == "parts.html" {
 			continue
 		}
-		t := template.Must(template.Must(layout.Clone()).ParseFS(pageFiles, file))
-		parsed[strings.TrimSuffix(name, ".html")] = t
+		parsed[strings.TrimSuffix(name, ".html")] = sync.OnceValue(func() *template.Template {
+			return template.Must(template.Must(layout().Clone()).ParseFS(pageFiles, file))
+		})
 	}
 	return parsed
 }
@@ -104,12 +109,12 @@ func (p *pages) render(w io.Writer, page, lang string, data any) error {
 	if !ok {
 		templates = p.templates[p.languages[0].code]
 	}
-	t, ok := templates[page]
+	parsed, ok := templates[page]
 	if !ok {
 		return fmt.Errorf("render %s: no such page", page)
 	}
 	var buf bytes.Buffer
-	if err := t.ExecuteTemplate(&buf, "layout.html", data); err != nil {
+	if err := parsed().ExecuteTemplate(&buf, "layout.html", data); err != nil {
 		return fmt.Errorf("render %s: %w", page, err)
 	}
 	_, err := buf.WriteTo(w)
