@@ -115,8 +115,8 @@ func TestConnectionsOfOneAddressAreBounded(t *testing.T) {
 // and are cut.
 func TestSlowClients(t *testing.T) {
 	ts := newServer(t)
-	readHeader = time.Second
-	defer func() { readHeader = 10 * time.Second }()
+	readWithin = time.Second
+	defer func() { readWithin = 10 * time.Second }()
 	address := ts.serve(func(l net.Listener) net.Listener { return l })
 	var slow []net.Conn
 	for i := range 500 {

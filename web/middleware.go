@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"lastseen/app"
@@ -23,11 +24,20 @@ const (
 	errorKey  = "error"  // error, set by fail
 )
 
+// requestKeys are gin's maps of what is known of a request, which it makes anew for each.
+var requestKeys = sync.Pool{New: func() any { return map[string]any{} }}
+
 // logRequests writes a line for each request that changes something or is
 // refused, and, when debugging, for every other one. Refusals by the gate and
 // failed sign-ins have lines of their own.
 func (s *Server) logRequests(c *gin.Context) {
 	start := time.Now()
+	c.Keys = requestKeys.Get().(map[string]any)
+	defer func() {
+		clear(c.Keys)
+		requestKeys.Put(c.Keys)
+		c.Keys = nil
+	}()
 	c.Next()
 	status, took := c.Writer.Status(), time.Since(start)
 	s.count(c.Request.Method, c.FullPath(), status, took)
@@ -81,9 +91,7 @@ func (s *Server) recover(c *gin.Context) {
 // unsafe requests that a browser sends from elsewhere, a sibling subdomain included.
 func (s *Server) protect(c *gin.Context) {
 	h := c.Writer.Header()
-	for name, value := range everyHeader {
-		h[name] = value
-	}
+	h["X-Content-Type-Options"], h["Cache-Control"] = noSniff, noStore
 	if c.Request.Body != http.NoBody {
 		c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxBody)
 	}
@@ -128,12 +136,9 @@ func (s *Server) usable(c *gin.Context) {
 	}
 }
 
-// everyHeader is on each answer, unless a handler sets another value. The names
-// are in canonical form, and the values shared: nobody may append to them.
-var everyHeader = map[string][]string{
-	"X-Content-Type-Options": {"nosniff"},
-	"Cache-Control":          {"no-store"},
-}
+// The values of the headers that are on each answer, unless a handler sets another.
+// All answers share them: nobody may append to them.
+var noSniff, noStore = []string{"nosniff"}, []string{"no-store"}
 
 // pageHeader is on each page besides; other answers are nothing that a browser
 // would show, frame or run.

@@ -25,8 +25,8 @@ const (
 	drainTime  = 10 * time.Second
 )
 
-// readHeader is how long a request's head may take; a test is less patient.
-var readHeader = 10 * time.Second
+// readWithin is how long a request may take to arrive; a test is less patient.
+var readWithin = 10 * time.Second
 
 // A Server answers requests for one app. It may be used by any number of
 // requests at once.
@@ -129,8 +129,8 @@ func (s *Server) static(c *gin.Context) error {
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler:           s.engine,
-		ReadHeaderTimeout: readHeader,
-		ReadTimeout:       30 * time.Second,
+		ReadHeaderTimeout: readWithin,
+		ReadTimeout:       readWithin, // for the body too: of two limits net/http sets both for each request
 		WriteTimeout:      60 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    maxHeaders,

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"encoding/hex"
 	"net/http"
 	"strconv"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"lastseen/app"
 
 	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
 )
 
 // A sessionJSON is authentik's AuthenticatedSession: the fields that 2024.8 and
@@ -43,7 +45,7 @@ func SessionObject(s app.Session) any { return newSessionJSON(s) }
 func appendSession(b []byte, s app.Session) []byte {
 	a := &s.Agent
 	b = append(b, `{"uuid":"`...)
-	b = append(b, s.UUID.String()...)
+	b = appendUUID(b, s.UUID)
 	b = append(b, `","current":`...)
 	b = strconv.AppendBool(b, s.Current)
 	b = appendMember(b, `,"user_agent":{"device":{"brand":`, a.DeviceBrand)
@@ -128,7 +130,25 @@ func appendCoordinate(b []byte, f float64, known bool) []byte {
 	return strconv.AppendFloat(b, f, 'f', -1, 64) // finite, as geoip sees to
 }
 
-// appendTime writes a time as authentik does, but always with six digits.
+// appendUUID writes a uuid with its dashes.
+func appendUUID(b []byte, id uuid.UUID) []byte {
+	for i, part := range [...][]byte{id[:4], id[4:6], id[6:8], id[8:10], id[10:]} {
+		if i > 0 {
+			b = append(b, '-')
+		}
+		b = hex.AppendEncode(b, part)
+	}
+	return b
+}
+
+// appendTime writes a time as authentik does, but always with six digits. RFC 3339
+// is what package time writes in a third of the time of any other layout.
 func appendTime(b []byte, t time.Time) []byte {
-	return t.UTC().AppendFormat(b, `"2006-01-02T15:04:05.000000Z"`)
+	b = t.UTC().AppendFormat(append(b, '"'), time.RFC3339)
+	b[len(b)-1] = '.' // for the Z
+	micros := t.Nanosecond() / 1000
+	for unit := 100_000; unit > 0; unit /= 10 {
+		b = append(b, '0'+byte(micros/unit%10))
+	}
+	return append(b, 'Z', '"')
 }

@@ -19,6 +19,7 @@ import (
 func FuzzAppendSession(f *testing.F) {
 	f.Add(firefox, "London", 51.5, int64(1), true)
 	f.Add(hostile, "São Paulo\u2028", math.SmallestNonzeroFloat64, int64(math.MaxInt64), false)
+	f.Add(firefox, "Bern", 46.9, int64(1794223804000001), true)
 	f.Add("\xff\x00\"\\</script>", "", -1e21, int64(0), true)
 	f.Fuzz(func(t *testing.T, agent, city string, lat float64, user int64, located bool) {
 		if math.IsNaN(lat) || math.IsInf(lat, 0) {
@@ -47,6 +48,7 @@ func FuzzAppendSession(f *testing.F) {
 			}
 			User            int64
 			Last_user_agent string
+			Last_used       string
 		}
 		body := appendSession(nil, s)
 		if err := json.Unmarshal(body, &got); err != nil {
@@ -62,6 +64,9 @@ func FuzzAppendSession(f *testing.F) {
 			got.User_agent.User_agent.Family != valid(agent) || got.Last_user_agent != valid(agent) || got.Geo_ip.City != valid(city) ||
 			(got.ASN.As_org == nil) != (city == "") || got.ASN.Network != "2001:db8::/32" {
 			t.Fatalf("%s does not say %+v", body, s)
+		}
+		if want := s.LastUsed.UTC().Format("2006-01-02T15:04:05.000000Z"); got.Last_used != want {
+			t.Fatalf("last used %s, want %s", got.Last_used, want)
 		}
 		if located && *got.Geo_ip.Lat != lat || !located && got.Geo_ip.Lat != nil {
 			t.Fatalf("%s does not say %v", body, lat)
