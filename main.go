@@ -184,12 +184,13 @@ func serveWith(ctx context.Context, c app.Config, log *slog.Logger, ready func(*
 		p.app.Run(background)
 		close(stopped)
 	}()
-	log.Info("listening", "address", listener.Addr().String(), "url", c.PublicURL.String(),
-		"data", c.DataDir, "trusted_proxies", fmt.Sprint(c.TrustedProxies), "version", version)
 	if token := p.app.SetupToken(); token != "" {
-		// Not through the log, which others may collect and keep.
+		// Not through the log, which others may collect and keep. Whoever waits for the
+		// next line has it by then.
 		fmt.Fprintf(os.Stderr, "\nNobody can sign in yet. Set up the first user at\n\n  %s/setup?token=%s\n\n", c.PublicURL, token)
 	}
+	log.Info("listening", "address", listener.Addr().String(), "url", c.PublicURL.String(),
+		"data", c.DataDir, "trusted_proxies", fmt.Sprint(c.TrustedProxies), "version", version)
 	server := web.New(p.app, version)
 	if metricsListener != nil {
 		go server.ServeMetrics(background, metricsListener)

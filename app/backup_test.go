@@ -255,7 +255,7 @@ func TestBackupHoldsNobodyUp(t *testing.T) {
 
 func TestDownload(t *testing.T) {
 	a, _ := keeper(t, 0, 1)
-	if _, err := a.Download(t.Context(), Caller{}); !errors.Is(err, ErrForbidden) {
+	if _, err := a.Download(t.Context(), Caller{User: &db.User{}}); !errors.Is(err, ErrForbidden) {
 		t.Errorf("as nobody: got %v, want ErrForbidden", err)
 	}
 	copied, err := a.Download(t.Context(), Operator)

@@ -25,7 +25,7 @@ type cache struct {
 	generation uint64
 	reading    uint32 // sessions that were read in it are believed
 	sessions   *known
-	keys       map[[32]byte]db.Token
+	keys       map[[32]byte]*db.Token
 	users      map[int64]*db.User // with groups
 	rules      gateRules          // nil until they are read
 
@@ -49,7 +49,7 @@ func newCache() cache {
 func (c *cache) clear() {
 	c.generation++
 	c.reading++
-	c.keys, c.users, c.rules = map[[32]byte]db.Token{}, map[int64]*db.User{}, nil
+	c.keys, c.users, c.rules = map[[32]byte]*db.Token{}, map[int64]*db.User{}, nil
 	c.agentIDs = map[int64]*db.Agent{} // they may be given anew
 }
 
@@ -309,8 +309,9 @@ func (a *App) agent(header string) *db.Agent {
 	return &parsed
 }
 
-// tokenByKey is Store.TokenByKey, from the cache where it may be believed.
-func (a *App) tokenByKey(ctx context.Context, key string) (db.Token, error) {
+// tokenByKey is Store.TokenByKey, from the cache where it may be believed. Nobody may
+// change it.
+func (a *App) tokenByKey(ctx context.Context, key string) (*db.Token, error) {
 	hash := secretHash(key)
 	s := a.look()
 	if s.settled {
@@ -322,7 +323,7 @@ func (a *App) tokenByKey(ctx context.Context, key string) (db.Token, error) {
 	a.mu.Unlock()
 	token, err := a.store.TokenByKey(ctx, hash[:])
 	if err != nil {
-		return token, err
+		return nil, err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -330,9 +331,9 @@ func (a *App) tokenByKey(ctx context.Context, key string) (db.Token, error) {
 		if len(a.cache.keys) >= maxKeys {
 			clear(a.cache.keys)
 		}
-		a.cache.keys[hash] = token
+		a.cache.keys[hash] = &token
 	}
-	return token, nil
+	return &token, nil
 }
 
 // gateRules is Store.Rules, from the cache where it may be believed.

@@ -149,9 +149,9 @@ func TestRevokedIsRefusedNext(t *testing.T) {
 				case 1:
 					err = there.RevokeSession(ctx, Operator, id)
 				case 2:
-					err = here.SignOut(ctx, Caller{User: user, Session: &db.Session{UUID: id}})
+					err = here.SignOut(ctx, Caller{User: &user, Session: &db.Session{UUID: id}})
 				case 3:
-					err = there.SignOut(ctx, Caller{User: user, Session: &db.Session{UUID: id}})
+					err = there.SignOut(ctx, Caller{User: &user, Session: &db.Session{UUID: id}})
 				case 4:
 					err = here.SetUserActive(ctx, Operator.Actor(), user, false)
 				case 5:

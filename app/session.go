@@ -26,8 +26,9 @@ type Client struct {
 }
 
 // A Caller is who asks. Session is the session of their cookie, nil for an API token.
+// Other requests share the user: nobody may change it.
 type Caller struct {
-	User    db.User
+	User    *db.User
 	Session *db.Session
 	IP      netip.Addr
 }
@@ -41,7 +42,7 @@ type Actor struct {
 
 // Operator is the caller on the command line, who may do everything. The name
 // has a space, as no user's has.
-var Operator = Caller{User: db.User{Username: "command line", Superuser: true, Active: true}}
+var Operator = Caller{User: &db.User{Username: "command line", Superuser: true, Active: true}}
 
 // Actor is the caller as the doer of something.
 func (c Caller) Actor() Actor { return Actor{c.User.ID, c.User.Username, c.IP} }
@@ -88,7 +89,7 @@ func (a *App) Authenticate(ctx context.Context, tokens []string, client Client) 
 	}
 	defer a.mu.Unlock()
 	sess := a.session(n, user)
-	return Caller{User: *user, Session: &sess, IP: client.IP}, nil
+	return Caller{User: user, Session: &sess, IP: client.IP}, nil
 }
 
 // IsToken reports whether a token is that of a session.
@@ -110,7 +111,7 @@ func (a *App) AuthenticateKey(ctx context.Context, key string, client Client) (C
 	if !token.User.Active || !token.Expires.IsZero() && !token.Expires.After(a.now()) {
 		return Caller{}, ErrInvalidToken
 	}
-	return Caller{User: token.User, IP: client.IP}, nil
+	return Caller{User: &token.User, IP: client.IP}, nil
 }
 
 // expires is the earlier of the absolute and the idle limit.

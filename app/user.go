@@ -214,7 +214,7 @@ func (a *App) UpdateProfile(ctx context.Context, caller Caller, name, email stri
 		return err
 	}
 	defer a.forgetAll()
-	err := a.store.UpdateProfile(ctx, caller.User.ID, name, email, a.userEvent(caller.Actor(), db.ModelUpdated, caller.User, nil))
+	err := a.store.UpdateProfile(ctx, caller.User.ID, name, email, a.userEvent(caller.Actor(), db.ModelUpdated, *caller.User, nil))
 	if err == nil {
 		a.Log.Info("user changed", "user", caller.User.Username, "by", caller.User.Username)
 	}

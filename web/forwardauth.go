@@ -261,7 +261,7 @@ func (s *Server) authorize(c *gin.Context, read func(*http.Request) (asked, erro
 		return fmt.Errorf("%w: %w", db.ErrUnavailable, err)
 	}
 	if decision.User != nil && decision.Verdict != app.Allow { // for the log
-		c.Set(callerKey, app.Caller{User: *decision.User})
+		c.Set(callerKey, app.Caller{User: decision.User})
 	}
 	switch decision.Verdict {
 	case app.Allow:
@@ -291,7 +291,7 @@ func (s *Server) pass(c *gin.Context, d app.Decision, host string) {
 			}
 			groups += g.Name
 		}
-		copy(values[:], []string{u.Username, groups, u.Email, u.Name, userUID(*u), host, "lastseen/" + s.version})
+		copy(values[:], []string{u.Username, groups, u.Email, u.Name, userUID(u), host, "lastseen/" + s.version})
 	}
 	for i := range values {
 		values[i] = headerText(values[i])

@@ -91,7 +91,7 @@ func TestGate(t *testing.T) {
 				t.Errorf("got %d, %d bytes, %v", res.StatusCode, res.ContentLength, res.Header)
 			}
 			for header, want := range map[string]string{
-				"Username": "zoë", "Groups": "Küche|admins", "Name": "Zoë Ω", "Email": "zoe@home.example", "Uid": userUID(user),
+				"Username": "zoë", "Groups": "Küche|admins", "Name": "Zoë Ω", "Email": "zoe@home.example", "Uid": userUID(&user),
 				"Entitlements": "", "Jwt": "", "Meta-App": app1,
 			} {
 				if got := res.Header.Values("X-Authentik-" + header); header == "Groups" {

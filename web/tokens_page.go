@@ -53,7 +53,7 @@ func (s *Server) createToken(c *gin.Context) error {
 		return err
 	}
 	ctx, asks := c.Request.Context(), caller(c)
-	n := app.NewToken{User: asks.User, Identifier: form.Get("identifier"), Description: form.Get("description")}
+	n := app.NewToken{User: *asks.User, Identifier: form.Get("identifier"), Description: form.Get("description")}
 	if asks.User.Superuser && form.Get("user") != "" {
 		id, err := strconv.ParseInt(form.Get("user"), 10, 64)
 		if err != nil {

@@ -57,7 +57,7 @@ func newUserJSON(u db.User) userJSON {
 		PK: u.ID, Username: u.Username, Name: u.Name, IsActive: u.Active, LastLogin: orNone(u.LastLogin),
 		DateJoined: apiTime(u.Created), IsSuperuser: u.Superuser,
 		Groups: []uuid.UUID{}, GroupsObj: []userGroupJSON{}, Roles: []uuid.UUID{}, RolesObj: []struct{}{},
-		Email: u.Email, UID: userUID(u), Path: userPath, Type: userType, UUID: u.UUID,
+		Email: u.Email, UID: userUID(&u), Path: userPath, Type: userType, UUID: u.UUID,
 		PasswordChangeDate: apiTime(u.PasswordChanged), LastUpdated: apiTime(u.Updated),
 	}
 	for _, g := range u.Groups {
@@ -156,7 +156,7 @@ type selfGroupJSON struct {
 }
 
 // userUID is what apps behind the gate know a user by: it never changes.
-func userUID(u db.User) string {
+func userUID(u *db.User) string {
 	sum := sha256.Sum256(append([]byte("lastseen user "), u.UUID[:]...))
 	return hex.EncodeToString(sum[:])
 }
