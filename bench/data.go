@@ -23,11 +23,17 @@ import (
 )
 
 // dataVersion changes with what makeData makes.
-const dataVersion = "3"
+const dataVersion = "4"
 
-// agentsFor is how many distinct User-Agent headers n sessions have. There are
-// as many users as a twentieth of the sessions.
-func agentsFor(n int) int { return min(5000, max(10, n/20)) }
+// A shape is how many sessions there are, of how many users, with how many distinct
+// User-Agent headers.
+type shape struct{ sessions, users, agents int }
+
+// shapeOf is the usual one of n sessions.
+func shapeOf(n int) shape {
+	many := max(10, n/20)
+	return shape{n, many, min(5000, many)}
+}
 
 // token and sessionUUID name the session number i, from 1; the load scripts
 // write the same.
@@ -44,18 +50,18 @@ func address(i int) string {
 }
 
 func agentOf(i, agents int) int {
-	j := i * 7919 % 1000
-	return j * j * j * agents / 1_000_000_000
+	x := float64(i*7919%100_000) / 100_000
+	return int(x * x * x * float64(agents))
 }
 
-// data is a data directory with n sessions, made when there is none in the
+// data is a data directory of a shape, made when there is none in the
 // cache yet. Nobody may write to it: see copyData.
-func data(ctx context.Context, cache string, n int) (dir string, err error) {
-	dir = filepath.Join(cache, fmt.Sprintf("%d-%s", n, dataVersion))
+func data(ctx context.Context, cache string, s shape) (dir string, err error) {
+	dir = filepath.Join(cache, fmt.Sprintf("%d-%d-%d-%s", s.sessions, s.users, s.agents, dataVersion))
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
-	fmt.Fprintf(os.Stderr, "making %d sessions in %s\n", n, dir)
+	fmt.Fprintf(os.Stderr, "making %d sessions in %s\n", s.sessions, dir)
 	unfinished := dir + ".new"
 	if err := os.RemoveAll(unfinished); err != nil {
 		return "", err
@@ -66,7 +72,7 @@ func data(ctx context.Context, cache string, n int) (dir string, err error) {
 	err = errors.Join(
 		os.WriteFile(filepath.Join(unfinished, "geoip", "GeoLite2-City.mmdb"), sample.City, 0o600),
 		os.WriteFile(filepath.Join(unfinished, "geoip", "GeoLite2-ASN.mmdb"), sample.ASN, 0o600),
-		makeData(ctx, app.DatabasePath(unfinished), n),
+		makeData(ctx, app.DatabasePath(unfinished), s),
 	)
 	if err != nil {
 		return "", err
@@ -74,7 +80,7 @@ func data(ctx context.Context, cache string, n int) (dir string, err error) {
 	return dir, os.Rename(unfinished, dir)
 }
 
-func makeData(ctx context.Context, path string, n int) error {
+func makeData(ctx context.Context, path string, s shape) error {
 	store, err := sqlite.Open(ctx, path, true) // migrates
 	if err != nil {
 		return err
@@ -95,11 +101,11 @@ func makeData(ctx context.Context, path string, n int) error {
 	if err != nil {
 		return err
 	}
-	users, agents := max(10, n/20), agentsFor(n)
-	if err := errors.Join(fillUsers(ctx, tx, users), fillAgents(ctx, tx, agents), fillSessions(ctx, tx, n, users, agents)); err != nil {
+	if err := errors.Join(fillUsers(ctx, tx, s.users), fillAgents(ctx, tx, s.agents), fillSessions(ctx, tx, s)); err != nil {
 		return err
 	}
 	restore = append(restore, `INSERT INTO session_hosts SELECT uuid, 'app.bench.example', created, last_used FROM sessions`, `UPDATE user_agents SET sessions = (SELECT count(*) FROM sessions WHERE agent_id = user_agents.id)`,
+		`UPDATE users SET sessions = (SELECT count(*) FROM sessions WHERE user_id = users.id)`,
 		`INSERT INTO settings (name, value) VALUES ('session_idle', '0s')`) // or the first start looks at each session
 	for _, statement := range restore {
 		if _, err := tx.ExecContext(ctx, statement); err != nil {
@@ -117,11 +123,11 @@ func makeData(ctx context.Context, path string, n int) error {
 	return nil
 }
 
-// takeOff drops the indexes and the counting trigger of sessions, and returns
+// takeOff drops the indexes and the counting triggers of sessions, and returns
 // what makes them anew: at once is quicker than row by row.
 func takeOff(ctx context.Context, tx *sql.Tx) (restore []string, err error) {
 	rows, err := tx.QueryContext(ctx, `SELECT type, name, sql FROM sqlite_master
-		WHERE tbl_name = 'sessions' AND sql IS NOT NULL AND (type = 'index' OR name = 'sessions_begun')`)
+		WHERE tbl_name = 'sessions' AND sql IS NOT NULL AND (type = 'index' OR name IN ('sessions_begun', 'sessions_begun_user'))`)
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +201,7 @@ func fillAgents(ctx context.Context, tx *sql.Tx, agents int) error {
 
 // fillSessions makes sessions of users that are chosen by the square of a random
 // number, so that a few have most.
-func fillSessions(ctx context.Context, tx *sql.Tx, n, users, agents int) error {
+func fillSessions(ctx context.Context, tx *sql.Tx, s shape) error {
 	insert, err := tx.PrepareContext(ctx, `INSERT INTO sessions
 		(uuid, token_hash, user_id, agent_id, last_ip, via, method, created, last_used, ends, expires)
 		VALUES ($1, $2, $3, $4, $5, '127.0.0.1', 'password', $6, $7, $8, $8)`)
@@ -205,11 +211,11 @@ func fillSessions(ctx context.Context, tx *sql.Tx, n, users, agents int) error {
 	defer insert.Close()
 	random := rand.New(rand.NewPCG(7, 7))
 	now := time.Now()
-	for i := 1; i <= n; i++ {
+	for i := 1; i <= s.sessions; i++ {
 		id, hash := sessionUUID(i), sha256.Sum256([]byte(token(i)))
 		r := random.Float64()
 		used := now.Add(-time.Duration(random.Int64N(int64(14 * 24 * time.Hour))))
-		_, err := insert.ExecContext(ctx, id[:], hash[:], 1+int(r*r*float64(users)), 1+agentOf(i, agents), address(i),
+		_, err := insert.ExecContext(ctx, id[:], hash[:], 1+int(r*r*float64(s.users)), 1+agentOf(i, s.agents), address(i),
 			used.Add(-time.Hour).UnixMicro(), used.UnixMicro(), now.AddDate(10, 0, 0).UnixMicro()+random.Int64N(1e15))
 		if err != nil {
 			return err

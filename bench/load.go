@@ -28,30 +28,29 @@ func get(path string, headers ...string) request {
 	return request(strings.Join(all, "\r\n") + "\r\n\r\n")
 }
 
-// of is the request of session number i out of size.
-func (r request) of(i, size int, n int64) string {
+// of is the request of session number i.
+func (r request) of(i int, s shape, n int64) string {
 	return strings.NewReplacer("{token}", token(i), "{uuid}", sessionUUID(i).String(), "{ip}", address(i),
-		"{agent}", agent(agentOf(i, agentsFor(size))), "{record}", fmt.Sprintf("bench%010d", i), "{n}", fmt.Sprint(n)).Replace(string(r))
+		"{agent}", agent(agentOf(i, s.agents)), "{record}", fmt.Sprintf("bench%010d", i), "{n}", fmt.Sprint(n)).Replace(string(r))
 }
 
-// lua is a script for wrk that sends the request for sessions up to spread out
-// of size, chosen by chance, or one after another to warm up.
-func (r request) lua(size, spread int, inTurn bool) string {
+// lua is a script for wrk that sends the request for sessions up to spread, chosen
+// by chance, or one after another to warm up. It makes the texts that data.go does.
+func (r request) lua(s shape, spread int, inTurn bool) string {
 	text := strings.NewReplacer("\r", `\r`, "\n", `\n`, `"`, `\"`,
 		"{token}", `" .. string.format("bench-token-%08d", i) .. "`,
 		"{uuid}", `" .. string.format("%08d-0000-4000-8000-%012d", i * 48271 % 100000000, i) .. "`,
 		"{ip}", `" .. string.format("86.%d.%d.%d", 128 + i % 16, math.floor(i / 16) % 256, math.floor(i / 4096) % 256) .. "`,
 		"{record}", `" .. string.format("bench%010d", i) .. "`,
-		"{agent}", `" .. agents[i * 7919 % 1000] .. "`,
+		"{agent}", `" .. agents[agentOf(i)] .. "`,
 		"{n}", `" .. seed .. k .. "`).Replace(string(r))
 	choose := fmt.Sprintf("math.random(%d)", spread)
 	if inTurn {
 		choose = fmt.Sprintf("(k * 2 + id) %% %d + 1", spread)
 	}
 	var agents strings.Builder
-	for i := range 1000 {
-		// 7919 and 1000 have no common factor, so each number comes once.
-		fmt.Fprintf(&agents, "agents[%d] = %q\n", i*7919%1000, agent(agentOf(i, agentsFor(size))))
+	for i := range s.agents {
+		fmt.Fprintf(&agents, "agents[%d] = %q\n", i, agent(i))
 	}
 	return fmt.Sprintf(`
 local threads = 0
@@ -59,6 +58,10 @@ function setup(thread) thread:set("id", threads); thread:set("seed", %d * 10 + t
 function init() math.randomseed(seed) end
 local agents = {}
 %s
+local function agentOf(i)
+	local x = i * 7919 %% 100000 / 100000
+	return math.floor(x * x * x * %d)
+end
 local k = 0
 function request()
 	k = k + 1
@@ -70,7 +73,7 @@ function done(summary, latency)
 	io.write(string.format("result %%d %%d %%d %%d %%d %%d %%d\n", summary.requests, summary.duration,
 		latency:percentile(50), latency:percentile(99), e.status, e.connect + e.read + e.write, e.timeout))
 end
-`, time.Now().UnixNano()%1e9, &agents, choose, text)
+`, time.Now().UnixNano()%1e9, &agents, s.agents, choose, text)
 }
 
 // Figures are what one round of load gave.
@@ -84,9 +87,9 @@ type figures struct {
 const usual = 32
 
 // saturate drives a server as hard as so many connections can.
-func saturate(ctx context.Context, p *process, r request, size, spread int, inTurn bool, connections int, d time.Duration) (s figures, err error) {
+func saturate(ctx context.Context, p *process, r request, spread int, inTurn bool, connections int, d time.Duration) (s figures, err error) {
 	script := filepath.Join(os.TempDir(), fmt.Sprintf("lastseen-bench-%d.lua", os.Getpid()))
-	if err := os.WriteFile(script, []byte(r.lua(size, spread, inTurn)), 0o600); err != nil {
+	if err := os.WriteFile(script, []byte(r.lua(p.data, spread, inTurn)), 0o600); err != nil {
 		return s, err
 	}
 	defer os.Remove(script)
@@ -108,7 +111,7 @@ func saturate(ctx context.Context, p *process, r request, size, spread int, inTu
 		return s, fmt.Errorf("wrk said: %s", out)
 	}
 	if refused+broken > 0 { // those answered after two seconds count in p99
-		return s, fmt.Errorf("of %d requests %d were refused and %d connections broke: %.200q", requests, refused, broken, r.of(1, size, 1))
+		return s, fmt.Errorf("of %d requests %d were refused and %d connections broke: %.200q", requests, refused, broken, r.of(1, p.data, 1))
 	}
 	return figures{
 		PerSecond: float64(requests) / float64(micros) * 1e6,
@@ -119,7 +122,7 @@ func saturate(ctx context.Context, p *process, r request, size, spread int, inTu
 
 // oneByOne sends requests over one connection, each after the answer to the
 // one before, and takes the time of each.
-func oneByOne(p *process, r request, size, count int) (s figures, err error) {
+func oneByOne(p *process, r request, count int) (s figures, err error) {
 	conn, err := net.Dial("tcp", p.address)
 	if err != nil {
 		return s, err
@@ -137,7 +140,7 @@ func oneByOne(p *process, r request, size, count int) (s figures, err error) {
 			}
 		}
 		sent := time.Now()
-		if _, err := io.WriteString(conn, r.of((i+3)*7919%size+1, size, sent.UnixNano())); err != nil {
+		if _, err := io.WriteString(conn, r.of((i+3)*7919%p.data.sessions+1, p.data, sent.UnixNano())); err != nil {
 			return s, err
 		}
 		resp, err := http.ReadResponse(reader, nil)
@@ -148,7 +151,7 @@ func oneByOne(p *process, r request, size, count int) (s figures, err error) {
 			return s, err
 		}
 		if resp.StatusCode >= 400 {
-			return s, fmt.Errorf("%s: %.200q", resp.Status, r.of(1, size, 1))
+			return s, fmt.Errorf("%s: %.200q", resp.Status, r.of(1, p.data, 1))
 		}
 		if i >= 0 {
 			times = append(times, time.Since(sent))
@@ -166,13 +169,13 @@ func oneByOne(p *process, r request, size, count int) (s figures, err error) {
 }
 
 // answer is what a server says to a request, as it goes over the wire.
-func answer(p *process, r request, size int) (header http.Header, body []byte, err error) {
+func answer(p *process, r request) (header http.Header, body []byte, err error) {
 	conn, err := net.Dial("tcp", p.address)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer conn.Close()
-	if _, err := io.WriteString(conn, r.of(1, size, 1)); err != nil {
+	if _, err := io.WriteString(conn, r.of(1, p.data, 1)); err != nil {
 		return nil, nil, err
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -199,7 +202,7 @@ type flow struct {
 }
 
 // steady sends flows side by side, and says how the first one fared.
-func steady(p *process, size int, d time.Duration, flows ...flow) (s figures, err error) {
+func steady(p *process, d time.Duration, flows ...flow) (s figures, err error) {
 	failed := make(chan error, len(flows))
 	results := make(chan figures, 1)
 	for i, f := range flows {
@@ -213,7 +216,7 @@ func steady(p *process, size int, d time.Duration, flows ...flow) (s figures, er
 				if f.once && n >= f.spread {
 					return errors.New("no session is left")
 				}
-				return target(t, p.address, f.request.of(session, size, int64(n)))
+				return target(t, p.address, f.request.of(session, p.data, int64(n)))
 			}, vegeta.ConstantPacer{Freq: f.rate, Per: time.Second}, d, "") {
 				m.Add(res)
 			}

@@ -66,9 +66,9 @@ func main() {
 	case *sizes != "":
 		err = b.growth(*sizes)
 	case *quick:
-		err = errors.Join(b.binarySize(), b.requests(100_000, true), b.lists(100_000), b.starts("an empty database", 0))
+		err = errors.Join(b.binarySize(), b.requests(shapeOf(100_000), true), b.lists(100_000), b.starts("an empty database", 0))
 	default:
-		err = errors.Join(b.binarySize(), b.requests(100_000, false), b.requests(1_000_000, false), b.lists(1_000_000), b.mixed(100_000),
+		err = errors.Join(b.binarySize(), b.requests(shapeOf(100_000), false), b.requests(shapeOf(1_000_000), false), b.lists(1_000_000), b.mixed(100_000),
 			b.starts("an empty database", 0), b.starts("a million sessions", 1_000_000))
 	}
 	if *peer != "" {
@@ -92,15 +92,14 @@ func exitOn(err error) {
 
 func (b *bench) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
-// serve starts ours on a copy of the data of n sessions, 0 for none, with a
-// superuser to ask as.
-func (b *bench) serve(n int) (*process, error) {
+// serve starts ours on a copy of the data of a shape, with a superuser to ask as.
+func (b *bench) serve(s shape) (*process, error) {
 	dir, err := os.MkdirTemp(b.work, "data-")
 	if err != nil {
 		return nil, err
 	}
-	if n > 0 {
-		from, err := data(b.ctx, b.cache, n)
+	if s.sessions > 0 {
+		from, err := data(b.ctx, b.cache, s)
 		if err != nil {
 			return nil, err
 		}
@@ -111,7 +110,11 @@ func (b *bench) serve(n int) (*process, error) {
 	if err := b.createUser(dir); err != nil {
 		return nil, err
 	}
-	return b.start(dir)
+	p, err := b.start(dir)
+	if err == nil {
+		p.data = s
+	}
+	return p, err
 }
 
 func (b *bench) start(dir string) (*process, error) {
@@ -152,15 +155,18 @@ func gate(cookie string, more ...string) request {
 
 const cookie = "Cookie: lastseen_session={token}\r\nX-Forwarded-For: {ip}"
 
-// requests measures what is asked most beside the floor, over n sessions, and
+// requests measures what is asked most beside the floor, over all sessions, and
 // the memory that it takes.
-func (b *bench) requests(n int, quick bool) error {
-	ours, err := b.serve(n)
+func (b *bench) requests(s shape, quick bool) error {
+	n := s.sessions
+	ours, err := b.serve(s)
 	if err != nil {
 		return err
 	}
 	defer ours.stop()
-	time.Sleep(3 * time.Second) // what begins with the start is done
+	if err := ours.settle(); err != nil { // what begins with the start is done
+		return err
+	}
 	if err := b.rest(ours, fmt.Sprintf("memory at rest, %s sessions", thousands(n))); err != nil {
 		return err
 	}
@@ -180,7 +186,7 @@ func (b *bench) requests(n int, quick bool) error {
 			throughput{"viewer, own sessions", n, get("/sessions", cookie, "Accept-Language: en"), false, usual})
 	}
 	for _, c := range cases {
-		if err := b.beside(ours, c, n); err != nil {
+		if err := b.beside(ours, c); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
@@ -194,9 +200,10 @@ func (b *bench) rest(p *process, name string) error {
 }
 
 // beside measures ours and the floors in turn.
-func (b *bench) beside(ours *process, c throughput, n int) error {
+func (b *bench) beside(ours *process, c throughput) error {
+	n := ours.data.sessions
 	b.say("%s, %s sessions", c.name, thousands(n))
-	header, body, err := answer(ours, c.request, n)
+	header, body, err := answer(ours, c.request)
 	if err != nil {
 		return err
 	}
@@ -226,15 +233,21 @@ func (b *bench) beside(ours *process, c throughput, n int) error {
 			return err
 		}
 		defer floor.stop()
+		floor.data = ours.data
 		servers = append(servers, floor)
 	}
-	if _, err := saturate(b.ctx, ours, c.request, n, c.spread, true, usual, b.duration+3*time.Second); err != nil { // warms up
+	// Each session is asked for once, as it has been in a server that has run for a while.
+	warmUp := b.duration + 3*time.Second + time.Duration(c.spread/12_000)*time.Second
+	if _, err := saturate(b.ctx, ours, c.request, c.spread, true, usual, warmUp); err != nil {
+		return err
+	}
+	if err := ours.settle(); err != nil {
 		return err
 	}
 	samples := make([][]figures, len(servers))
 	for range b.rounds {
 		for i, server := range servers {
-			s, err := saturate(b.ctx, server, c.request, n, c.spread, false, c.connections, b.duration)
+			s, err := saturate(b.ctx, server, c.request, c.spread, false, c.connections, b.duration)
 			if err != nil {
 				return err
 			}
@@ -252,7 +265,7 @@ func (b *bench) beside(ours *process, c throughput, n int) error {
 
 // lists measures what looks at many sessions, one request after another.
 func (b *bench) lists(n int) error {
-	ours, err := b.serve(n)
+	ours, err := b.serve(shapeOf(n))
 	if err != nil {
 		return err
 	}
@@ -290,7 +303,7 @@ func (b *bench) lists(n int) error {
 	}
 	for _, c := range all {
 		r := request(strings.NewReplacer("{token}", token, "{agent}", browser).Replace(string(c.request)))
-		s, err := oneByOne(ours, r, n, c.count)
+		s, err := oneByOne(ours, r, c.count)
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
@@ -300,7 +313,7 @@ func (b *bench) lists(n int) error {
 	form := "username=" + username + "&password=" + b.password
 	signIn := request(fmt.Sprintf("POST /login HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s",
 		authHost, browser, len(form), form))
-	s, err := oneByOne(ours, signIn, n, 20)
+	s, err := oneByOne(ours, signIn, 20)
 	b.report.Single = append(b.report.Single, singleRow{"sign-in", n, s})
 	return errors.Join(err, b.rest(ours, fmt.Sprintf("memory after the lists, %s sessions", thousands(n))))
 }
@@ -308,7 +321,7 @@ func (b *bench) lists(n int) error {
 // mixed measures the gate quiet, and while sign-outs, uses and lists go on.
 func (b *bench) mixed(n int) error {
 	b.say("gate beside others")
-	ours, err := b.serve(n)
+	ours, err := b.serve(shapeOf(n))
 	if err != nil {
 		return err
 	}
@@ -316,13 +329,13 @@ func (b *bench) mixed(n int) error {
 	check := flow{request: gate(cookie), rate: 1500, first: 1, spread: n / 2}
 	var quiet, busy []figures
 	for round := range b.rounds {
-		s, err := steady(ours, n, b.duration, check)
+		s, err := steady(ours, b.duration, check)
 		if err != nil {
 			return err
 		}
 		quiet = append(quiet, s)
 		perRound := n / 2 / b.rounds
-		s, err = steady(ours, n, b.duration, check,
+		s, err = steady(ours, b.duration, check,
 			flow{request: request("POST /logout HTTP/1.1\r\nHost: " + authHost + "\r\nUser-Agent: {agent}\r\n" + cookie + "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\n\r\n"),
 				rate: 334, first: n/2 + round*perRound, spread: perRound, once: true},
 			flow{request: get(apiPath+"{uuid}/", cookie), rate: 333, first: 1, spread: n / 2},
@@ -339,7 +352,11 @@ func (b *bench) mixed(n int) error {
 
 // starts measures from exec to ready.
 func (b *bench) starts(name string, n int) error {
-	p, err := b.serve(n)
+	s := shape{}
+	if n > 0 {
+		s = shapeOf(n)
+	}
+	p, err := b.serve(s)
 	if err != nil {
 		return err
 	}

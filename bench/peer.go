@@ -25,20 +25,21 @@ func (b *bench) peer(binary string, n int) error {
 		return err
 	}
 	defer theirs.stop()
-	ours, err := b.serve(n)
+	ours, err := b.serve(shapeOf(n))
 	if err != nil {
 		return err
 	}
 	defer ours.stop()
+	theirs.data = ours.data
 	record := get("/api/collections/sessions/records/{record}", "Authorization: "+strings.TrimSpace(string(token)))
 	session := get(apiPath+"{uuid}/", "Authorization: Bearer "+b.key)
 	var us, them []figures
 	for round := range b.rounds + 1 { // the first warms up
-		s, err := saturate(b.ctx, ours, session, n, n, false, usual, b.duration)
+		s, err := saturate(b.ctx, ours, session, n, false, usual, b.duration)
 		if err != nil {
 			return err
 		}
-		p, err := saturate(b.ctx, theirs, record, n, n, false, usual, b.duration)
+		p, err := saturate(b.ctx, theirs, record, n, false, usual, b.duration)
 		if err != nil {
 			return err
 		}

@@ -20,6 +20,7 @@ import (
 type process struct {
 	cmd     *exec.Cmd
 	address string
+	data    shape // of what it serves, or whose requests it gets
 	log     bytes.Buffer
 	took    time.Duration // from exec until it answered
 }
@@ -91,6 +92,25 @@ func (p *process) cpu() (time.Duration, error) {
 		total += time.Duration(ns)
 	}
 	return total, nil
+}
+
+// settle waits until it has nothing to do, for at most two minutes.
+func (p *process) settle() error {
+	for range 120 {
+		before, err := p.cpu()
+		if err != nil {
+			return err
+		}
+		time.Sleep(time.Second)
+		after, err := p.cpu()
+		if err != nil {
+			return err
+		}
+		if after-before < 50*time.Millisecond {
+			return nil
+		}
+	}
+	return nil
 }
 
 // memory is what it has resident, in bytes: private pages, pages of mapped

@@ -63,7 +63,7 @@ func openMillion(tb testing.TB) *Store {
 }
 
 // manyVersion changes with what makeMillion makes.
-const manyVersion = "1"
+const manyVersion = "2"
 
 func makeMillion(path string) error {
 	ctx := context.Background()
@@ -104,14 +104,17 @@ func makeMillion(path string) error {
 			}
 		}
 	}
-	var trigger string
-	if err := conn.QueryRowContext(ctx, `SELECT sql FROM sqlite_master WHERE name = 'sessions_begun'`).Scan(&trigger); err != nil {
-		return err
+	var triggers [2]string
+	for i, name := range []string{"sessions_begun", "sessions_begun_user"} {
+		if err := conn.QueryRowContext(ctx, `SELECT sql FROM sqlite_master WHERE name = $1`, name).Scan(&triggers[i]); err != nil {
+			return err
+		}
 	}
 	run(`PRAGMA synchronous = OFF`)
 	run(`PRAGMA cache_size = -400000`)
 	run(`BEGIN`)
-	run(`DROP TRIGGER sessions_begun`)     // counting at once is quicker, too
+	run(`DROP TRIGGER sessions_begun`) // counting at once is quicker, too
+	run(`DROP TRIGGER sessions_begun_user`)
 	for i := 0; i < len(indexes); i += 2 { // made at once afterwards
 		run(`DROP INDEX ` + indexes[i])
 	}
@@ -146,8 +149,10 @@ func makeMillion(path string) error {
 	for i := 1; i < len(indexes); i += 2 {
 		run(indexes[i])
 	}
-	run(trigger)
+	run(triggers[0])
+	run(triggers[1])
 	run(`UPDATE user_agents SET sessions = (SELECT count(*) FROM sessions WHERE agent_id = user_agents.id)`)
+	run(`UPDATE users SET sessions = (SELECT count(*) FROM sessions WHERE user_id = users.id)`)
 	run(`COMMIT`)
 	run(`PRAGMA analysis_limit = 1000`)
 	run(`PRAGMA optimize(0x10002)`)

@@ -315,8 +315,20 @@ func (q *sessionQuery) walked(f db.SessionFilter, ordering []db.Order, walk stri
 		where = append(where, t.on(user, agent))
 	}
 	order := orderSQL(ordering, backwards)
-	return fmt.Sprintf(`SELECT s.id FROM %s WHERE %s ORDER BY %s LIMIT %s OFFSET %s`,
-		withJoins(walk, order), strings.Join(where, " AND "), order, q.arg(limit), q.arg(offset))
+	start, skip := "", q.arg(offset)
+	if user == "+u.id" && len(where) == 1 { // all of a user's sessions are passed over at once
+		direction, from := "", ">="
+		if ordering[0].Descending != backwards {
+			direction, from = " DESC", "<="
+		}
+		start = fmt.Sprintf(`WITH start AS MATERIALIZED (SELECT username, upto - sessions AS before
+			FROM (SELECT username, sessions, sum(sessions) OVER (ORDER BY username%s ROWS UNBOUNDED PRECEDING) AS upto FROM users)
+			WHERE upto > %s LIMIT 1) `, direction, skip)
+		where = []string{`u.username ` + from + ` (SELECT username FROM start)`}
+		skip += ` - (SELECT before FROM start)`
+	}
+	return start + fmt.Sprintf(`SELECT s.id FROM %s WHERE %s ORDER BY %s LIMIT %s OFFSET %s`,
+		withJoins(walk, order), strings.Join(where, " AND "), order, q.arg(limit), skip)
 }
 
 // withJoins adds the tables whose columns are used and that are not there yet.
