@@ -65,7 +65,7 @@ func (s *Server) addAPI(r *gin.Engine, route apiRoute) {
 	if route.get != nil {
 		allowed = append(allowed, "HEAD")
 	}
-	allow := strings.Join(append(allowed, "OPTIONS"), ", ")
+	allow := []string{strings.Join(append(allowed, "OPTIONS"), ", ")} // for all answers
 	methods["OPTIONS"] = func(c *gin.Context) error {
 		writeJSON(c, http.StatusOK, map[string]any{"name": route.name, "description": "",
 			"renders": []string{"application/json"}, "parses": []string{"application/json"}})
@@ -86,7 +86,7 @@ func (s *Server) addAPI(r *gin.Engine, route apiRoute) {
 					return err
 				}
 			}
-			c.Header("Allow", allow)
+			c.Writer.Header()["Allow"] = allow
 			return h(c)
 		}))
 	}

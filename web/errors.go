@@ -182,10 +182,15 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), err
 }
 
+// netBuffer is up to how many bytes of a body net/http counts by itself.
+const netBuffer = 2048
+
 func writeBody(c *gin.Context, status int, body []byte) {
 	h := c.Writer.Header()
 	h["Content-Type"] = jsonType
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	if len(body) >= netBuffer {
+		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
 	c.Status(status)
 	_, _ = c.Writer.Write(body) // a client that left is nobody's error
 }

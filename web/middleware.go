@@ -136,9 +136,9 @@ func (s *Server) usable(c *gin.Context) {
 	}
 }
 
-// The values of the headers that are on each answer, unless a handler sets another.
-// All answers share them: nobody may append to them.
-var noSniff, noStore = []string{"nosniff"}, []string{"no-store"}
+// The values of headers that many answers have; the first two each one, unless a
+// handler sets another. All answers share them: nobody may append to them.
+var noSniff, noStore, varyCookie = []string{"nosniff"}, []string{"no-store"}, []string{"Cookie"}
 
 // pageHeader is on each page besides; other answers are nothing that a browser
 // would show, frame or run.
@@ -178,7 +178,7 @@ func (s *Server) byCookie(c *gin.Context) (app.Caller, error) {
 func (s *Server) byBearerOrCookie(c *gin.Context) (app.Caller, error) {
 	headers := c.Request.Header.Values("Authorization")
 	if len(headers) == 0 {
-		c.Header("Vary", "Cookie")
+		c.Writer.Header()["Vary"] = varyCookie
 		return s.byCookie(c)
 	}
 	scheme, key, _ := strings.Cut(headers[0], " ")
