@@ -56,7 +56,7 @@ func collectOften() {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	for last := uint64(100); ; time.Sleep(time.Second) {
 		metrics.Read(live)
-		percent := min(headroom*100/max(live[0].Value.Uint64(), 1), 100)
+		percent := max(10, min(headroom*100/max(live[0].Value.Uint64(), 1), 100))
 		if percent*10 < last*9 || percent*9 > last*10 {
 			debug.SetGCPercent(int(percent))
 			last = percent

@@ -61,8 +61,12 @@ func (c *cache) believe(epoch uint64) {
 	}
 }
 
-// keepAgent remembers an agent, also by its row when that is known.
-func (c *cache) keepAgent(id int64, agent *db.Agent) {
+// keepAgent remembers an agent, also by its row when that is known, and returns the
+// one that all sessions share.
+func (c *cache) keepAgent(id int64, agent *db.Agent) *db.Agent {
+	if shared := c.agentsBy[agent.String]; shared != nil && *shared == *agent {
+		agent = shared
+	}
 	if len(c.agentsBy) >= maxAgents {
 		clear(c.agentsBy)
 	}
@@ -73,6 +77,7 @@ func (c *cache) keepAgent(id int64, agent *db.Agent) {
 		c.agentIDs[id] = agent
 	}
 	c.agentsBy[agent.String] = agent
+	return agent
 }
 
 // user is the user of a known session, if both may be believed.
@@ -103,14 +108,27 @@ func (c *cache) keep(sess *db.Session, agent *db.Agent, key tokenKey, current bo
 	return n
 }
 
-// forget drops a session that this process has ended.
-func (a *App) forget(id uuid.UUID) {
+// forget drops a session that this process has ended, or has tried to: then it is
+// read anew, and holds what is not written of it.
+func (a *App) forget(id uuid.UUID, ended bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.cache.generation++
 	if n, ok := a.cache.sessions.byUUID.find(id); ok {
-		a.cache.sessions.remove(n)
+		if a.cache.sessions.at(n).read = 0; ended {
+			a.drop(n)
+		}
 	}
+}
+
+// drop makes a session that has ended unknown. The host that it reached last is kept
+// for its history. a.mu is held.
+func (a *App) drop(n uint32) {
+	k := a.cache.sessions
+	if s := k.at(n); s.host != 0 && s.state&(went|writing) != 0 {
+		a.reached.add(s.uuid, k.hosts.values[s.host-1], reach{s.since, s.reached})
+	}
+	k.remove(n)
 }
 
 // forgetAll drops everything: users, tokens or rules have changed.
@@ -166,11 +184,11 @@ func (a *App) findByToken(ctx context.Context, hash *[32]byte) (n uint32, user *
 	}
 	a.mu.Unlock()
 	n, user, err = a.readSession(ctx, s, key, func() (db.Session, error) { return a.store.SessionByToken(hash[:]) })
-	if ok && errors.Is(err, db.ErrNotFound) { // another process has ended it
+	if ok && errors.Is(err, db.ErrNotFound) { // it has ended
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		if n, ok := a.cache.sessions.byKey.find(key); ok {
-			a.cache.sessions.remove(n)
+			a.drop(n)
 		}
 	}
 	return n, user, err
@@ -214,29 +232,35 @@ func (a *App) session(n uint32, user *db.User) db.Session {
 }
 
 // readSession reads a session, and what the cache lacks of its user and agent,
-// and makes it known; without an error it holds a.mu. When a known one was dropped
-// for want of room meanwhile it reads again, since the row may be older than what
-// was written of that.
+// and makes it known; without an error it holds a.mu. It reads again when the session
+// was dropped for want of room meanwhile, since the row may be older than what was
+// written of it, and when its user or agent was gone, since they are its no more.
 func (a *App) readSession(ctx context.Context, s stamp, key tokenKey, read func() (db.Session, error)) (n uint32, user *db.User, err error) {
-	sess, err := read()
-	if err != nil {
-		return 0, nil, err
-	}
-	if user, err = a.user(sess.UserID); err != nil {
-		return 0, nil, err
-	}
-	agent, err := a.agentByID(ctx, sess.AgentID)
-	if err != nil {
-		return 0, nil, err
-	}
-	a.mu.Lock()
-	if _, ok := a.cache.sessions.byUUID.find(sess.UUID); !ok && a.cache.sessions.evicted != s.evicted {
+	for {
+		sess, err := read()
+		if err != nil {
+			return 0, nil, err
+		}
+		user, err := a.user(sess.UserID)
+		var agent *db.Agent
+		if err == nil {
+			agent, err = a.agentByID(ctx, sess.AgentID)
+		}
+		if err != nil && !errors.Is(err, db.ErrNotFound) {
+			return 0, nil, err
+		}
+		a.mu.Lock()
+		_, known := a.cache.sessions.byUUID.find(sess.UUID)
+		if err == nil && (known || !a.cache.sessions.evictedSince(sess.UUID, s.evicted)) {
+			return a.cache.keep(&sess, agent, key, a.current(s)), user, nil
+		}
 		a.mu.Unlock()
+		if err := ctx.Err(); err != nil {
+			return 0, nil, err
+		}
 		s = a.look()
 		a.mu.Unlock()
-		return a.readSession(ctx, s, key, read)
 	}
-	return a.cache.keep(&sess, agent, key, a.current(s)), user, nil
 }
 
 // user is Store.KnownUser, from the cache where it may be believed. Nobody may
@@ -288,8 +312,7 @@ func (a *App) agentByID(ctx context.Context, id int64) (*db.Agent, error) {
 	if a.cache.generation != generation { // the ID may be another's by now
 		id = 0
 	}
-	a.cache.keepAgent(id, &stored)
-	return &stored, nil
+	return a.cache.keepAgent(id, &stored), nil
 }
 
 // agent is what the definitions say of a User-Agent header, parsed once for
@@ -305,8 +328,7 @@ func (a *App) agent(header string) *db.Agent {
 	parsed := a.parseAgent(clean)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.cache.keepAgent(0, &parsed)
-	return &parsed
+	return a.cache.keepAgent(0, &parsed)
 }
 
 // tokenByKey is Store.TokenByKey, from the cache where it may be believed. Nobody may

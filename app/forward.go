@@ -104,7 +104,10 @@ func (a *App) forwardUser(ctx context.Context, r ForwardRequest, rules gateRules
 		if errors.Is(err, ErrInvalidToken) || err == nil && k.Name != "" && db.Fold(cutName(k.Name)) != db.Fold(caller.User.Username) {
 			continue
 		}
-		return caller.User, rules.allow(r.Host, caller.User.Groups), err
+		if err != nil {
+			return nil, false, err
+		}
+		return caller.User, rules.allow(r.Host, caller.User.Groups), nil
 	}
 	return nil, false, ErrUnauthenticated
 }

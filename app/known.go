@@ -12,8 +12,8 @@ import (
 )
 
 var ( // a test makes them smaller
-	// maxKnown bounds the known sessions. More are kept only as long as others have
-	// something that is not written yet.
+	// maxKnown bounds the known sessions. More are kept only until what is noted of
+	// them has been written.
 	maxKnown = 1 << 20
 	// maxShared is from how many distinct values on a table is looked through for
 	// those that no session has any more.
@@ -28,7 +28,8 @@ type known struct {
 	unused  []uint32
 	byKey   index
 	byUUID  index
-	evicted uint64 // how many were dropped for want of room
+	evicted uint64          // how many were dropped for want of room
+	dropped [1 << 12]uint64 // the latest of them, counted so, of those whose names hash to this
 
 	// What many sessions share.
 	agents  table[*db.Agent]
@@ -153,12 +154,22 @@ func (k *known) evict() {
 	for range 16 {
 		n := rand.Uint32N(k.size)
 		if s := k.at(n); s.state == 0 && s.uuid != uuid.Nil {
-			k.remove(n)
 			k.evicted++
+			k.dropped[place(s.uuid)] = k.evicted
+			k.remove(n)
 			return
 		}
 	}
 }
+
+// evictedSince reports whether a session may have been dropped for want of room since
+// evicted was as given.
+func (k *known) evictedSince(id uuid.UUID, evicted uint64) bool {
+	return k.dropped[place(id)] > evicted
+}
+
+// place is where dropped counts a session.
+func place(id uuid.UUID) uint16 { return binary.LittleEndian.Uint16(id[14:]) % (1 << 12) }
 
 // tidy numbers anew what sessions still have.
 func (k *known) tidy() {

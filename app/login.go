@@ -243,7 +243,7 @@ func (a *App) startSession(ctx context.Context, user db.User, method string, rem
 		old, err := a.sessionByToken(ctx, token)
 		if err == nil {
 			replaces = append(replaces, old.UUID)
-			defer a.forget(old.UUID)
+			a.flushOne(ctx, old.UUID)
 		} else if !errors.Is(err, db.ErrNotFound) {
 			return "", sess, err
 		}
@@ -254,6 +254,9 @@ func (a *App) startSession(ctx context.Context, user db.User, method string, rem
 	event := a.event(actor, db.Login, user.ID, map[string]any{"auth_method": method, "session": sess.UUID.String(), "http_request": httpRequest(client)})
 	hash := secretHash(token)
 	sess, err := a.store.CreateSession(ctx, user, sess, hash[:], replaces, loginNetwork(client.IP), event)
+	for _, old := range replaces {
+		a.forget(old, err == nil)
+	}
 	if errors.Is(err, db.ErrNotFound) { // disabled, deleted or changed since it was verified
 		return "", sess, a.refuse(user.Username, client, "changed meanwhile", ErrBadCredentials)
 	}

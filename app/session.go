@@ -200,11 +200,11 @@ func (a *App) listed(ctx context.Context, f db.SessionFilter) (stored []db.Sessi
 		if stored, total, err = a.store.Sessions(ctx, f); err != nil {
 			return nil, 0, err
 		}
+		same := true
 		a.mu.Lock()
-		for i := range stored {
-			a.merge(&stored[i])
+		for i := range stored { // what was written of one that was dropped may be in neither
+			same = (a.merge(&stored[i]) || !a.cache.sessions.evictedSince(stored[i].UUID, evicted)) && same
 		}
-		same := a.cache.sessions.evicted == evicted // or what was written of one may be in neither
 		a.mu.Unlock()
 		if same {
 			break
@@ -225,8 +225,8 @@ func (a *App) RevokeSession(ctx context.Context, caller Caller, id uuid.UUID) er
 
 func (a *App) revoke(ctx context.Context, actor Actor, sess db.Session) error {
 	a.flushOne(ctx, sess.UUID)
-	defer a.forget(sess.UUID)
 	err := a.store.EndSession(ctx, sess.UUID, db.Revoked, a.revokedEvent(actor)(sess))
+	a.forget(sess.UUID, err == nil || errors.Is(err, db.ErrNotFound))
 	if err != nil {
 		return err
 	}
@@ -246,11 +246,7 @@ func (a *App) revokedEvent(actor Actor) func(db.Session) db.Event {
 // RevokeSessions ends the sessions of the given users, of everybody when users
 // is nil, but not the one spared. It says how many it ended.
 func (a *App) RevokeSessions(ctx context.Context, actor Actor, users []int64, spare uuid.UUID) (int, error) {
-	if users != nil {
-		a.flushUsers(ctx, users...)
-	} else if err := a.flush(ctx); err != nil {
-		a.Log.Error("write session uses", "err", err)
-	}
+	a.flushUsers(ctx, users)
 	defer a.forgetAll()
 	ended, err := a.store.EndSessions(ctx, users, spare, a.now(), db.Revoked, a.revokedEvent(actor))
 	if err != nil {
@@ -266,8 +262,8 @@ func (a *App) SignOut(ctx context.Context, caller Caller) error {
 		return ErrUnauthenticated
 	}
 	a.flushOne(ctx, caller.Session.UUID)
-	defer a.forget(caller.Session.UUID)
 	err := a.store.EndSession(ctx, caller.Session.UUID, db.SignedOut, a.event(caller.Actor(), db.Logout, caller.User.ID, nil))
+	a.forget(caller.Session.UUID, err == nil || errors.Is(err, db.ErrNotFound))
 	if errors.Is(err, db.ErrNotFound) {
 		return nil // somebody was quicker
 	}

@@ -38,9 +38,10 @@ func (a *App) enter(ctx context.Context, tokens []string, client Client) (n uint
 			if err != nil {
 				return 0, nil, err
 			}
-			if header, other := a.otherAgent(n, client); other && agent == nil {
+			told := !client.Relayed || client.Agent != ""
+			if agent == nil && told && client.Agent != a.cache.sessions.origin(n).agent.String {
 				a.mu.Unlock()
-				agent = a.agent(header) // which may take a while, and a.mu
+				agent = a.agent(client.Agent) // which may take a while, and a.mu
 				continue
 			}
 			if user.Active && a.touch(n, client, agent) {
@@ -51,17 +52,6 @@ func (a *App) enter(ctx context.Context, tokens []string, client Client) (n uint
 		}
 	}
 	return 0, nil, ErrUnauthenticated
-}
-
-// otherAgent reports whether a known session has not what the definitions say of
-// the client's User-Agent header, or of its own when the client tells none. a.mu is held.
-func (a *App) otherAgent(n uint32, client Client) (header string, other bool) {
-	own := a.cache.sessions.agents.values[a.cache.sessions.at(n).agent]
-	header = client.Agent
-	if client.Relayed && header == "" {
-		header = own.String
-	}
-	return header, header != own.String || own.Definitions != a.agents.Version()
 }
 
 // touch notes that a known session was used now, with this agent if it is not the
@@ -98,23 +88,24 @@ func (a *App) note(n uint32, what state) {
 	s.state |= what
 }
 
-// merge shows in sess what is known of its last use, and may not be written yet.
-// a.mu is held.
-func (a *App) merge(sess *db.Session) {
+// merge shows in sess what is known of its last use, and may not be written yet. It
+// reports whether the session is known. a.mu is held.
+func (a *App) merge(sess *db.Session) bool {
 	k := a.cache.sessions
 	n, ok := k.byUUID.find(sess.UUID)
 	if !ok || k.at(n).lastUsed < sess.LastUsed.UnixMicro() {
-		return
+		return ok
 	}
 	from := k.origin(n)
 	sess.LastUsed = time.UnixMicro(k.at(n).lastUsed).UTC()
 	sess.IP, sess.Via, sess.Agent = from.ip, from.via, *from.agent
 	sess.Expires = a.expires(sess.Ends, sess.LastUsed)
+	return true
 }
 
-// maxReaches bounds the hosts that wait to be written beside those that the known
-// sessions reached last.
-const maxReaches = 1 << 17
+// maxReaches is how many hosts may wait to be written, beside those that the known
+// sessions reached last, until there is a flush; twice as many are noted at most.
+var maxReaches = 1 << 17 // a test makes it smaller
 
 // reaches are hosts that sessions reached, without pointers to each.
 type reaches struct {
@@ -133,11 +124,19 @@ type reach struct{ first, last int64 }
 
 func newReaches() *reaches { return &reaches{times: map[sessionHost]reach{}} }
 
-// add notes a reach.
+// add notes a reach, if there is room.
 func (r *reaches) add(session uuid.UUID, host string, at reach) {
-	key := sessionHost{session, r.hosts.number(host)}
+	number, ok := r.hosts.numbers[host]
+	if !ok && len(r.times) >= 2*maxReaches {
+		return
+	} else if !ok {
+		number = r.hosts.number(host)
+	}
+	key := sessionHost{session, number}
 	if noted, ok := r.times[key]; ok {
 		at = reach{min(noted.first, at.first), max(noted.last, at.last)}
+	} else if len(r.times) >= 2*maxReaches { // they cannot be written
+		return
 	}
 	r.times[key] = at
 }
@@ -157,12 +156,15 @@ func (a *App) reach(n uint32, host string) {
 	same := s.host == number+1
 	if !same && s.host != 0 && s.state&(went|writing) != 0 {
 		a.reached.add(s.uuid, k.hosts.values[s.host-1], reach{s.since, s.reached})
-		if len(a.reached.times) >= maxReaches {
+		if len(a.reached.times) == maxReaches {
 			a.flushSoon()
 		}
 	}
+	if !same || s.state&(went|writing) == 0 {
+		s.since = now
+	}
 	if !same || s.state&went == 0 && now/minute != s.reached/minute {
-		s.host, s.since = number+1, now
+		s.host = number + 1
 		a.note(n, went)
 	}
 	s.reached = now
@@ -192,7 +194,10 @@ func (a *App) flush(ctx context.Context) error {
 	a.flushMu.Lock()
 	defer a.flushMu.Unlock()
 	all, reached := a.takeNoted()
-	if len(all) == 0 && len(reached.times) == 0 {
+	if len(all) == 0 && len(reached.times) == 0 { // what was noted has ended, if anything was
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.flushing = 0
 		return nil
 	}
 	// In the order of the tables: what lies together is written together.
@@ -223,10 +228,14 @@ func (a *App) flush(ctx context.Context) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.flushing = 0
+	for range a.cache.sessions.byUUID.count - maxKnown {
+		a.cache.sessions.evict()
+	}
 	if reachesErr != nil {
-		for at, r := range reached.times {
-			a.reached.add(at.session, reached.hosts.values[at.host], r)
+		for at, r := range a.reached.times { // which are fewer
+			reached.add(at.session, a.reached.hosts.values[at.host], r)
 		}
+		a.reached = reached
 	}
 	return errors.Join(usesErr, reachesErr)
 }
@@ -273,7 +282,7 @@ func (a *App) notedUse(p pending) (use db.Use, ok bool) {
 	if p.state&used == 0 || s.uuid != p.uuid {
 		return use, false
 	}
-	use = db.Use{Session: p.id, At: time.UnixMicro(s.lastUsed).UTC()}
+	use = db.Use{Session: p.id, UUID: p.uuid, At: time.UnixMicro(s.lastUsed).UTC()}
 	if p.state&moved != 0 {
 		from := k.origin(p.n)
 		use.IP, use.Via, use.Agent = from.ip, from.via, from.agent
@@ -326,14 +335,18 @@ func (a *App) flushOne(ctx context.Context, id uuid.UUID) {
 	a.flushEnding(ctx, all)
 }
 
-// flushUsers is flushOne for the sessions of users.
-func (a *App) flushUsers(ctx context.Context, users ...int64) {
+// flushUsers is flushOne for the sessions of users, of everybody when users is nil.
+func (a *App) flushUsers(ctx context.Context, users []int64) {
+	theirs := map[int64]bool{}
+	for _, id := range users {
+		theirs[id] = true
+	}
 	var all []pending
 	for n, size := uint32(0), uint32(1); n < size; {
 		a.mu.Lock()
 		size = a.cache.sessions.size
 		for end := min(n+1000, size); n < end; n++ { // others want a.mu, too
-			if slices.Contains(users, a.cache.sessions.at(n).userID) {
+			if users == nil || theirs[a.cache.sessions.at(n).userID] {
 				all = a.endsSoon(all, n)
 			}
 		}

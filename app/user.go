@@ -171,7 +171,7 @@ func (a *App) Users(ctx context.Context, caller Caller, f db.UserFilter) ([]db.U
 // refuses their API tokens. Nobody in a browser
 // can take away the last active superuser: db.ErrLastSuperuser.
 func (a *App) SetUserActive(ctx context.Context, actor Actor, user db.User, active bool) error {
-	a.flushUsers(ctx, user.ID)
+	a.flushUsers(ctx, []int64{user.ID})
 	defer a.forgetAll()
 	err := a.store.SetActive(ctx, user.ID, active, actor.inBrowser(), a.userEvent(actor, db.ModelUpdated, user, map[string]any{"is_active": active}))
 	if err == nil {
@@ -247,7 +247,7 @@ func (a *App) setPassword(ctx context.Context, actor Actor, user db.User, was, p
 	if err != nil {
 		return err
 	}
-	a.flushUsers(ctx, user.ID)
+	a.flushUsers(ctx, []int64{user.ID})
 	defer a.forgetAll()
 	err = a.store.SetPassword(ctx, user.ID, was, hash, spare, a.event(actor, db.PasswordSet, user.ID, nil))
 	if err == nil {

@@ -302,3 +302,201 @@ func TestAgentIDGivenAnew(t *testing.T) {
 		t.Errorf("and stored as %q (%v)", stored.Agent.String, err)
 	}
 }
+
+// reachHost has a session pass the gate.
+func reachHost(t *testing.T, a *App, token, host, ip string) {
+	t.Helper()
+	d, err := a.Authorize(t.Context(), ForwardRequest{Host: host, Path: "/", Tokens: []string{token}, Client: from(ip)})
+	if err != nil || d.Verdict != Allow {
+		t.Fatalf("got %v, %v", d.Verdict, err)
+	}
+}
+
+// However a session ends, its history has the use and the host that it was answered last.
+func TestHistoryIsWhole(t *testing.T) {
+	for how, end := range map[string]func(a, there *App, user db.User, token string, id uuid.UUID) error{
+		"replaced": func(a, _ *App, _ db.User, token string, _ uuid.UUID) error {
+			_, _, err := a.SignIn(t.Context(), Credentials{Username: "root", Password: "correct horse"}, from("192.0.2.1"), []string{token})
+			return err
+		},
+		"revoked": func(a, _ *App, _ db.User, _ string, id uuid.UUID) error {
+			return a.RevokeSession(t.Context(), Operator, id)
+		},
+		"all revoked": func(a, _ *App, _ db.User, _ string, _ uuid.UUID) error {
+			_, err := a.RevokeSessions(t.Context(), Operator.Actor(), nil, uuid.Nil)
+			return err
+		},
+		"password set": func(a, _ *App, user db.User, _ string, _ uuid.UUID) error {
+			return a.SetPassword(t.Context(), Operator.Actor(), user, "another horse", uuid.Nil)
+		},
+		"revoked by another process": func(a, there *App, _ db.User, token string, id uuid.UUID) error {
+			if err := a.flushUsesNow(t); err != nil { // which sees only what is written
+				return err
+			}
+			if err := there.RevokeSession(t.Context(), Operator, id); err != nil {
+				return err
+			}
+			if _, err := a.Authenticate(t.Context(), []string{token}, from("192.0.2.9")); !errors.Is(err, ErrUnauthenticated) {
+				return fmt.Errorf("it authenticates: %w", err)
+			}
+			return nil
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			dir := t.TempDir()
+			a, advance := clocked(t, dir)
+			there := openApp(t, dir)
+			there.Now = a.Now
+			a.Config.CookieDomain = "home.example"
+			user := create(t, a, NewUser{Username: "root", Superuser: true})
+			token, id := insertSession(t, a, user)
+			advance(time.Minute)
+			reachHost(t, a, token, "app.home.example", "198.51.100.9")
+			used := a.now()
+			advance(time.Second)
+			if err := errors.Join(end(a, there, user, token, id), a.flush(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+			if e, err := a.EndedSession(t.Context(), Operator, id); err != nil || !e.LastUsed.Equal(used) || e.IP.String() != "198.51.100.9" {
+				t.Errorf("got a use at %v from %v, %v; want %v from 198.51.100.9", e.LastUsed, e.IP, err, used)
+			}
+			if hosts, err := a.SessionHosts(t.Context(), id); err != nil || len(hosts) != 1 || !hosts[0].Last.Equal(used) {
+				t.Errorf("got hosts %v, %v; want one at %v", hosts, err, used)
+			}
+		})
+	}
+}
+
+// flushUsesNow writes uses, but no hosts.
+func (a *App) flushUsesNow(t *testing.T) error {
+	a.mu.Lock()
+	var all []pending
+	for _, n := range a.noted {
+		s := a.cache.sessions.at(n)
+		all = append(all, pending{s.uuid, s.id, n, s.state})
+	}
+	a.mu.Unlock()
+	return a.flushUses(t.Context(), all)
+}
+
+// Signing out that fails, as on a full disk, ends nothing and loses nothing.
+func TestSignOutFails(t *testing.T) {
+	a, advance := clocked(t, t.TempDir())
+	a.Config.CookieDomain = "home.example"
+	user := create(t, a, NewUser{Username: "root", Superuser: true})
+	token, id := insertSession(t, a, user)
+	advance(time.Minute)
+	reachHost(t, a, token, "app.home.example", "198.51.100.9")
+	caller, err := a.Authenticate(t.Context(), []string{token}, from("198.51.100.9"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := a.SignOut(cancelled, caller); err == nil {
+		t.Fatal("signed out")
+	}
+	if err := a.flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := a.store.Session(t.Context(), id); err != nil || !got.LastUsed.Equal(a.now()) || got.IP.String() != "198.51.100.9" {
+		t.Errorf("stored a use at %v from %v, %v; want %v from 198.51.100.9", got.LastUsed, got.IP, err, a.now())
+	}
+	if hosts, err := a.SessionHosts(t.Context(), id); err != nil || len(hosts) != 1 {
+		t.Errorf("got hosts %v, %v", hosts, err)
+	}
+}
+
+// A session that began, by its own time, before another was used gets that one's ID,
+// and nothing that is noted of the other.
+func TestIDOfAnEarlierSignIn(t *testing.T) {
+	a, advance := clocked(t, t.TempDir())
+	root := create(t, a, NewUser{Username: "root", Superuser: true})
+	other := create(t, a, NewUser{Username: "other"})
+	token, id := insertSession(t, a, root)
+	signsIn := a.now() // and then waits for the writer
+	advance(time.Second)
+	if _, err := a.Authenticate(t.Context(), []string{token}, from("198.51.100.9")); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.store.EndSession(t.Context(), id, db.Revoked, a.event(Operator.Actor(), db.Logout, root.ID, nil)); err != nil { // as another process would
+		t.Fatal(err)
+	}
+	used := a.Now
+	a.Now = func() time.Time { return signsIn }
+	_, later := insertSession(t, a, other)
+	a.Now = used
+	if err := a.flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := a.store.Session(t.Context(), later); err != nil || got.ID != 1 || got.IP.String() != "192.0.2.1" {
+		t.Errorf("session %d is stored as used from %v, %v; want session 1 from 192.0.2.1", got.ID, got.IP, err)
+	}
+}
+
+// Hosts that cannot be written take no memory without end, and since when a session
+// reaches one stays what it was.
+func TestHostsThatCannotBeWritten(t *testing.T) {
+	defer func(n int) { maxReaches = n }(maxReaches)
+	maxReaches = 100
+	a, advance := clocked(t, t.TempDir())
+	a.Config.CookieDomain = "home.example"
+	user := create(t, a, NewUser{Username: "root", Superuser: true})
+	token, id := insertSession(t, a, user)
+	same, sameID := insertSession(t, a, user)
+	first := a.now()
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for i := range 1000 {
+		reachHost(t, a, token, fmt.Sprintf("app%d.home.example", i), "192.0.2.1")
+		reachHost(t, a, same, "app.home.example", "192.0.2.1")
+		if i%50 == 0 && a.flush(cancelled) == nil {
+			t.Fatal("written")
+		}
+		advance(time.Second)
+	}
+	if n := len(a.reached.times); n > 2*maxReaches {
+		t.Errorf("%d hosts wait", n)
+	}
+	if err := a.flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if hosts, err := a.SessionHosts(t.Context(), id); err != nil || len(hosts) != maxHosts || hosts[0].Host != "app999.home.example" {
+		t.Errorf("got %d hosts, the last %v, %v", len(hosts), hosts[0].Host, err)
+	}
+	if hosts, err := a.SessionHosts(t.Context(), sameID); err != nil || !hosts[0].First.Equal(first) {
+		t.Errorf("reached since %v, %v; want %v", hosts[0].First, err, first)
+	}
+}
+
+// A key that cannot be looked up is an error, and no panic.
+func TestKeyCannotBeLookedUp(t *testing.T) {
+	a, _ := clocked(t, t.TempDir())
+	a.Config.CookieDomain = "home.example"
+	r := ForwardRequest{Host: "app.home.example", Path: "/", Client: from("192.0.2.1")}
+	if d, err := a.Authorize(t.Context(), r); err != nil || d.Verdict != Login {
+		t.Fatalf("got %v, %v", d.Verdict, err)
+	}
+	r.Keys = []ForwardKey{{Key: "whatever"}}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if d, err := a.Authorize(cancelled, r); err == nil || d.Verdict != Deny {
+		t.Errorf("got %v, %v", d.Verdict, err)
+	}
+}
+
+// However often everything is read anew, sessions share what is said of one User-Agent.
+func TestSessionsShareAgents(t *testing.T) {
+	a, _ := clocked(t, t.TempDir())
+	user := create(t, a, NewUser{Username: "root", Superuser: true})
+	for range 20 {
+		token, _ := insertSession(t, a, user)
+		a.forgetAll()
+		if _, err := a.Authenticate(t.Context(), []string{token}, from("192.0.2.1")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(a.cache.sessions.agents.values); n != 1 {
+		t.Errorf("%d agents in memory", n)
+	}
+}

@@ -150,6 +150,7 @@ const (
 // IP and Via are as they were.
 type Use struct {
 	Session int64
+	UUID    uuid.UUID // the session's: its ID may be given anew after it has ended
 	At      time.Time
 	IP      netip.Addr
 	Via     netip.Addr

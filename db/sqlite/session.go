@@ -124,9 +124,8 @@ func (s *Store) RecordUses(ctx context.Context, uses iter.Seq[db.Use], idle time
 	defer stop()
 	for more := true; more; {
 		err := s.inTxThat(ctx, func(tx *sql.Tx) (changed bool, err error) {
-			// An ID may have been given anew since, to a session that began later. The
-			// driver wants to find each parameter named.
-			const still = ` WHERE id = $1 AND created <= $2 AND $3 >= 0`
+			// The driver wants to find each parameter named.
+			const still = ` WHERE id = $1 AND uuid = $4 AND $3 >= 0`
 			used := `UPDATE sessions SET last_used = max(last_used, $2)`
 			if idle > 0 {
 				used += `, expires = min(ends, max(last_used, $2) + $3)`
@@ -138,7 +137,7 @@ func (s *Store) RecordUses(ctx context.Context, uses iter.Seq[db.Use], idle time
 			}
 			defer again.Close()
 			// Only what has changed, or each of its indexes is written for nothing.
-			moved, err := tx.PrepareContext(ctx, used+`, agent_id = $4, last_ip = $5, via = $6`+still)
+			moved, err := tx.PrepareContext(ctx, used+`, agent_id = $5, last_ip = $6, via = $7`+still)
 			if err != nil {
 				return false, err
 			}
@@ -149,7 +148,7 @@ func (s *Store) RecordUses(ctx context.Context, uses iter.Seq[db.Use], idle time
 				if use, more = next(); !more {
 					break
 				}
-				stmt, args := again, []any{use.Session, micros(use.At), idle.Microseconds()}
+				stmt, args := again, []any{use.Session, micros(use.At), idle.Microseconds(), use.UUID[:]}
 				if use.Agent != nil {
 					agent, ok := agents[use.Agent.String]
 					if !ok {

@@ -106,7 +106,7 @@ func TestRecordUses(t *testing.T) {
 		t.Fatal(err)
 	}
 	newer := agent("new")
-	use := db.Use{Session: sess.ID, At: start.Add(time.Minute), IP: netip.MustParseAddr("192.0.2.9"), Via: netip.MustParseAddr("10.0.0.1"), Agent: &newer}
+	use := db.Use{Session: sess.ID, UUID: sess.UUID, At: start.Add(time.Minute), IP: netip.MustParseAddr("192.0.2.9"), Via: netip.MustParseAddr("10.0.0.1"), Agent: &newer}
 	record := func(idle time.Duration, uses ...db.Use) {
 		t.Helper()
 		if err := s.RecordUses(t.Context(), slices.Values(uses), idle); err != nil {
@@ -135,20 +135,20 @@ func TestRecordUses(t *testing.T) {
 		t.Errorf("a use brought an ended session back: %v", err)
 	}
 	// From where it was, and an older one never turns the clock back.
-	record(10*time.Minute, db.Use{Session: sess.ID, At: start.Add(2 * time.Minute)})
-	record(10*time.Minute, db.Use{Session: sess.ID, At: start})
+	record(10*time.Minute, db.Use{Session: sess.ID, UUID: sess.UUID, At: start.Add(2 * time.Minute)})
+	record(10*time.Minute, db.Use{Session: sess.ID, UUID: sess.UUID, At: start})
 	if got := stored(); got.LastUsed != start.Add(2*time.Minute) || got.Expires != start.Add(12*time.Minute) || got.IP != use.IP || got.Agent != newer {
 		t.Errorf("after an older use: got %+v", got)
 	}
 	// A row's ID is given anew: what was noted of the old session is not of the new one.
-	record(0, db.Use{Session: sess.ID, At: sess.Created.Add(-time.Second), IP: netip.MustParseAddr("192.0.2.66"), Agent: &newer})
+	record(0, db.Use{Session: sess.ID, UUID: uuid.New(), At: start.Add(3 * time.Minute), IP: netip.MustParseAddr("192.0.2.66"), Agent: &newer})
 	if got := stored(); got.IP != use.IP {
-		t.Errorf("a use before the session began: got %v", got.IP)
+		t.Errorf("a use of another session: got %v", got.IP)
 	}
 	// More than are written at once.
 	many := make([]db.Use, 2*usesChunk)
 	for i := range many {
-		many[i] = db.Use{Session: sess.ID, At: start.Add(time.Hour + time.Duration(i)*time.Second)}
+		many[i] = db.Use{Session: sess.ID, UUID: sess.UUID, At: start.Add(time.Hour + time.Duration(i)*time.Second)}
 	}
 	record(0, many...)
 	if got := stored(); got.LastUsed != many[len(many)-1].At {
