@@ -40,10 +40,15 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		go collectOften()
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	end := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it; else the terminal is gone
+		end = append(end, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), end...)
 	go func() {
 		<-ctx.Done()
-		stop() // a second signal ends the process at once
+		time.Sleep(time.Second) // some send a signal to a process and to its group
+		stop()                  // a second signal ends the process at once
 	}()
 	os.Exit(run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr, os.Environ()))
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -472,7 +473,8 @@ func TestDemo(t *testing.T) {
 	} else {
 		t.Errorf("list: got %d %s", status, body)
 	}
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	// A terminal that closes may tell a process and its group.
+	if err := errors.Join(cmd.Process.Signal(syscall.SIGHUP), cmd.Process.Signal(syscall.SIGHUP)); err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err != nil {
@@ -511,7 +513,7 @@ func TestMetrics(t *testing.T) {
 	}
 	metrics := &process{t: t, url: "http://" + m[1]}
 	_, body := metrics.get(browser(t), "/metrics")
-	for _, want := range []string{`lastseen_requests_total{method="POST",route="/login",status="303"} 1`, "lastseen_sessions 1", "lastseen_users 1", "process_resident_memory_bytes"} {
+	for _, want := range []string{`lastseen_requests_total{method="POST",route="/login",status="303"} 1`, `lastseen_request_duration_seconds_bucket{route="/login",le="+Inf"} 1`, "lastseen_sessions 1", "lastseen_users 1", "process_resident_memory_bytes"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %s in\n%s", want, body)
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/net/idna"
@@ -51,7 +52,8 @@ func ParseHost(hostport string) (host, port string, ok bool) {
 }
 
 func isPort(port string) bool {
-	return port != "" && len(port) <= 5 && strings.Trim(port, "0123456789") == ""
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0
 }
 
 // isName reports whether a host is dot-separated labels of letters, digits,

@@ -370,3 +370,19 @@ func TestFailuresFromTheFuture(t *testing.T) {
 		t.Errorf("two hours later, with the right password: %v", err)
 	}
 }
+
+// What no page can send is no password, and what no address can hold names no key.
+func TestOddSecrets(t *testing.T) {
+	for _, password := range []string{"one line\nand another", "a NUL\x00 byte here", "\xff\xfe is no text", "tab\tulator"} {
+		if err := CheckPassword(password); err == nil {
+			t.Errorf("%q is taken for a password", password)
+		}
+	}
+	a := openApp(t, t.TempDir())
+	user := create(t, a, NewUser{Username: "ada"})
+	for identifier, ok := range map[string]bool{".": false, "..": false, "a/b": false, ".a": true, "laptop": true} {
+		if _, _, err := a.CreateToken(t.Context(), Operator.Actor(), NewToken{User: user, Identifier: identifier}); (err == nil) != ok {
+			t.Errorf("identifier %q: got %v", identifier, err)
+		}
+	}
+}

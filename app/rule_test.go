@@ -31,7 +31,7 @@ func TestParseHost(t *testing.T) {
 		}
 	}
 	for _, hostport := range []string{
-		"", ".", "a..b", ".a", "a b", "a/b", `a\b`, "a@b", "user:pw@a", "a:", "a:x", "a:123456", "a:-1", "a:1:2", "a,b", "a\x00", "a\n", "%61", "a%2eb",
+		"", ".", "a..b", ".a", "a b", "a/b", `a\b`, "a@b", "user:pw@a", "a:", "a:x", "a:123456", "a:65536", "a:0", "a:+1", "a:-1", "a:1:2", "a,b", "a\x00", "a\n", "%61", "a%2eb",
 		"::1", "[::1", "[::1]x", "[::1]:", "[::1%eth0]", "[192.0.2.1]", "[a]", "xn--a", "a\u200db\u2060", "\xff", long + "a.example", strings.Repeat("a.", 127) + "aa",
 	} {
 		if host, port, ok := ParseHost(hostport); ok {

@@ -34,8 +34,8 @@ func (a *App) createToken(ctx context.Context, actor Actor, n NewToken, key stri
 	if token.Identifier == "" {
 		token.Identifier = db.Fold(n.User.Username) + "-" + token.UUID.String()[:8]
 	}
-	if strings.ContainsAny(token.Identifier, "/ ?#%") || checkText("identifier", token.Identifier) != nil {
-		return token, &InputError{"identifier", "An identifier has 150 characters or fewer, without spaces, / ? # or %."}
+	if strings.ContainsAny(token.Identifier, "/ ?#%") || strings.Trim(token.Identifier, ".") == "" || checkText("identifier", token.Identifier) != nil {
+		return token, &InputError{"identifier", "An identifier has 150 characters or fewer, not only dots, without spaces, / ? # or %."}
 	}
 	if err := checkText("description", n.Description); err != nil {
 		return token, err

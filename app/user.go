@@ -48,6 +48,8 @@ func CheckPassword(password string) error {
 		return &InputError{"password", "A password has 8 characters or more."}
 	case len(password) > maxPassword:
 		return &InputError{"password", "A password has 1024 bytes or fewer."}
+	case !utf8.ValidString(password) || strings.ContainsFunc(password, unicode.IsControl): // no page could send it
+		return &InputError{"password", "A password is text on one line."}
 	}
 	return nil
 }

@@ -381,3 +381,20 @@ func TestHealth(t *testing.T) {
 		t.Errorf("without a database: got %d, want 503", res.StatusCode)
 	}
 }
+
+// Who changes the language on the way to an app still gets there, and nowhere else.
+func TestLanguageOfTheSignIn(t *testing.T) {
+	ts := newServer(t, "cookie-domain=home.example", "public-url=http://auth.home.example")
+	for next, want := range map[string]string{
+		"/login?rd=http%3A%2F%2Fapp.home.example%2Fx": "/login?rd=http%3A%2F%2Fapp.home.example%2Fx",
+		"/profile":             "/profile",
+		"//evil.example":       "/sessions",
+		"https://evil.example": "/sessions",
+		"":                     "/sessions",
+	} {
+		res, _ := ts.post(nil, "/preferences", url.Values{"lang": {"de"}, "next": {next}})
+		if got := res.Header.Get("Location"); res.StatusCode != http.StatusSeeOther || got != want {
+			t.Errorf("%q: got %d to %q, want %q", next, res.StatusCode, got, want)
+		}
+	}
+}

@@ -45,5 +45,5 @@ func (s *Server) count(method, route string, status int, took time.Duration) {
 	}
 	labels := `{method="` + method + `",route="` + route + `",status="` + strconv.Itoa(status) + `"}`
 	s.metrics.GetOrCreateCounter("lastseen_requests_total" + labels).Inc()
-	s.metrics.GetOrCreateHistogram(`lastseen_request_duration_seconds{route="` + route + `"}`).Update(took.Seconds())
+	s.metrics.GetOrCreatePrometheusHistogram(`lastseen_request_duration_seconds{route="` + route + `"}`).Update(took.Seconds())
 }

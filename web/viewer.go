@@ -481,6 +481,10 @@ func (s *Server) preferences(c *gin.Context) error {
 			http.SetCookie(c.Writer, &cookie)
 		}
 	}
-	redirect(c, s.rd(form.Get("next")))
+	next, ok := s.target(form.Get("next")) // the sign-in page too, with where that leads
+	if !ok {
+		next = homePath
+	}
+	redirect(c, next)
 	return nil
 }

@@ -218,6 +218,9 @@ func (h warnings) Enabled(ctx context.Context, l slog.Level) bool {
 // withApp opens the app for one command. Missing data is made only if create is true.
 func (p *Program) withApp(create bool, f func(ctx context.Context, c *cli.Command, a *app.App) error) cli.ActionFunc {
 	return func(ctx context.Context, c *cli.Command) error {
+		if _, err := arguments(c); err != nil {
+			return err
+		}
 		config, log, err := p.settings(c)
 		if err != nil {
 			return err
