@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -474,7 +475,11 @@ func TestDemo(t *testing.T) {
 		t.Errorf("list: got %d %s", status, body)
 	}
 	// A terminal that closes may tell a process and its group.
-	if err := errors.Join(cmd.Process.Signal(syscall.SIGHUP), cmd.Process.Signal(syscall.SIGHUP)); err != nil {
+	end := syscall.SIGHUP
+	if signal.Ignored(end) {
+		end = syscall.SIGTERM
+	}
+	if err := errors.Join(cmd.Process.Signal(end), cmd.Process.Signal(end)); err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err != nil {

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"lastseen/app/useragent"
 	"lastseen/db"
@@ -124,11 +125,8 @@ func (a *App) forget(id uuid.UUID, ended bool) {
 // drop makes a session that has ended unknown. The host that it reached last is kept
 // for its history. a.mu is held.
 func (a *App) drop(n uint32) {
-	k := a.cache.sessions
-	if s := k.at(n); s.host != 0 && s.state&(went|writing) != 0 {
-		a.reached.add(s.uuid, k.hosts.values[s.host-1], reach{s.since, s.reached})
-	}
-	k.remove(n)
+	a.keepReach(n, false)
+	a.cache.sessions.remove(n)
 }
 
 // forgetAll drops everything: users, tokens or rules have changed.
@@ -234,9 +232,10 @@ func (a *App) session(n uint32, user *db.User) db.Session {
 // readSession reads a session, and what the cache lacks of its user and agent,
 // and makes it known; without an error it holds a.mu. It reads again when the session
 // was dropped for want of room meanwhile, since the row may be older than what was
-// written of it, and when its user or agent was gone, since they are its no more.
+// written of it, and when its user or agent was gone, since it has ended then, or has
+// another agent.
 func (a *App) readSession(ctx context.Context, s stamp, key tokenKey, read func() (db.Session, error)) (n uint32, user *db.User, err error) {
-	for {
+	for gone := 0; ; {
 		sess, err := read()
 		if err != nil {
 			return 0, nil, err
@@ -255,6 +254,11 @@ func (a *App) readSession(ctx context.Context, s stamp, key tokenKey, read func(
 			return a.cache.keep(&sess, agent, key, a.current(s)), user, nil
 		}
 		a.mu.Unlock()
+		if err != nil {
+			if gone++; gone == 3 {
+				return 0, nil, fmt.Errorf("session %s names user %d and agent %d, of which one is not there", sess.UUID, sess.UserID, sess.AgentID)
+			}
+		}
 		if err := ctx.Err(); err != nil {
 			return 0, nil, err
 		}

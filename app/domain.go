@@ -53,7 +53,7 @@ func ParseHost(hostport string) (host, port string, ok bool) {
 
 func isPort(port string) bool {
 	n, err := strconv.ParseUint(port, 10, 16)
-	return err == nil && n > 0
+	return err == nil && n > 0 && len(port) <= 5
 }
 
 // isName reports whether a host is dot-separated labels of letters, digits,

@@ -154,11 +154,8 @@ func (a *App) reach(n uint32, host string) {
 	}
 	s := k.at(n)
 	same := s.host == number+1
-	if !same && s.host != 0 && s.state&(went|writing) != 0 {
-		a.reached.add(s.uuid, k.hosts.values[s.host-1], reach{s.since, s.reached})
-		if len(a.reached.times) == maxReaches {
-			a.flushSoon()
-		}
+	if !same {
+		a.keepReach(n, false)
 	}
 	if !same || s.state&(went|writing) == 0 {
 		s.since = now
@@ -171,6 +168,22 @@ func (a *App) reach(n uint32, host string) {
 }
 
 var minute = time.Minute.Microseconds()
+
+// keepReach notes the host that a known session reached last for good, since another
+// one takes its place or the session ends: if it is not written yet, or, as it is once
+// a minute, not for the last time. a.mu is held.
+func (a *App) keepReach(n uint32, last bool) {
+	k := a.cache.sessions
+	s := k.at(n)
+	if s.host == 0 || !last && s.state&(went|writing) == 0 {
+		return
+	}
+	before := len(a.reached.times)
+	a.reached.add(s.uuid, k.hosts.values[s.host-1], reach{s.since, s.reached})
+	if before < maxReaches && len(a.reached.times) >= maxReaches {
+		a.flushSoon()
+	}
+}
 
 // flushSoon asks the loop for a flush.
 func (a *App) flushSoon() {
@@ -225,12 +238,18 @@ func (a *App) flush(ctx context.Context) error {
 		}
 		a.mu.Unlock()
 	}
+	for more := true; more; {
+		a.mu.Lock()
+		surplus := a.cache.sessions.byUUID.count - maxKnown
+		for range min(surplus, 1000) {
+			a.cache.sessions.evict()
+		}
+		more = surplus > 1000 && a.cache.sessions.byUUID.count < maxKnown+surplus // or none can go
+		a.mu.Unlock()
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.flushing = 0
-	for range a.cache.sessions.byUUID.count - maxKnown {
-		a.cache.sessions.evict()
-	}
 	if reachesErr != nil {
 		for at, r := range a.reached.times { // which are fewer
 			reached.add(at.session, a.reached.hosts.values[at.host], r)
@@ -329,6 +348,7 @@ func (a *App) flushOne(ctx context.Context, id uuid.UUID) {
 	a.mu.Lock()
 	var all []pending
 	if n, ok := a.cache.sessions.byUUID.find(id); ok {
+		a.keepReach(n, true)
 		all = a.endsSoon(all, n)
 	}
 	a.mu.Unlock()
@@ -347,6 +367,7 @@ func (a *App) flushUsers(ctx context.Context, users []int64) {
 		size = a.cache.sessions.size
 		for end := min(n+1000, size); n < end; n++ { // others want a.mu, too
 			if users == nil || theirs[a.cache.sessions.at(n).userID] {
+				a.keepReach(n, users != nil)
 				all = a.endsSoon(all, n)
 			}
 		}
@@ -356,15 +377,11 @@ func (a *App) flushUsers(ctx context.Context, users []int64) {
 	a.flushEnding(ctx, all)
 }
 
-// endsSoon adds what is to be written of a known session before it ends. What is
-// being written may or may not be. Its host the next flush writes, for which it may
-// have ended. a.mu is held.
+// endsSoon adds the use that is to be written of a known session before it ends; one
+// that is being written may or may not be. Hosts are written of one that has ended,
+// too. a.mu is held.
 func (a *App) endsSoon(all []pending, n uint32) []pending {
-	k := a.cache.sessions
-	s := k.at(n)
-	if s.host != 0 {
-		a.reached.add(s.uuid, k.hosts.values[s.host-1], reach{s.since, s.reached})
-	}
+	s := a.cache.sessions.at(n)
 	p := pending{s.uuid, s.id, n, s.state}
 	if p.state&writing != 0 {
 		p.state |= used | moved

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -498,5 +499,27 @@ func TestSessionsShareAgents(t *testing.T) {
 	}
 	if n := len(a.cache.sessions.agents.values); n != 1 {
 		t.Errorf("%d agents in memory", n)
+	}
+}
+
+// A session of a user that somebody took out of the database with another program
+// is refused, at once.
+func TestSessionOfNobody(t *testing.T) {
+	dir := t.TempDir()
+	a := openApp(t, dir)
+	user := create(t, a, NewUser{Username: "ada"})
+	token, _ := insertSession(t, a, user)
+	pool, err := sql.Open("sqlite", "file:"+DatabasePath(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	if _, err := pool.Exec(`DELETE FROM users`); err != nil { // foreign keys are not looked at
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if _, err := a.Authenticate(ctx, []string{token}, from("192.0.2.1")); err == nil || ctx.Err() != nil {
+		t.Errorf("got %v, %v", err, ctx.Err())
 	}
 }
