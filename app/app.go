@@ -76,7 +76,7 @@ type App struct {
 	reached  *reaches      // hosts that sessions reached before their last one, to be written
 	flushing int           // how much is being written
 	flushMu  sync.Mutex    // held by the one flush that runs
-	full     chan struct{} // told when reached should be written at once
+	full     chan struct{} // told when what is noted should be written at once
 
 	copying       chan struct{} // held by the one copy that is made
 	backupProblem error         // of the last scheduled backup; guarded by mu
@@ -129,7 +129,7 @@ func (a *App) Run(ctx context.Context) {
 	})
 	flush, forget := time.NewTimer(flushEvery), time.NewTicker(forgetEvery)
 	var expired time.Time
-	var logged time.Time // when a failure last was: what fails does so every two seconds
+	var failed, logged time.Time // when a flush last failed; when that was logged: it does so every two seconds
 	for done := false; !done; {
 		var err error
 		select {
@@ -137,7 +137,12 @@ func (a *App) Run(ctx context.Context) {
 			done = true
 			err = a.flush(context.WithoutCancel(ctx))
 		case <-a.full:
-			err = a.flush(ctx)
+			if time.Since(failed) < flushEvery { // what could not be written is noted anew, and asks again
+				continue
+			}
+			if err = a.flush(ctx); err != nil {
+				failed = time.Now()
+			}
 		case start := <-flush.C:
 			now := a.now()
 			err = a.flush(ctx)

@@ -12,8 +12,8 @@ import (
 )
 
 var ( // a test makes them smaller
-	// maxKnown bounds the known sessions. More are kept only until what is noted of
-	// them has been written.
+	// maxKnown bounds the known sessions. Up to twice as many are kept until what is
+	// noted of them has been written; beyond, what is noted of some is lost.
 	maxKnown = 1 << 20
 	// maxShared is from how many distinct values on a table is looked through for
 	// those that no session has any more.
@@ -149,11 +149,12 @@ func (k *known) remove(n uint32) {
 	k.unused = append(k.unused, n)
 }
 
-// evict drops any session of which all is written, if it finds one soon.
+// evict drops any session of which all is written, if it finds one soon, and at twice
+// the bound any at all.
 func (k *known) evict() {
 	for range 16 {
 		n := rand.Uint32N(k.size)
-		if s := k.at(n); s.state == 0 && s.uuid != uuid.Nil {
+		if s := k.at(n); s.uuid != uuid.Nil && (s.state == 0 || k.byUUID.count >= 2*maxKnown) {
 			k.evicted++
 			k.dropped[place(s.uuid)] = k.evicted
 			k.remove(n)

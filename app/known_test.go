@@ -55,7 +55,7 @@ func TestIndex(t *testing.T) {
 // no session shows what is another's.
 func TestLittleRoom(t *testing.T) {
 	defer func(known, shared int) { maxKnown, maxShared = known, shared }(maxKnown, maxShared)
-	maxKnown, maxShared = 16, 8
+	maxKnown, maxShared = 32, 8
 	a, advance := clocked(t, t.TempDir())
 	root := create(t, a, NewUser{Username: "root", Superuser: true})
 	const n = 60
@@ -130,5 +130,39 @@ func TestLittleRoom(t *testing.T) {
 	// Now that all is written, there are no more than there is room for, or nearly so.
 	if k := a.cache.sessions; k.byUUID.count > maxKnown+2 || len(k.agents.values) > 4*n || len(k.hosts.values) > 4*n {
 		t.Errorf("%d sessions are known with %d agents and %d hosts", k.byUUID.count, len(k.agents.values), len(k.hosts.values))
+	}
+}
+
+// However many sessions are used while nothing can be written, memory holds twice as
+// many as there is room for, and each goes on authenticating.
+func TestNoRoom(t *testing.T) {
+	defer func(n int) { maxKnown = n }(maxKnown)
+	maxKnown = 16
+	a, advance := clocked(t, t.TempDir())
+	root := create(t, a, NewUser{Username: "root", Superuser: true})
+	tokens, used := make([]string, 100), make([]time.Time, 100)
+	for i := range tokens {
+		tokens[i], _ = insertSession(t, a, root)
+	}
+	for range 2 {
+		for i, token := range tokens {
+			advance(time.Second)
+			caller, err := a.Authenticate(t.Context(), []string{token}, from("192.0.2.1"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			used[i] = caller.Session.LastUsed
+			if n := a.cache.sessions.byUUID.count; n > 2*maxKnown {
+				t.Fatalf("%d sessions are known", n)
+			}
+		}
+	}
+	if err := a.flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// The last one was noted last, and nothing came after it.
+	hash := secretHash(tokens[99])
+	if sess, err := a.store.SessionByToken(hash[:]); err != nil || !sess.LastUsed.Equal(used[99]) {
+		t.Errorf("stored as used at %v, %v, want %v", sess.LastUsed, err, used[99])
 	}
 }

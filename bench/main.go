@@ -237,7 +237,7 @@ func (b *bench) beside(ours *process, c throughput) error {
 		servers = append(servers, floor)
 	}
 	// Each session is asked for once, as it has been in a server that has run for a while.
-	warmUp := b.duration + 3*time.Second + time.Duration(c.spread/12_000)*time.Second
+	warmUp := b.duration + 3*time.Second + min(time.Duration(c.spread/20_000)*time.Second, time.Minute)
 	if _, err := saturate(b.ctx, ours, c.request, c.spread, true, usual, warmUp); err != nil {
 		return err
 	}
