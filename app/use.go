@@ -83,7 +83,7 @@ func (a *App) touch(n uint32, client Client, agent *db.Agent) bool {
 func (a *App) note(n uint32, what state) {
 	s := a.cache.sessions.at(n)
 	if s.state&(used|went) == 0 {
-		if a.noted = append(a.noted, n); len(a.noted) == maxKnown/2 {
+		if a.noted = append(a.noted, n); len(a.noted) == maxKnown {
 			a.flushSoon()
 		}
 	}
