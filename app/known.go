@@ -16,7 +16,8 @@ var ( // a test makes them smaller
 	// noted of them has been written; beyond, what is noted of some is lost.
 	maxKnown = 1 << 20
 	// maxShared is from how many distinct values on a table is looked through for
-	// those that no session has any more.
+	// those that no session has any more; of twice as many agents at most the
+	// sessions stay known, since each takes a kilobyte.
 	maxShared = 1 << 13
 )
 
@@ -125,7 +126,7 @@ func (k *known) name(n uint32, key tokenKey) {
 // use shows when and from where a session was used last.
 func (k *known) use(n uint32, at int64, from origin) {
 	if max(len(k.agents.values), len(k.origins.values)) >= k.tidyAt {
-		k.tidy()
+		k.tidy(n)
 	}
 	s := k.at(n)
 	s.lastUsed = at
@@ -155,12 +156,17 @@ func (k *known) evict() {
 	for range 16 {
 		n := rand.Uint32N(k.size)
 		if s := k.at(n); s.uuid != uuid.Nil && (s.state == 0 || k.byUUID.count >= 2*maxKnown) {
-			k.evicted++
-			k.dropped[place(s.uuid)] = k.evicted
-			k.remove(n)
+			k.dismiss(n)
 			return
 		}
 	}
+}
+
+// dismiss drops a session for want of room.
+func (k *known) dismiss(n uint32) {
+	k.evicted++
+	k.dropped[place(k.at(n).uuid)] = k.evicted
+	k.remove(n)
 }
 
 // evictedSince reports whether a session may have been dropped for want of room since
@@ -172,8 +178,9 @@ func (k *known) evictedSince(id uuid.UUID, evicted uint64) bool {
 // place is where dropped counts a session.
 func place(id uuid.UUID) uint16 { return binary.LittleEndian.Uint16(id[14:]) % (1 << 12) }
 
-// tidy numbers anew what sessions still have.
-func (k *known) tidy() {
+// tidy numbers anew what sessions still have. Those whose agents are too many are
+// dropped, unless something is not written of them or it is the one that is in use.
+func (k *known) tidy(inUse uint32) {
 	var agents table[*db.Agent]
 	var origins table[netip.Addr]
 	var hosts table[string]
@@ -182,7 +189,12 @@ func (k *known) tidy() {
 		if s.uuid == uuid.Nil {
 			continue
 		}
-		s.agent, s.via = agents.number(k.agents.values[s.agent]), origins.number(k.origins.values[s.via])
+		agent := k.agents.values[s.agent]
+		if _, ok := agents.numbers[agent]; !ok && len(agents.values) >= 2*maxShared && s.state == 0 && n != inUse {
+			k.dismiss(n)
+			continue
+		}
+		s.agent, s.via = agents.number(agent), origins.number(k.origins.values[s.via])
 		if s.host != 0 {
 			s.host = hosts.number(k.hosts.values[s.host-1]) + 1
 		}

@@ -148,7 +148,7 @@ func (r *reaches) add(session uuid.UUID, host string, at reach) {
 func (a *App) reach(n uint32, host string) {
 	k, now := a.cache.sessions, a.now().UnixMicro()
 	if len(k.hosts.values) >= k.tidyAt {
-		k.tidy()
+		k.tidy(n)
 	}
 	number, ok := k.hosts.numbers[host]
 	if !ok {
