@@ -50,14 +50,15 @@ func (r request) lua(s shape, spread int, inTurn bool) string {
 	}
 	var agents strings.Builder
 	for i := range s.agents {
-		fmt.Fprintf(&agents, "agents[%d] = %q\n", i, agent(i))
+		fmt.Fprintln(&agents, agent(i))
 	}
 	return fmt.Sprintf(`
 local threads = 0
 function setup(thread) thread:set("id", threads); thread:set("seed", %d * 10 + threads); threads = threads + 1 end
 function init() math.randomseed(seed) end
-local agents = {}
-%s
+local agents, count = {}, 0
+for line in ([[
+%s]]):gmatch("[^\n]+") do agents[count] = line; count = count + 1 end -- as constants they would be too many
 local function agentOf(i)
 	local x = i * 7919 %% 100000 / 100000
 	return math.floor(x * x * x * %d)
