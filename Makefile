@@ -52,7 +52,7 @@ lint: go ## check format, vet, staticcheck and known vulnerabilities
 	$(GO) tool staticcheck ./...
 	@.ci/vulncheck
 
-bench: build ## measure beside a bare server and PocketBase (25 minutes, 1 GB in the cache); QUICK=1: two; GROWTH=1000,100000: over these numbers of sessions
+bench: build ## measure beside a bare server and PocketBase (15 minutes, 1 GB in the cache); QUICK=1: two; GROWTH=1000,100000: over these numbers of sessions
 	@.ci/test-tools bench
 ifdef GROWTH
 	$(GO) -C bench run . -growth $(GROWTH) -quick -json ../bin/growth.json
