@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"lastseen/app"
 	"lastseen/db"
@@ -56,7 +57,7 @@ func (p *Program) tokenList(ctx context.Context, c *cli.Command, a *app.App) err
 	if _, err := arguments(c); err != nil {
 		return err
 	}
-	tokens, _, err := a.Tokens(ctx, app.Operator, db.TokenFilter{Limit: 1 << 31})
+	tokens, _, err := a.Tokens(ctx, app.Operator, db.TokenFilter{Limit: math.MaxInt32})
 	if err != nil {
 		return err
 	}
