@@ -60,7 +60,7 @@ func main() {
 	exitOn(err)
 	b := &bench{ctx: ctx, binary: *binary, cache: *cache, work: work, rounds: 3, duration: 5 * time.Second}
 	if *quick {
-		b.duration = 2 * time.Second
+		b.duration = time.Second
 	}
 	switch {
 	case *sizes != "":
