@@ -16,8 +16,8 @@ var ( // a test makes them smaller
 	// noted of them has been written; beyond, what is noted of some is lost.
 	maxKnown = 1 << 20
 	// maxShared is from how many distinct values on a table is looked through for
-	// those that no session has any more; of twice as many agents at most the
-	// sessions stay known, since each takes a kilobyte.
+	// those that no session has any more. Beyond twice as many agents, which take up to
+	// a kilobyte each, sessions with further ones are dropped.
 	maxShared = 1 << 13
 )
 
