@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -13,79 +14,184 @@ import (
 // it takes thousands of addresses to fill a small machine.
 const maxConnections = 256
 
-// A fairListener closes at once the connections that one address opens beyond
-// maxConnections. Those of the exempt do not count.
-type fairListener struct {
+// A listener closes at once the connections that one address opens beyond
+// maxConnections; those of the exempt do not count. It looks after the time limits
+// of those that are open.
+type listener struct {
 	net.Listener
 	exempt func(netip.Addr) bool
 	log    *slog.Logger
 
 	mu         sync.Mutex
+	conns      map[*conn]struct{} // those that are open
 	open       map[netip.Prefix]int
 	complained time.Time
+	closed     chan struct{}
+	close      func()
 }
 
-// fair bounds the connections of a listener by address. This machine's own and
+// listen bounds the connections of a listener by address. This machine's own and
 // the trusted proxies' are everybody's, and not bounded.
-func (s *Server) fair(listener net.Listener) net.Listener {
-	return &fairListener{Listener: listener, log: s.log, open: map[netip.Prefix]int{},
-		exempt: func(peer netip.Addr) bool { return peer.IsLoopback() || s.trusted(peer) }}
+func (s *Server) listen(on net.Listener) *listener {
+	return newListener(on, func(peer netip.Addr) bool { return peer.IsLoopback() || s.trusted(peer) }, s.log)
 }
 
-func (l *fairListener) Accept() (net.Conn, error) {
+func newListener(on net.Listener, exempt func(netip.Addr) bool, log *slog.Logger) *listener {
+	l := &listener{Listener: on, exempt: exempt, log: log, conns: map[*conn]struct{}{}, open: map[netip.Prefix]int{}, closed: make(chan struct{})}
+	l.close = sync.OnceFunc(func() { close(l.closed) })
+	go l.cutLate()
+	return l
+}
+
+func (l *listener) Accept() (net.Conn, error) {
 	for {
-		conn, err := l.Listener.Accept()
+		accepted, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		peer, err := netip.ParseAddrPort(conn.RemoteAddr().String())
-		if err != nil {
-			return conn, nil // no TCP, so no stranger
+		c := &conn{Conn: accepted, listener: l}
+		if peer, err := netip.ParseAddrPort(accepted.RemoteAddr().String()); err == nil { // otherwise no TCP, so no stranger
+			if addr := canonicalAddr(peer.Addr()); !l.exempt(addr) {
+				bits := 32
+				if addr.Is6() {
+					bits = 64
+				}
+				c.network, _ = addr.Prefix(bits) // never fails: the address has no zone and so many bits
+			}
 		}
-		addr := canonicalAddr(peer.Addr())
-		if l.exempt(addr) {
-			return conn, nil
+		if l.enter(c) {
+			return c, nil
 		}
-		bits := 32
-		if addr.Is6() {
-			bits = 64
-		}
-		network, _ := addr.Prefix(bits) // never fails: the address has no zone and so many bits
-		if l.enter(network) {
-			return &fairConn{Conn: conn, leave: sync.OnceFunc(func() { l.leave(network) })}, nil
-		}
-		conn.Close()
+		accepted.Close()
 	}
 }
 
-func (l *fairListener) enter(network netip.Prefix) bool {
+func (l *listener) Close() error {
+	l.close()
+	return l.Listener.Close()
+}
+
+func (l *listener) enter(c *conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open[network] < maxConnections {
-		l.open[network]++
+	if !c.network.IsValid() || l.open[c.network] < maxConnections {
+		if c.network.IsValid() {
+			l.open[c.network]++
+		}
+		l.conns[c] = struct{}{}
 		return true
 	}
 	if now := time.Now(); now.Sub(l.complained) > time.Minute {
 		l.complained = now
-		l.log.Warn("too many connections from one address; if it is your proxy's, name it in --trusted-proxies", "ip", network.Addr(), "open", maxConnections)
+		l.log.Warn("too many connections from one address; if it is your proxy's, name it in --trusted-proxies", "ip", c.network.Addr(), "open", maxConnections)
 	}
 	return false
 }
 
-func (l *fairListener) leave(network netip.Prefix) {
+func (l *listener) leave(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open[network]--; l.open[network] == 0 {
-		delete(l.open, network)
+	if _, open := l.conns[c]; !open {
+		return
+	}
+	delete(l.conns, c)
+	if c.network.IsValid() {
+		if l.open[c.network]--; l.open[c.network] == 0 {
+			delete(l.open, c.network)
+		}
 	}
 }
 
-type fairConn struct {
-	net.Conn
-	leave func()
+// cutLate ends what is over its time limit, every second until the listener is closed.
+func (l *listener) cutLate() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-l.closed:
+			return
+		case <-tick.C:
+		}
+		l.mu.Lock()
+		for c := range l.conns {
+			c.cutLate(time.Now())
+		}
+		l.mu.Unlock()
+	}
 }
 
-func (c *fairConn) Close() error {
-	defer c.leave()
+// A conn remembers the time limits that net/http sets, four times in each request,
+// and leaves it to the listener to look whether one is over: timers for them cost a
+// twentieth of a small request. A limit that was over long ago, by which net/http ends
+// a read that waits, holds at once.
+type conn struct {
+	net.Conn
+	listener *listener
+	network  netip.Prefix // whose connections are counted; of the exempt it is invalid
+
+	mu          sync.Mutex
+	read, write limit
+}
+
+// A limit is when reading or writing is to end. The zero time is never.
+type limit struct {
+	at   time.Time
+	over bool // the connection below knows
+}
+
+var started = time.Now()
+
+func (c *conn) SetReadDeadline(t time.Time) error {
+	return c.setLimit(&c.read, t, c.Conn.SetReadDeadline)
+}
+
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	return c.setLimit(&c.write, t, c.Conn.SetWriteDeadline)
+}
+
+func (c *conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+func (c *conn) setLimit(l *limit, t time.Time, set func(time.Time) error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	wasOver := l.over
+	*l = limit{t, !t.IsZero() && t.Before(started)}
+	switch {
+	case l.over:
+		return set(t)
+	case wasOver:
+		return set(time.Time{})
+	}
+	return nil
+}
+
+func (c *conn) cutLate(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if l := &c.read; l.late(now) {
+		l.over = true
+		_ = c.Conn.SetReadDeadline(l.at) // fails only when it is closed
+	}
+	if l := &c.write; l.late(now) {
+		l.over = true
+		_ = c.Conn.SetWriteDeadline(l.at)
+	}
+}
+
+func (l *limit) late(now time.Time) bool { return !l.over && !l.at.IsZero() && l.at.Before(now) }
+
+// CloseWrite lets the other end read what was written before a connection is closed
+// from which more came.
+func (c *conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+func (c *conn) Close() error {
+	defer c.listener.leave(c)
 	return c.Conn.Close()
 }

@@ -3,12 +3,14 @@ package web
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -56,8 +58,7 @@ func TestConnectionsOfOneAddressAreBounded(t *testing.T) {
 	}
 	log := &lockedBuffer{}
 	other := netip.MustParseAddr("127.0.0.9")
-	fair := &fairListener{Listener: listener, log: slog.New(slog.NewTextHandler(log, nil)), open: map[netip.Prefix]int{},
-		exempt: func(a netip.Addr) bool { return a == other }}
+	fair := newListener(listener, func(a netip.Addr) bool { return a == other }, slog.New(slog.NewTextHandler(log, nil)))
 	server := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
 	go server.Serve(fair)
 	defer server.Close()
@@ -173,5 +174,57 @@ func TestLargeRequests(t *testing.T) {
 			t.Errorf("%s: got %d, want %d", tt.name, res.StatusCode, tt.want)
 		}
 		conn.Close()
+	}
+}
+
+// Time limits of connections hold: those in the future, those that were over long ago,
+// and none that was taken back.
+func TestTimeLimits(t *testing.T) {
+	below, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newListener(below, func(netip.Addr) bool { return true }, slog.New(slog.DiscardHandler))
+	defer l.Close()
+	client := dial(t, below.Addr().String(), "")
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	read := func() error {
+		_, err := c.Read(make([]byte, 1))
+		return err
+	}
+	for _, limit := range []time.Duration{50 * time.Millisecond, -time.Hour} {
+		c.SetReadDeadline(time.Now().Add(limit))
+		if err := read(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("reading with a limit %s from now: %v", limit, err)
+		}
+		c.SetReadDeadline(time.Now().Add(time.Hour))
+		io.WriteString(client, "x")
+		if err := read(); err != nil {
+			t.Fatalf("reading after the limit was moved: %v", err)
+		}
+	}
+	waits := make(chan error)
+	go func() { waits <- read() }()
+	time.Sleep(10 * time.Millisecond)
+	c.SetReadDeadline(time.Unix(1, 0)) // as net/http ends it
+	if err := <-waits; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("a read that waits: %v", err)
+	}
+	c.SetDeadline(time.Time{})
+	io.WriteString(client, "x")
+	if err := read(); err != nil {
+		t.Fatalf("reading without a limit: %v", err)
+	}
+
+	c.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+	for err = nil; err == nil; { // until nobody takes it any more
+		_, err = c.Write(make([]byte, 1<<20))
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("writing what nobody reads: %v", err)
 	}
 }

@@ -30,7 +30,7 @@ func (s *Server) ServeMetrics(ctx context.Context, listener net.Listener) {
 		<-ctx.Done()
 		server.Close()
 	}()
-	if err := server.Serve(s.fair(listener)); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(s.listen(listener)); !errors.Is(err, http.ErrServerClosed) {
 		s.log.Error("no more metrics", "err", err)
 	}
 }
