@@ -203,9 +203,9 @@ func (a *App) GeoIPFiles() []geoip.File { return a.geo.Files() }
 func (a *App) Locate(ip netip.Addr) geoip.Location { return a.geo.Lookup(ip) }
 
 // parseAgent is what the definitions say of a User-Agent header.
-func (a *App) parseAgent(header string) db.Agent {
+func (a *App) parseAgent(header string) *db.Agent {
 	clean := useragent.Clean(header)
-	return db.Agent{String: clean, Definitions: a.agents.Version(), AgentParts: db.AgentParts(a.agents.Parse(clean))}
+	return &db.Agent{String: clean, Definitions: a.agents.Version(), AgentParts: db.AgentParts(a.agents.Parse(clean))}
 }
 
 // reparseAgents brings what older definitions said up to date.
@@ -218,7 +218,7 @@ func (a *App) reparseAgents(ctx context.Context) {
 			}
 			return
 		}
-		var parsed []db.Agent
+		var parsed []*db.Agent
 		for _, s := range stale {
 			parsed = append(parsed, a.parseAgent(s))
 		}

@@ -49,7 +49,7 @@ func insertSession(t testing.TB, a *App, user db.User) (token string, id uuid.UU
 	token, id = newSecret(), uuid.New()
 	now := a.now()
 	sess := db.Session{
-		UUID: id, UserID: user.ID, Agent: *a.agent("curl/8"), IP: netip.MustParseAddr("192.0.2.1"), Method: "password",
+		UUID: id, UserID: user.ID, Agent: a.agent("curl/8"), IP: netip.MustParseAddr("192.0.2.1"), Method: "password",
 		Created: now, LastUsed: now, Ends: now.Add(a.Config.SessionDuration), Expires: now.Add(a.Config.SessionDuration),
 	}
 	hash := secretHash(token)
@@ -149,9 +149,9 @@ func TestRevokedIsRefusedNext(t *testing.T) {
 				case 1:
 					err = there.RevokeSession(ctx, Operator, id)
 				case 2:
-					err = here.SignOut(ctx, Caller{User: &user, Session: &db.Session{UUID: id}})
+					err = here.SignOut(ctx, Caller{User: &user, Session: id})
 				case 3:
-					err = there.SignOut(ctx, Caller{User: &user, Session: &db.Session{UUID: id}})
+					err = there.SignOut(ctx, Caller{User: &user, Session: id})
 				case 4:
 					err = here.SetUserActive(ctx, Operator.Actor(), user, false)
 				case 5:

@@ -51,8 +51,8 @@ func (a *App) EventsPerDay(ctx context.Context, caller Caller, action db.Action,
 
 // EventAgent is what is known of the client that an event tells of; its String
 // is "" when it tells of none.
-func (a *App) EventAgent(e db.Event) db.Agent {
+func (a *App) EventAgent(e db.Event) *db.Agent {
 	request, _ := e.Context["http_request"].(map[string]any)
 	header, _ := request["user_agent"].(string)
-	return *a.agent(header)
+	return a.agent(header)
 }

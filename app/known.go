@@ -86,7 +86,7 @@ func (k *known) at(n uint32) *knownSession { return &k.blocks[n/blockSize][n%blo
 func (k *known) session(n uint32, username string) db.Session {
 	s := k.at(n)
 	return db.Session{
-		ID: s.id, UUID: s.uuid, UserID: s.userID, Username: username, Agent: *k.agents.values[s.agent],
+		ID: s.id, UUID: s.uuid, UserID: s.userID, Username: username, Agent: k.agents.values[s.agent],
 		IP: netip.AddrFrom16(s.ip).Unmap(), Via: k.origins.values[s.via], Method: k.methods.values[s.method], Remember: s.remember,
 		Created: time.UnixMicro(s.created).UTC(), LastUsed: time.UnixMicro(s.lastUsed).UTC(), Ends: time.UnixMicro(s.ends).UTC(),
 	}

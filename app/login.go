@@ -234,13 +234,13 @@ func (a *App) startSession(ctx context.Context, user db.User, method string, rem
 	ends := now.Add(a.Config.SessionDuration)
 	sess := db.Session{
 		UUID: uuid.New(), UserID: user.ID, Username: user.Username,
-		Agent: *a.agent(client.Agent), IP: client.IP, Via: client.Via,
+		Agent: a.agent(client.Agent), IP: client.IP, Via: client.Via,
 		Method: method, Remember: remember,
 		Created: now, LastUsed: now, Ends: ends, Expires: a.expires(ends, now),
 	}
 	var replaces []uuid.UUID
 	for _, token := range held {
-		old, err := a.sessionByToken(ctx, token)
+		old, err := a.SessionByToken(ctx, token)
 		if err == nil {
 			replaces = append(replaces, old.UUID)
 			a.flushOne(ctx, old.UUID)

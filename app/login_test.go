@@ -296,8 +296,8 @@ func TestDefinitionsAreReplaced(t *testing.T) {
 	a, _ := clocked(t, t.TempDir())
 	user := create(t, a, NewUser{Username: "ada", Superuser: true})
 	_, id := insertSession(t, a, user)
-	old := db.Agent{String: "curl/8", Definitions: "old", AgentParts: db.AgentParts{Browser: "Something else"}}
-	if err := a.store.StoreAgents(t.Context(), []db.Agent{old}); err != nil {
+	old := &db.Agent{String: "curl/8", Definitions: "old", AgentParts: db.AgentParts{Browser: "Something else"}}
+	if err := a.store.StoreAgents(t.Context(), []*db.Agent{old}); err != nil {
 		t.Fatal(err)
 	}
 	if sess, err := a.Session(t.Context(), Operator, id); err != nil || sess.Agent.Browser != "curl" {

@@ -25,11 +25,11 @@ type Client struct {
 	Relayed bool
 }
 
-// A Caller is who asks. Session is the session of their cookie, nil for an API token.
-// Other requests share the user: nobody may change it.
+// A Caller is who asks. Session names the session of their cookie, uuid.Nil for an API
+// token. Other requests share the user: nobody may change it.
 type Caller struct {
 	User    *db.User
-	Session *db.Session
+	Session uuid.UUID
 	IP      netip.Addr
 }
 
@@ -88,14 +88,7 @@ func (a *App) Authenticate(ctx context.Context, tokens []string, client Client) 
 		return Caller{}, err
 	}
 	defer a.mu.Unlock()
-	sess := a.session(n, user)
-	return Caller{User: user, Session: &sess, IP: client.IP}, nil
-}
-
-// IsToken reports whether a token is that of a session.
-func (a *App) IsToken(ctx context.Context, token string, id uuid.UUID) bool {
-	sess, err := a.sessionByToken(ctx, token)
-	return err == nil && sess.UUID == id
+	return Caller{User: user, Session: a.cache.sessions.at(n).uuid, IP: client.IP}, nil
 }
 
 // AuthenticateKey finds the user that an API key belongs to, or ErrInvalidToken.
@@ -134,12 +127,12 @@ func (a *App) expire(ctx context.Context, now time.Time) error {
 // enrich adds to a stored session what is known of its address and agent.
 func (a *App) enrich(sess db.Session, caller Caller) Session {
 	if sess.Agent.Definitions != a.agents.Version() {
-		sess.Agent = *a.agent(sess.Agent.String)
+		sess.Agent = a.agent(sess.Agent.String)
 	}
 	return Session{
 		Session:  sess,
 		Location: a.geo.Lookup(sess.IP),
-		Current:  caller.Session != nil && caller.Session.UUID == sess.UUID,
+		Current:  caller.Session == sess.UUID,
 	}
 }
 
@@ -258,12 +251,12 @@ func (a *App) RevokeSessions(ctx context.Context, actor Actor, users []int64, sp
 
 // SignOut ends the caller's own session.
 func (a *App) SignOut(ctx context.Context, caller Caller) error {
-	if caller.Session == nil {
+	if caller.Session == uuid.Nil {
 		return ErrUnauthenticated
 	}
-	a.flushOne(ctx, caller.Session.UUID)
-	err := a.store.EndSession(ctx, caller.Session.UUID, db.SignedOut, a.event(caller.Actor(), db.Logout, caller.User.ID, nil))
-	a.forget(caller.Session.UUID, err == nil || errors.Is(err, db.ErrNotFound))
+	a.flushOne(ctx, caller.Session)
+	err := a.store.EndSession(ctx, caller.Session, db.SignedOut, a.event(caller.Actor(), db.Logout, caller.User.ID, nil))
+	a.forget(caller.Session, err == nil || errors.Is(err, db.ErrNotFound))
 	if errors.Is(err, db.ErrNotFound) {
 		return nil // somebody was quicker
 	}

@@ -100,7 +100,7 @@ func (a *App) merge(sess *db.Session) bool {
 	}
 	from := k.origin(n)
 	sess.LastUsed = time.UnixMicro(k.at(n).lastUsed).UTC()
-	sess.IP, sess.Via, sess.Agent = from.ip, from.via, *from.agent
+	sess.IP, sess.Via, sess.Agent = from.ip, from.via, from.agent
 	sess.Expires = a.expires(sess.Ends, sess.LastUsed)
 	return true
 }

@@ -261,7 +261,7 @@ func (a *App) setPassword(ctx context.Context, actor Actor, user db.User, was, p
 // ChangePassword is SetPassword by the user, who must know the current one and
 // stays signed in here. Wrong ones count as failed sign-ins do.
 func (a *App) ChangePassword(ctx context.Context, caller Caller, client Client, current, next string) error {
-	if caller.Session == nil {
+	if caller.Session == uuid.Nil {
 		return ErrForbidden
 	}
 	if err := CheckPassword(next); err != nil {
@@ -269,7 +269,7 @@ func (a *App) ChangePassword(ctx context.Context, caller Caller, client Client, 
 	}
 	user, err := a.verify(ctx, caller.User.Username, current, client)
 	if err == nil {
-		err = a.setPassword(ctx, caller.Actor(), user, user.PasswordHash, next, caller.Session.UUID)
+		err = a.setPassword(ctx, caller.Actor(), user, user.PasswordHash, next, caller.Session)
 	}
 	if errors.Is(err, ErrBadCredentials) || errors.Is(err, db.ErrNotFound) { // wrong, or reset meanwhile
 		return &InputError{"current_password", "This is not your current password."}

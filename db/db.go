@@ -112,7 +112,7 @@ type Session struct {
 	UserID   int64
 	AgentID  int64 // of the agent that is stored; Agent may be a newer one
 	Username string
-	Agent    Agent
+	Agent    *Agent // which others may share: nobody may change it
 	IP       netip.Addr
 	Via      netip.Addr // the trusted proxy that reported IP; invalid when it was the peer itself
 	Method   string

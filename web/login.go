@@ -13,6 +13,7 @@ import (
 	"lastseen/db"
 
 	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
 )
 
 // home leads to one's sessions, or to signing in.
@@ -90,10 +91,10 @@ func (s *Server) sendBack(c *gin.Context, rd string) error {
 		count.Value = strconv.Itoa(n + 1)
 		http.SetCookie(c.Writer, &count)
 		// A cookie from before a domain was set reaches no app: widen it.
-		if sess := caller(c).Session; sess != nil && s.app.Config.CookieDomain != "" {
+		if own := caller(c).Session; own != uuid.Nil && s.app.Config.CookieDomain != "" {
 			for _, token := range tokens(c.Request) {
-				if s.app.IsToken(c.Request.Context(), token, sess.UUID) {
-					s.setCookie(c, token, *sess)
+				if sess, err := s.app.SessionByToken(c.Request.Context(), token); err == nil && sess.UUID == own {
+					s.setCookie(c, token, sess)
 				}
 			}
 		}

@@ -152,12 +152,16 @@ var pageHeader = map[string][]string{
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// tokens are the values of our cookie, of which a browser may send several.
+// tokens are the values of our cookie, of which a browser may send several. The apps'
+// cookies, which come to the gate too, are not looked at.
 func tokens(r *http.Request) []string {
 	var all []string
-	for _, cookie := range r.CookiesNamed(sessionCookie) {
-		if len(all) < 20 { // a sibling domain may set many, to hide ours among them
-			all = append(all, cookie.Value)
+	for _, line := range r.Header["Cookie"] {
+		for pair := range strings.SplitSeq(line, ";") {
+			token, ours := strings.CutPrefix(strings.Trim(pair, " \t"), sessionCookie+"=")
+			if ours && len(all) < 20 { // a sibling domain may set many, to hide ours among them
+				all = append(all, token)
+			}
 		}
 	}
 	return all

@@ -43,7 +43,7 @@ func hostileSession(t *testing.T, ts *testServer) db.Session {
 	hash := sha256.Sum256([]byte("nobody's"))
 	sess := db.Session{
 		UUID: uuid.New(), UserID: user.ID, IP: netip.MustParseAddr("203.0.113.7"), Method: "password",
-		Agent:   db.Agent{String: strings.ToValidUTF8(hostile, "?"), Definitions: agents().Version(), AgentParts: db.AgentParts{Kind: "bot", Browser: hostile, OS: hostile, Device: hostile}},
+		Agent:   &db.Agent{String: strings.ToValidUTF8(hostile, "?"), Definitions: agents().Version(), AgentParts: db.AgentParts{Kind: "bot", Browser: hostile, OS: hostile, Device: hostile}},
 		Created: now, LastUsed: now, Ends: now.Add(time.Hour), Expires: now.Add(time.Hour),
 	}
 	sess, err := ts.store.CreateSession(t.Context(), user, sess, hash[:], nil, "", db.Event{Created: now, Action: db.Login, Actor: hostile, SubjectID: user.ID, Context: map[string]any{}})

@@ -28,13 +28,13 @@ var bodies = sync.Pool{New: func() any { return new(make([]byte, 0, 2048)) }}
 func writeSession(c *gin.Context, s app.Session) {
 	buf := bodies.Get().(*[]byte)
 	defer bodies.Put(buf)
-	*buf = appendSession((*buf)[:0], s)
+	*buf = appendSession((*buf)[:0], &s)
 	writeBody(c, http.StatusOK, *buf)
 }
 
 // MarshalJSON is for sessions within something larger.
 func (s sessionJSON) MarshalJSON() ([]byte, error) {
-	return appendSession(make([]byte, 0, 1536), app.Session(s)), nil
+	return appendSession(make([]byte, 0, 1536), (*app.Session)(&s)), nil
 }
 
 // SessionObject is a session as the API shows it, for others who print JSON.
@@ -42,8 +42,8 @@ func SessionObject(s app.Session) any { return newSessionJSON(s) }
 
 // appendSession writes a session. No string in user_agent is null: authentik's
 // own nulls break strict clients.
-func appendSession(b []byte, s app.Session) []byte {
-	a := &s.Agent
+func appendSession(b []byte, s *app.Session) []byte {
+	a := s.Agent
 	b = append(b, `{"uuid":"`...)
 	b = appendUUID(b, s.UUID)
 	b = append(b, `","current":`...)
@@ -106,10 +106,19 @@ func appendMember(b []byte, name, value string) []byte {
 	return appendString(append(b, name...), value)
 }
 
+// escaped are the bytes for which a string is left to package json: what it escapes, and
+// all beyond ASCII, of which some is no UTF-8.
+var escaped = func() (set [256]bool) {
+	for c := range set {
+		set[c] = c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\'
+	}
+	return set
+}()
+
 // appendString writes a string as encoding/json does without escaping for HTML.
 func appendString(b []byte, s string) []byte {
 	for i := range len(s) {
-		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+		if escaped[s[i]] {
 			encoded, err := marshal(s)
 			if err != nil {
 				panic(err) // strings always marshal

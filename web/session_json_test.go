@@ -27,7 +27,7 @@ func FuzzAppendSession(f *testing.F) {
 		}
 		s := app.Session{Session: db.Session{
 			UUID: uuid.New(), UserID: user, IP: netip.MustParseAddr("2001:db8::1"), LastUsed: time.UnixMicro(user), Expires: now,
-			Agent: db.Agent{String: agent, AgentParts: db.AgentParts{Browser: agent, OSMajor: city, DeviceModel: agent}},
+			Agent: &db.Agent{String: agent, AgentParts: db.AgentParts{Browser: agent, OSMajor: city, DeviceModel: agent}},
 		}, Current: located}
 		s.Location.Place = &geoip.Place{City: city, Located: located, Lat: lat}
 		s.Location.Network = &geoip.Network{ASN: 7, Org: city, Prefix: netip.MustParsePrefix("2001:db8::/32")}
@@ -50,7 +50,7 @@ func FuzzAppendSession(f *testing.F) {
 			Last_user_agent string
 			Last_used       string
 		}
-		body := appendSession(nil, s)
+		body := appendSession(nil, &s)
 		if err := json.Unmarshal(body, &got); err != nil {
 			t.Fatalf("%s: %v", body, err)
 		}

@@ -206,7 +206,7 @@ func (s *Server) resetPassword(c *gin.Context) error {
 	return s.change(c, "password", passwordReset, func(form url.Values, user *db.User) error {
 		spare := uuid.Nil
 		if user.ID == caller(c).User.ID {
-			spare = caller(c).Session.UUID
+			spare = caller(c).Session
 		}
 		return s.app.SetPassword(c.Request.Context(), caller(c).Actor(), *user, form.Get("password"), spare)
 	})

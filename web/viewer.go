@@ -112,10 +112,10 @@ var plainNames = map[string]string{
 }
 
 // clientName is the browser or program with its major version, "" when unknown.
-func clientName(a db.Agent) string { return withVersion(a.Browser, a.BrowserMajor) }
+func clientName(a *db.Agent) string { return withVersion(a.Browser, a.BrowserMajor) }
 
 // systemName is what a person calls the device or its system, "" when unknown.
-func systemName(a db.Agent) string {
+func systemName(a *db.Agent) string {
 	switch {
 	case a.DeviceBrand == "Apple" && a.DeviceModel != "Mac":
 		return a.Device // iPhone and iPad say more than iOS
@@ -434,7 +434,7 @@ func (s *Server) revokeOthersForm(c *gin.Context) error {
 
 func (s *Server) revokeOthers(c *gin.Context) error {
 	asks := caller(c)
-	n, err := s.app.RevokeSessions(c.Request.Context(), asks.Actor(), []int64{asks.User.ID}, asks.Session.UUID)
+	n, err := s.app.RevokeSessions(c.Request.Context(), asks.Actor(), []int64{asks.User.ID}, asks.Session)
 	if err != nil {
 		return err
 	}

@@ -189,7 +189,7 @@ func (f *filler) session(ctx context.Context, user db.User, home sample.Network,
 	ends := created.Add(14 * 24 * time.Hour)
 	sess := db.Session{
 		UUID: uuid.New(), UserID: user.ID, IP: f.address(f.network(c.uses[f.random.IntN(len(c.uses))], home)), Method: "password", Remember: kind != 4,
-		Agent:   db.Agent{String: agent, Definitions: f.agents.Version(), AgentParts: db.AgentParts(f.agents.Parse(agent))},
+		Agent:   &db.Agent{String: agent, Definitions: f.agents.Version(), AgentParts: db.AgentParts(f.agents.Parse(agent))},
 		Created: created, LastUsed: used, Ends: ends, Expires: ends,
 	}
 	login := f.event(db.Login, user, created, sess.IP)

@@ -29,8 +29,9 @@ const sessionColumns = `s.id, s.uuid, s.user_id, s.agent_id, u.username, s.last_
 	s.created, s.last_used, s.ends, s.expires, ` + agentColumns
 
 func sessionFields(s *db.Session) []any {
+	s.Agent = new(db.Agent)
 	return append([]any{&s.ID, &s.UUID, &s.UserID, &s.AgentID, &s.Username, addrColumn{&s.IP}, addrColumn{&s.Via}, &s.Method, &s.Remember,
-		timeColumn{&s.Created}, timeColumn{&s.LastUsed}, timeColumn{&s.Ends}, timeColumn{&s.Expires}}, agentFields(&s.Agent)...)
+		timeColumn{&s.Created}, timeColumn{&s.LastUsed}, timeColumn{&s.Ends}, timeColumn{&s.Expires}}, agentFields(s.Agent)...)
 }
 
 // Session is a living session by its public name.
@@ -41,9 +42,9 @@ func (s *Store) Session(ctx context.Context, id uuid.UUID) (db.Session, error) {
 }
 
 // Agent is the user agent of a session's AgentID.
-func (s *Store) Agent(ctx context.Context, id int64) (db.Agent, error) {
-	var agent db.Agent
-	err := s.read.QueryRowContext(ctx, `SELECT `+agentColumns+` FROM user_agents a WHERE a.id = $1`, id).Scan(agentFields(&agent)...)
+func (s *Store) Agent(ctx context.Context, id int64) (*db.Agent, error) {
+	agent := new(db.Agent)
+	err := s.read.QueryRowContext(ctx, `SELECT `+agentColumns+` FROM user_agents a WHERE a.id = $1`, id).Scan(agentFields(agent)...)
 	return agent, s.err(err)
 }
 
@@ -92,7 +93,7 @@ func (s *Store) CreateSession(ctx context.Context, user db.User, sess db.Session
 }
 
 // agentID is the row of an agent, stored or brought up to newer definitions if need be.
-func agentID(ctx context.Context, tx *sql.Tx, a db.Agent) (id int64, err error) {
+func agentID(ctx context.Context, tx *sql.Tx, a *db.Agent) (id int64, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT id FROM user_agents WHERE string = $1 AND definitions = $2`, a.String, a.Definitions).Scan(&id)
 	if !errors.Is(err, sql.ErrNoRows) {
 		return id, err
@@ -152,7 +153,7 @@ func (s *Store) RecordUses(ctx context.Context, uses iter.Seq[db.Use], idle time
 				if use.Agent != nil {
 					agent, ok := agents[use.Agent.String]
 					if !ok {
-						if agent, err = agentID(ctx, tx, *use.Agent); err != nil {
+						if agent, err = agentID(ctx, tx, use.Agent); err != nil {
 							return false, err
 						}
 						agents[use.Agent.String] = agent
@@ -400,7 +401,7 @@ func (s *Store) StaleAgents(ctx context.Context, definitions string, limit int) 
 }
 
 // StoreAgents keeps what newer definitions say of agents.
-func (s *Store) StoreAgents(ctx context.Context, agents []db.Agent) error {
+func (s *Store) StoreAgents(ctx context.Context, agents []*db.Agent) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
 		for _, a := range agents {
 			if _, err := agentID(ctx, tx, a); err != nil {

@@ -77,7 +77,7 @@ func TestSessionsAgainstAll(t *testing.T) {
 	// Sessions change agents and end, and the counters with them.
 	for i, sess := range all[:40] {
 		all[i].Agent = all[100+i].Agent
-		use := db.Use{Session: sess.ID, UUID: sess.UUID, At: sess.LastUsed, IP: sess.IP, Agent: &all[i].Agent}
+		use := db.Use{Session: sess.ID, UUID: sess.UUID, At: sess.LastUsed, IP: sess.IP, Agent: all[i].Agent}
 		if err := s.RecordUses(t.Context(), slices.Values([]db.Use{use}), 0); err != nil {
 			t.Fatal(err)
 		}

@@ -25,14 +25,18 @@ func TestSessionRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	want.AgentID = got.AgentID
+	if *got.Agent != *want.Agent {
+		t.Errorf("got %+v\nwant %+v", got.Agent, want.Agent)
+	}
+	got.Agent = want.Agent
 	if got != want || got.AgentID == 0 {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
-	if agent, err := s.Agent(t.Context(), got.AgentID); err != nil || agent != want.Agent {
+	if agent, err := s.Agent(t.Context(), got.AgentID); err != nil || *agent != *want.Agent {
 		t.Errorf("agent: got %+v, %v", agent, err)
 	}
 	lean := want
-	lean.Username, lean.Agent = "", db.Agent{}
+	lean.Username, lean.Agent = "", nil
 	if got, err := s.SessionByToken(want.UUID[:]); err != nil || got != lean {
 		t.Errorf("by token: got %+v, %v\nwant %+v", got, err, lean)
 	}
@@ -106,7 +110,7 @@ func TestRecordUses(t *testing.T) {
 		t.Fatal(err)
 	}
 	newer := agent("new")
-	use := db.Use{Session: sess.ID, UUID: sess.UUID, At: start.Add(time.Minute), IP: netip.MustParseAddr("192.0.2.9"), Via: netip.MustParseAddr("10.0.0.1"), Agent: &newer}
+	use := db.Use{Session: sess.ID, UUID: sess.UUID, At: start.Add(time.Minute), IP: netip.MustParseAddr("192.0.2.9"), Via: netip.MustParseAddr("10.0.0.1"), Agent: newer}
 	record := func(idle time.Duration, uses ...db.Use) {
 		t.Helper()
 		if err := s.RecordUses(t.Context(), slices.Values(uses), idle); err != nil {
@@ -125,7 +129,7 @@ func TestRecordUses(t *testing.T) {
 	endedUse.Session, noUse.Session = gone.ID, 12345
 	record(10*time.Minute, use, endedUse, noUse)
 	got := stored()
-	if got.LastUsed != use.At || got.IP != use.IP || got.Via != use.Via || got.Agent != newer {
+	if got.LastUsed != use.At || got.IP != use.IP || got.Via != use.Via || *got.Agent != *newer {
 		t.Errorf("got %+v, want the use %+v", got, use)
 	}
 	if want := start.Add(11 * time.Minute); got.Expires != want {
@@ -137,11 +141,11 @@ func TestRecordUses(t *testing.T) {
 	// From where it was, and an older one never turns the clock back.
 	record(10*time.Minute, db.Use{Session: sess.ID, UUID: sess.UUID, At: start.Add(2 * time.Minute)})
 	record(10*time.Minute, db.Use{Session: sess.ID, UUID: sess.UUID, At: start})
-	if got := stored(); got.LastUsed != start.Add(2*time.Minute) || got.Expires != start.Add(12*time.Minute) || got.IP != use.IP || got.Agent != newer {
+	if got := stored(); got.LastUsed != start.Add(2*time.Minute) || got.Expires != start.Add(12*time.Minute) || got.IP != use.IP || *got.Agent != *newer {
 		t.Errorf("after an older use: got %+v", got)
 	}
 	// A row's ID is given anew: what was noted of the old session is not of the new one.
-	record(0, db.Use{Session: sess.ID, UUID: uuid.New(), At: start.Add(3 * time.Minute), IP: netip.MustParseAddr("192.0.2.66"), Agent: &newer})
+	record(0, db.Use{Session: sess.ID, UUID: uuid.New(), At: start.Add(3 * time.Minute), IP: netip.MustParseAddr("192.0.2.66"), Agent: newer})
 	if got := stored(); got.IP != use.IP {
 		t.Errorf("a use of another session: got %v", got.IP)
 	}
@@ -211,7 +215,7 @@ func TestWhatEndsSessions(t *testing.T) {
 			t.Errorf("%s: the session lives on: %v", tt.name, err)
 		}
 		ended, err := s.EndedSession(t.Context(), sess.UUID)
-		if err != nil || ended.Reason != tt.reason || ended.Agent != sess.Agent {
+		if err != nil || ended.Reason != tt.reason || *ended.Agent != *sess.Agent {
 			t.Errorf("%s: history has %+v, %v", tt.name, ended, err)
 		}
 	}

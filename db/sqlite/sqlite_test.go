@@ -54,8 +54,8 @@ func createUser(t testing.TB, s *Store, name string, superuser bool) db.User {
 	return u
 }
 
-func agent(s string) db.Agent {
-	return db.Agent{String: s, Definitions: "1", AgentParts: db.AgentParts{Kind: "desktop", Browser: "Firefox", OS: "Other", Device: "Other"}}
+func agent(s string) *db.Agent {
+	return &db.Agent{String: s, Definitions: "1", AgentParts: db.AgentParts{Kind: "desktop", Browser: "Firefox", OS: "Other", Device: "Other"}}
 }
 
 // createSession makes a session that was last used at the given time and lives for a day.
