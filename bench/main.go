@@ -58,9 +58,9 @@ func main() {
 	defer stop()
 	work, err := os.MkdirTemp("", "lastseen-bench-")
 	exitOn(err)
-	b := &bench{ctx: ctx, binary: *binary, cache: *cache, work: work, rounds: 3, duration: 5 * time.Second}
+	b := &bench{ctx: ctx, binary: *binary, cache: *cache, work: work, rounds: 7, duration: 2 * time.Second} // many: the machine's speed changes within seconds
 	if *quick {
-		b.duration = time.Second
+		b.rounds, b.duration = 3, time.Second
 	}
 	switch {
 	case *sizes != "":
@@ -328,14 +328,15 @@ func (b *bench) mixed(n int) error {
 	defer ours.stop()
 	check := flow{request: gate(cookie), rate: 1500, first: 1, spread: n / 2}
 	var quiet, busy []figures
-	for round := range b.rounds {
-		s, err := steady(ours, b.duration, check)
+	const rounds, long = 3, 5 * time.Second
+	for round := range rounds {
+		s, err := steady(ours, long, check)
 		if err != nil {
 			return err
 		}
 		quiet = append(quiet, s)
-		perRound := n / 2 / b.rounds
-		s, err = steady(ours, b.duration, check,
+		perRound := n / 2 / rounds
+		s, err = steady(ours, long, check,
 			flow{request: request("POST /logout HTTP/1.1\r\nHost: " + authHost + "\r\nUser-Agent: {agent}\r\n" + cookie + "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\n\r\n"),
 				rate: 334, first: n/2 + round*perRound, spread: perRound, once: true},
 			flow{request: get(apiPath+"{uuid}/", cookie), rate: 333, first: 1, spread: n / 2},
