@@ -193,7 +193,7 @@ func parsePage(c *gin.Context) (listPage, error) {
 
 // fetch gets the page through list, which takes limit and offset and says how
 // many there are in all, and makes the envelope of it.
-func fetch[Row, Shape any](p listPage, shape func(Row) Shape, list func(limit, offset int) ([]Row, int, error)) (any, error) {
+func fetch[Row, Shape any](p listPage, shape func(Row) Shape, list func(limit, offset int) ([]Row, int, error)) (*envelope[Shape], error) {
 	if p.number == lastPage {
 		_, total, err := list(0, 0)
 		if err != nil {
@@ -209,7 +209,7 @@ func fetch[Row, Shape any](p listPage, shape func(Row) Shape, list func(limit, o
 	if p.number > pages {
 		return nil, errInvalidPage
 	}
-	env := envelope[Shape]{Results: make([]Shape, len(rows))}
+	env := &envelope[Shape]{Results: make([]Shape, len(rows))}
 	for i, row := range rows {
 		env.Results[i] = shape(row)
 	}
@@ -225,10 +225,29 @@ func fetch[Row, Shape any](p listPage, shape func(Row) Shape, list func(limit, o
 	return env, nil
 }
 
+// An envelope is a page of a list. It is written by [envelope.appendTo].
 type envelope[Shape any] struct {
-	Pagination   pagination `json:"pagination"`
-	Results      []Shape    `json:"results"`
-	Autocomplete struct{}   `json:"autocomplete"`
+	Pagination pagination
+	Results    []Shape
+}
+
+// appendTo writes an envelope. What can append itself does so, since encoding/json
+// reads all that a MarshalJSON wrote once more.
+func (e *envelope[Shape]) appendTo(b []byte) []byte {
+	b = append(b, `{"pagination":`...)
+	b = append(b, mustMarshal(e.Pagination)...)
+	b = append(b, `,"results":[`...)
+	for i, result := range e.Results {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		if self, ok := any(result).(interface{ appendTo([]byte) []byte }); ok {
+			b = self.appendTo(b)
+		} else {
+			b = append(b, mustMarshal(result)...)
+		}
+	}
+	return append(b, `],"autocomplete":{}}`...)
 }
 
 type pagination struct {
@@ -251,7 +270,7 @@ func answerList[Row, Shape any](c *gin.Context, shape func(Row) Shape, list func
 	if err != nil {
 		return err
 	}
-	writeJSON(c, http.StatusOK, env)
+	writeBody(c, http.StatusOK, env.appendTo(make([]byte, 0, 256+1024*len(env.Results))))
 	return nil
 }
 

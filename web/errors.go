@@ -166,11 +166,16 @@ var jsonType = []string{"application/json"}
 
 // writeJSON answers with v as authentik does: compact, raw UTF-8, no charset.
 func writeJSON(c *gin.Context, status int, v any) {
+	writeBody(c, status, mustMarshal(v))
+}
+
+// mustMarshal is marshal of one of our own types.
+func mustMarshal(v any) []byte {
 	body, err := marshal(v)
 	if err != nil {
-		panic(err) // only our own types come here
+		panic(err)
 	}
-	writeBody(c, status, body)
+	return body
 }
 
 // marshal is json.Marshal without escaping for HTML.
