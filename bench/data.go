@@ -105,7 +105,7 @@ func makeData(ctx context.Context, path string, s shape) error {
 		return err
 	}
 	restore = append(restore, `INSERT INTO session_hosts SELECT uuid, 'app.bench.example', created, last_used FROM sessions`, `UPDATE user_agents SET sessions = (SELECT count(*) FROM sessions WHERE agent_id = user_agents.id)`,
-		`UPDATE users SET sessions = (SELECT count(*) FROM sessions WHERE user_id = users.id)`,
+		`UPDATE users SET sessions = (SELECT count(*) FROM sessions WHERE user_id = users.id)`, `UPDATE session_total SET sessions = (SELECT count(*) FROM sessions)`,
 		`INSERT INTO settings (name, value) VALUES ('session_idle', '0s')`) // or the first start looks at each session
 	for _, statement := range restore {
 		if _, err := tx.ExecContext(ctx, statement); err != nil {
@@ -127,7 +127,7 @@ func makeData(ctx context.Context, path string, s shape) error {
 // what makes them anew: at once is quicker than row by row.
 func takeOff(ctx context.Context, tx *sql.Tx) (restore []string, err error) {
 	rows, err := tx.QueryContext(ctx, `SELECT type, name, sql FROM sqlite_master
-		WHERE tbl_name = 'sessions' AND sql IS NOT NULL AND (type = 'index' OR name IN ('sessions_begun', 'sessions_begun_user'))`)
+		WHERE tbl_name = 'sessions' AND sql IS NOT NULL AND (type = 'index' OR name IN ('sessions_begun', 'sessions_begun_user', 'sessions_begun_total'))`)
 	if err != nil {
 		return nil, err
 	}

@@ -104,8 +104,8 @@ func makeMillion(path string) error {
 			}
 		}
 	}
-	var triggers [2]string
-	for i, name := range []string{"sessions_begun", "sessions_begun_user"} {
+	var triggers [3]string
+	for i, name := range []string{"sessions_begun", "sessions_begun_user", "sessions_begun_total"} {
 		if err := conn.QueryRowContext(ctx, `SELECT sql FROM sqlite_master WHERE name = $1`, name).Scan(&triggers[i]); err != nil {
 			return err
 		}
@@ -115,6 +115,7 @@ func makeMillion(path string) error {
 	run(`BEGIN`)
 	run(`DROP TRIGGER sessions_begun`) // counting at once is quicker, too
 	run(`DROP TRIGGER sessions_begun_user`)
+	run(`DROP TRIGGER sessions_begun_total`)
 	for i := 0; i < len(indexes); i += 2 { // made at once afterwards
 		run(`DROP INDEX ` + indexes[i])
 	}
@@ -151,6 +152,8 @@ func makeMillion(path string) error {
 	}
 	run(triggers[0])
 	run(triggers[1])
+	run(triggers[2])
+	run(`UPDATE session_total SET sessions = (SELECT count(*) FROM sessions)`)
 	run(`UPDATE user_agents SET sessions = (SELECT count(*) FROM sessions WHERE agent_id = user_agents.id)`)
 	run(`UPDATE users SET sessions = (SELECT count(*) FROM sessions WHERE user_id = users.id)`)
 	run(`COMMIT`)

@@ -2,7 +2,9 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -62,7 +64,8 @@ func (s *Store) Sessions(ctx context.Context, f db.SessionFilter) (page []db.Ses
 type sessionQuery struct {
 	terms   []sessionTerm
 	args    []any // $1 is the time at which sessions must live
-	expired bool  // some have expired, but are still there
+	all     int   // how many sessions there are
+	expired int   // how many of them have expired
 	nothing bool  // no session can fit
 }
 
@@ -72,8 +75,9 @@ type sessionQuery struct {
 type sessionTerm struct {
 	user, agent, ip string
 
-	agents int // how many sessions have a fitting agent
-	cost   int // a guess at how many have to be looked at
+	oneUser bool // user names one
+	agents  int  // how many sessions have a fitting agent
+	cost    int  // a guess at how many have to be looked at
 }
 
 // sql is the condition, with columns named so that SQLite looks for no index.
@@ -121,18 +125,38 @@ func (q *sessionQuery) arg(value any) string {
 	return fmt.Sprintf("$%d", len(q.args))
 }
 
+// number is arg for a number in a clause that has a limit: one that SQLite can tell to be a
+// parameter has it plan the query a second time, with the value.
+func (q *sessionQuery) number(n int) string { return "(" + q.arg(n) + " + 0)" }
+
 // read finds out what the filter's parts mean.
 func (q *sessionQuery) read(ctx context.Context, s *Store, f db.SessionFilter) error {
 	// Ended as they expire, the expired are few; to know that there are none saves asking at each row.
-	err := s.list.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM sessions WHERE expires <= $1)`, q.args[0]).Scan(&q.expired)
+	err := s.list.QueryRowContext(ctx, `SELECT sessions, (SELECT count(*) FROM sessions WHERE expires <= $1) FROM session_total`, q.args[0]).Scan(&q.all, &q.expired)
 	if err != nil {
 		return err
 	}
+	user := func(where string, name any) error {
+		t := sessionTerm{oneUser: true}
+		var id int64
+		err := s.list.QueryRowContext(ctx, `SELECT id, sessions FROM users WHERE `+where, name).Scan(&id, &t.cost)
+		if errors.Is(err, sql.ErrNoRows) {
+			q.nothing = true
+			return nil
+		}
+		t.user = `%s = ` + q.arg(id)
+		q.terms = append(q.terms, t)
+		return err
+	}
 	if f.User != nil {
-		q.terms = append(q.terms, sessionTerm{user: `%s = ` + q.arg(*f.User), cost: rare})
+		if err := user(`id = $1`, *f.User); err != nil {
+			return err
+		}
 	}
 	if f.Username != nil {
-		q.terms = append(q.terms, sessionTerm{user: `%s = (SELECT id FROM users WHERE username = ` + q.arg(*f.Username) + `)`, cost: rare})
+		if err := user(`username = $1`, *f.Username); err != nil {
+			return err
+		}
 	}
 	if f.IP != nil {
 		q.terms = append(q.terms, sessionTerm{ip: `%s = ` + q.arg(*f.IP), cost: rare})
@@ -190,7 +214,7 @@ func (q *sessionQuery) read(ctx context.Context, s *Store, f db.SessionFilter) e
 
 // living are the conditions beside the terms, if there are any.
 func (q *sessionQuery) living() []string {
-	if !q.expired {
+	if q.expired == 0 {
 		return nil
 	}
 	return []string{`s.id NOT IN (SELECT id FROM sessions WHERE expires <= $1)`}
@@ -227,9 +251,13 @@ func (q *sessionQuery) hits() string {
 
 // count says how many fit and, when they are not too many, which.
 func (q *sessionQuery) count(ctx context.Context, s *Store) (total int, few []int64, err error) {
-	if len(q.terms) == 0 {
-		err := s.list.QueryRowContext(ctx, `SELECT (SELECT coalesce(sum(sessions), 0) FROM user_agents) - (SELECT count(*) FROM sessions WHERE expires <= $1)`,
-			q.args[0]).Scan(&total)
+	switch {
+	case len(q.terms) == 0:
+		return q.all - q.expired, nil, nil
+	case q.ofOneUser() && q.expired == 0:
+		return q.terms[0].cost, nil, nil
+	case q.ofOneUser():
+		err = s.list.QueryRowContext(ctx, `SELECT count(*) FROM (`+q.hits()+`)`, q.args...).Scan(&total)
 		return total, nil, err
 	}
 	limit := fewHits
@@ -256,8 +284,8 @@ func (q *sessionQuery) count(ctx context.Context, s *Store) (total int, few []in
 	query := `SELECT count(*) FROM (` + q.hits() + `)`
 	if t := q.terms[0]; len(q.terms) == 1 && t.agent != "" {
 		// The agents' counters know of theirs, but for those that have just expired.
-		query = fmt.Sprintf(`SELECT %d - (SELECT count(*) FROM sessions s INDEXED BY sessions_expires WHERE s.expires <= $1 AND %s)`,
-			t.agents, t.byAgent("+s.agent_id"))
+		query = fmt.Sprintf(`SELECT %s - (SELECT count(*) FROM sessions s INDEXED BY sessions_expires WHERE s.expires <= $1 AND %s)`,
+			q.arg(t.agents), t.byAgent("+s.agent_id"))
 		switch others := (sessionTerm{agent: "NOT " + t.agent}); {
 		case t.ip != "":
 			where := append(q.living(), others.byAgent("s.agent_id"), sessionTerm{user: t.user, ip: t.ip}.sql())
@@ -277,21 +305,38 @@ func (q *sessionQuery) page(f db.SessionFilter, total int, few []int64) string {
 	ordering := sessionOrder(f.Ordering)
 	walk := sessionOrderings[ordering[0].Column].walk
 	var ids string
+	switch {
+	// By user or uuid it is in their index; otherwise all of theirs are sorted, or all there are walked along.
+	case q.ofOneUser() && (slices.Contains([]string{"user__username", "user", "uuid"}, ordering[0].Column) || total < (f.Offset+f.Limit)*q.all/total):
+		ids = q.ofUser(f, ordering)
 	// Along users or agents, the hits may all be at the far end.
-	if few != nil && (len(few) <= fewHits || strings.Contains(walk, "JOIN")) {
+	case few != nil && (len(few) <= fewHits || strings.Contains(walk, "JOIN")):
 		ids = q.sorted(f, ordering, few)
-	} else {
+	default:
 		ids = q.walked(f, ordering, walk, total)
 	}
 	return `SELECT ` + sessionColumns + ` FROM ` + withJoins(`sessions s`, "u. a.") + ` WHERE s.id IN (` + ids + `) ORDER BY ` + orderSQL(ordering, false)
 }
 
+// ofOneUser reports whether all sessions of one user fit.
+func (q *sessionQuery) ofOneUser() bool { return len(q.terms) == 1 && q.terms[0].oneUser }
+
+// ofUser finds the page among the sessions of the one user, which their index has by uuid.
+func (q *sessionQuery) ofUser(f db.SessionFilter, ordering []db.Order) string {
+	ordering = slices.DeleteFunc(slices.Clone(ordering), func(o db.Order) bool { return strings.HasPrefix(o.Column, "user") })
+	order := orderSQL(ordering, false)
+	where := append(q.living(), q.terms[0].byUser("s.user_id"))
+	return fmt.Sprintf(`SELECT s.id FROM %s WHERE %s ORDER BY %s LIMIT %s OFFSET %s`, withJoins(`sessions s INDEXED BY sessions_user`, order),
+		strings.Join(where, " AND "), order, q.number(f.Limit), q.number(f.Offset))
+}
+
 // sorted finds the page among hits that are known.
 func (q *sessionQuery) sorted(f db.SessionFilter, ordering []db.Order, hits []int64) string {
 	list, _ := json.Marshal(hits) // numbers always marshal
-	q.args = []any{string(list), f.Limit, f.Offset}
+	q.args = []any{string(list)}
 	order := orderSQL(ordering, false)
-	return `SELECT s.id FROM ` + withJoins(`sessions s`, order) + ` WHERE s.id IN (SELECT value FROM json_each($1)) ORDER BY ` + order + ` LIMIT $2 OFFSET $3`
+	return `SELECT s.id FROM ` + withJoins(`sessions s`, order) + ` WHERE s.id IN (SELECT value FROM json_each($1)) ORDER BY ` + order +
+		` LIMIT ` + q.number(f.Limit) + ` OFFSET ` + q.number(f.Offset)
 }
 
 // walked finds the page along the tables that walk names, in the order of an
@@ -315,7 +360,7 @@ func (q *sessionQuery) walked(f db.SessionFilter, ordering []db.Order, walk stri
 		where = append(where, t.on(user, agent))
 	}
 	order := orderSQL(ordering, backwards)
-	start, skip := "", q.arg(offset)
+	start, skip := "", q.number(offset)
 	if user == "+u.id" && len(where) == 1 { // all of a user's sessions are passed over at once
 		direction, from := "", ">="
 		if ordering[0].Descending != backwards {
@@ -328,7 +373,7 @@ func (q *sessionQuery) walked(f db.SessionFilter, ordering []db.Order, walk stri
 		skip += ` - (SELECT before FROM start)`
 	}
 	return start + fmt.Sprintf(`SELECT s.id FROM %s WHERE %s ORDER BY %s LIMIT %s OFFSET %s`,
-		withJoins(walk, order), strings.Join(where, " AND "), order, q.arg(limit), skip)
+		withJoins(walk, order), strings.Join(where, " AND "), order, q.number(limit), skip)
 }
 
 // withJoins adds the tables whose columns are used and that are not there yet.

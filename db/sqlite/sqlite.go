@@ -30,9 +30,9 @@ const busyTimeout = 5 * time.Second
 // A Store is an open database. All its methods may be called concurrently.
 type Store struct {
 	path  string
-	write *sql.DB // one connection: SQLite has one writer
-	read  *sql.DB // point reads, as many connections as cores
-	list  *sql.DB // lists and searches, so that slow ones never starve point reads
+	write *sql.DB  // one connection: SQLite has one writer
+	read  *sql.DB  // point reads, as many connections as cores
+	list  *planned //  lists and searches, so that slow ones never starve point reads
 
 	points points // the reads that each request needs
 
@@ -83,9 +83,11 @@ func (s *Store) open(ctx context.Context, mayMigrate bool) error {
 	if s.read, err = s.pool(cores, "_pragma=query_only(1)&_pragma=cache_size(-512)"); err != nil {
 		return err
 	}
-	if s.list, err = s.pool(2, "_pragma=query_only(1)"); err != nil {
+	list, err := s.pool(2, "_pragma=query_only(1)")
+	if err != nil {
 		return err
 	}
+	s.list = &planned{DB: list, plans: map[string]*sql.Stmt{}}
 	if err := s.points.open(s.path, cores); err != nil {
 		return s.err(err)
 	}
@@ -113,7 +115,10 @@ func (s *Store) Path() string { return s.path }
 // Close closes the database; SQLite then folds the write-ahead log into it.
 func (s *Store) Close() error {
 	errs := []error{s.points.close()}
-	for _, pool := range []*sql.DB{s.list, s.read, s.write} {
+	if s.list != nil {
+		errs = append(errs, s.list.Close())
+	}
+	for _, pool := range []*sql.DB{s.read, s.write} {
 		if pool != nil {
 			errs = append(errs, pool.Close())
 		}
