@@ -238,12 +238,11 @@ func (a *App) startSession(ctx context.Context, user db.User, method string, rem
 		Method: method, Remember: remember,
 		Created: now, LastUsed: now, Ends: ends, Expires: a.expires(ends, now),
 	}
-	var replaces []uuid.UUID
+	var replaces []db.Use
 	for _, token := range held {
 		old, err := a.SessionByToken(ctx, token)
 		if err == nil {
-			replaces = append(replaces, old.UUID)
-			a.flushOne(ctx, old.UUID)
+			replaces = append(replaces, a.lastUse(old.UUID))
 		} else if !errors.Is(err, db.ErrNotFound) {
 			return "", sess, err
 		}
@@ -255,7 +254,7 @@ func (a *App) startSession(ctx context.Context, user db.User, method string, rem
 	hash := secretHash(token)
 	sess, err := a.store.CreateSession(ctx, user, sess, hash[:], replaces, loginNetwork(client.IP), event)
 	for _, old := range replaces {
-		a.forget(old, err == nil)
+		a.forget(old.UUID, err == nil)
 	}
 	if errors.Is(err, db.ErrNotFound) { // disabled, deleted or changed since it was verified
 		return "", sess, a.refuse(user.Username, client, "changed meanwhile", ErrBadCredentials)

@@ -217,8 +217,7 @@ func (a *App) RevokeSession(ctx context.Context, caller Caller, id uuid.UUID) er
 }
 
 func (a *App) revoke(ctx context.Context, actor Actor, sess db.Session) error {
-	a.flushOne(ctx, sess.UUID)
-	err := a.store.EndSession(ctx, sess.UUID, db.Revoked, a.revokedEvent(actor)(sess))
+	err := a.store.EndSession(ctx, a.lastUse(sess.UUID), db.Revoked, a.revokedEvent(actor)(sess))
 	a.forget(sess.UUID, err == nil || errors.Is(err, db.ErrNotFound))
 	if err != nil {
 		return err
@@ -254,8 +253,7 @@ func (a *App) SignOut(ctx context.Context, caller Caller) error {
 	if caller.Session == uuid.Nil {
 		return ErrUnauthenticated
 	}
-	a.flushOne(ctx, caller.Session)
-	err := a.store.EndSession(ctx, caller.Session, db.SignedOut, a.event(caller.Actor(), db.Logout, caller.User.ID, nil))
+	err := a.store.EndSession(ctx, a.lastUse(caller.Session), db.SignedOut, a.event(caller.Actor(), db.Logout, caller.User.ID, nil))
 	a.forget(caller.Session, err == nil || errors.Is(err, db.ErrNotFound))
 	if errors.Is(err, db.ErrNotFound) {
 		return nil // somebody was quicker

@@ -344,9 +344,9 @@ func (a *App) notedReach(p pending) (host string, at reach, ok bool) {
 	return a.cache.sessions.hosts.values[s.host-1], reach{s.since, s.reached}, true
 }
 
-// flushOne writes the use that is noted of one session: it goes into what history
-// keeps, and nobody should wait for the others.
-func (a *App) flushOne(ctx context.Context, id uuid.UUID) {
+// lastUse is what is noted of a session that is about to end, for what history keeps of
+// it; without a time when nothing is.
+func (a *App) lastUse(id uuid.UUID) db.Use {
 	a.mu.Lock()
 	var all []pending
 	if n, ok := a.cache.sessions.byUUID.find(id); ok {
@@ -354,10 +354,16 @@ func (a *App) flushOne(ctx context.Context, id uuid.UUID) {
 		all = a.endsSoon(all, n)
 	}
 	a.mu.Unlock()
-	a.flushEnding(ctx, all)
+	for _, p := range all {
+		if use, ok := a.notedUse(p); ok {
+			return use
+		}
+	}
+	return db.Use{UUID: id}
 }
 
-// flushUsers is flushOne for the sessions of users, of everybody when users is nil.
+// flushUsers writes what is noted of the sessions of users, of everybody when users is
+// nil, before they end.
 func (a *App) flushUsers(ctx context.Context, users []int64) {
 	theirs := map[int64]bool{}
 	for _, id := range users {

@@ -189,7 +189,7 @@ func TestIDGivenAnew(t *testing.T) {
 		}
 		token, id := insertSession(t, a, root)
 		first := use(token, "198.51.100.9")
-		if err := a.store.EndSession(t.Context(), id, db.Revoked, a.event(Operator.Actor(), db.Logout, root.ID, nil)); err != nil { // as another process would
+		if err := a.store.EndSession(t.Context(), db.Use{UUID: id}, db.Revoked, a.event(Operator.Actor(), db.Logout, root.ID, nil)); err != nil { // as another process would
 			t.Fatal(err)
 		}
 		if failing { // what is noted waits longer
@@ -421,7 +421,7 @@ func TestIDOfAnEarlierSignIn(t *testing.T) {
 	if _, err := a.Authenticate(t.Context(), []string{token}, from("198.51.100.9")); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.store.EndSession(t.Context(), id, db.Revoked, a.event(Operator.Actor(), db.Logout, root.ID, nil)); err != nil { // as another process would
+	if err := a.store.EndSession(t.Context(), db.Use{UUID: id}, db.Revoked, a.event(Operator.Actor(), db.Logout, root.ID, nil)); err != nil { // as another process would
 		t.Fatal(err)
 	}
 	used := a.Now

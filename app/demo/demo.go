@@ -203,7 +203,7 @@ func (f *filler) session(ctx context.Context, user db.User, home sample.Network,
 		_, err = f.store.ExpireSessions(ctx, f.now, 1)
 		return err
 	}
-	return f.store.EndSession(ctx, sess.UUID, db.SignedOut, f.event(db.Logout, user, used, sess.IP))
+	return f.store.EndSession(ctx, db.Use{UUID: sess.UUID}, db.SignedOut, f.event(db.Logout, user, used, sess.IP))
 }
 
 // network is one of a use near home, or, now and then, on a journey.

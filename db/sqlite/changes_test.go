@@ -60,7 +60,7 @@ func TestEpoch(t *testing.T) {
 	if err := other.SetSetting(t.Context(), "x", "z"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.EndSession(t.Context(), sess.UUID, db.Revoked, event(db.ModelDeleted)); err != nil {
+	if err := s.EndSession(t.Context(), db.Use{UUID: sess.UUID}, db.Revoked, event(db.ModelDeleted)); err != nil {
 		t.Fatal(err)
 	}
 	if after := settled(t, s); after <= before {
@@ -105,7 +105,7 @@ func TestEpochWhileTheLogBeginsAnew(t *testing.T) {
 		}
 		before := settled(t, s)
 		known, _ := s.changes.index.header()
-		err := s.inTxThat(t.Context(), func(tx *sql.Tx) (bool, error) {
+		err := s.inLightTx(t.Context(), func(tx *sql.Tx) (bool, error) {
 			_, err := tx.ExecContext(t.Context(), `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
 				INSERT INTO settings (name, value) SELECT hex(randomblob(16)), hex(zeroblob(2000)) FROM n`)
 			if err != nil {

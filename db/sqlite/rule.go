@@ -122,7 +122,7 @@ func (s *Store) RecordReaches(ctx context.Context, reaches iter.Seq2[db.SessionH
 	next, stop := iter.Pull2(reaches)
 	defer stop()
 	for more := true; more; {
-		err := s.inTxThat(ctx, func(tx *sql.Tx) (changed bool, err error) {
+		err := s.inLightTx(ctx, func(tx *sql.Tx) (changed bool, err error) {
 			again, err := tx.PrepareContext(ctx, `UPDATE session_hosts SET last_used = $3 WHERE session = $1 AND host = $2 AND last_used < $3`)
 			if err != nil {
 				return false, err

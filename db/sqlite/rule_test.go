@@ -67,7 +67,7 @@ func TestReaches(t *testing.T) {
 	s := open(t)
 	ada := createUser(t, s, "ada", true)
 	lives, ended := createSession(t, s, ada, "192.0.2.1", start), createSession(t, s, ada, "192.0.2.1", start)
-	if err := s.EndSession(t.Context(), ended.UUID, db.Revoked, event(db.ModelDeleted)); err != nil {
+	if err := s.EndSession(t.Context(), db.Use{UUID: ended.UUID}, db.Revoked, event(db.ModelDeleted)); err != nil {
 		t.Fatal(err)
 	}
 	record := func(limit int, reaches map[db.SessionHost]db.Reach) {

@@ -48,18 +48,18 @@ func (s *Store) Agent(ctx context.Context, id int64) (*db.Agent, error) {
 	return agent, s.err(err)
 }
 
-// CreateSession stores a sign-in: the session, its event, what it replaces, and
-// that its network is now known for the user. It fails with db.ErrNotFound when
+// CreateSession stores a sign-in: the session, its event, that its network is now known
+// for the user, and the last uses of the sessions that it replaces, with their end. It fails with db.ErrNotFound when
 // the user is gone or disabled, or no longer has the password hash that was verified.
-func (s *Store) CreateSession(ctx context.Context, user db.User, sess db.Session, hash []byte, replaces []uuid.UUID, network string, event db.Event) (db.Session, error) {
+func (s *Store) CreateSession(ctx context.Context, user db.User, sess db.Session, hash []byte, replaces []db.Use, network string, event db.Event) (db.Session, error) {
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
 		err := oneRow(tx.ExecContext(ctx, `UPDATE users SET last_login = $1 WHERE id = $2 AND active AND password_hash = $3`,
 			micros(sess.Created), user.ID, user.PasswordHash))
 		if err != nil {
 			return err
 		}
-		for _, old := range replaces {
-			if err := endSessions(ctx, tx, `uuid = $1`, []any{old[:]}, db.Replaced, user.Username, sess.Created); err != nil {
+		for _, last := range replaces {
+			if err := endSession(ctx, tx, last, db.Replaced, user.Username, sess.Created); err != nil && !errors.Is(err, db.ErrNotFound) {
 				return err
 			}
 		}
@@ -124,7 +124,7 @@ func (s *Store) RecordUses(ctx context.Context, uses iter.Seq[db.Use], idle time
 	next, stop := iter.Pull(uses)
 	defer stop()
 	for more := true; more; {
-		err := s.inTxThat(ctx, func(tx *sql.Tx) (changed bool, err error) {
+		err := s.inLightTx(ctx, func(tx *sql.Tx) (changed bool, err error) {
 			// The driver wants to find each parameter named.
 			const still = ` WHERE id = $1 AND uuid = $4 AND $3 >= 0`
 			used := `UPDATE sessions SET last_used = max(last_used, $2)`
@@ -193,29 +193,51 @@ func (s *Store) SetIdle(ctx context.Context, idle time.Duration) error {
 }
 
 // endSessions moves the sessions that match where, a condition over the columns
-// of sessions, to the ended ones. Its conditions' parameters come first.
-func endSessions(ctx context.Context, tx *sql.Tx, where string, args []any, reason db.Reason, by string, at time.Time) error {
+// of sessions, to the ended ones, and says how many there are. Its conditions'
+// parameters come first.
+func endSessions(ctx context.Context, tx *sql.Tx, where string, args []any, reason db.Reason, by string, at time.Time) (ended int64, err error) {
 	n := len(args)
-	_, err := tx.ExecContext(ctx, fmt.Sprintf(`INSERT INTO ended_sessions
+	res, err := tx.ExecContext(ctx, fmt.Sprintf(`INSERT INTO ended_sessions
 		(uuid, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires, ended, reason, ended_by)
 		SELECT uuid, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires, $%d, $%d, $%d
 		FROM sessions WHERE `, n+1, n+2, n+3)+where, append(slices.Clone(args), micros(at), reason, by)...)
 	if err != nil {
-		return err
+		return 0, err
+	}
+	if ended, err = res.RowsAffected(); err != nil || ended == 0 {
+		return 0, err
 	}
 	_, err = tx.ExecContext(ctx, `DELETE FROM sessions WHERE `+where, args...)
+	return ended, err
+}
+
+// endSession is endSessions for that of its last use, or db.ErrNotFound. The use is
+// stored with it, unless its time is zero.
+func endSession(ctx context.Context, tx *sql.Tx, last db.Use, reason db.Reason, by string, at time.Time) error {
+	ended, err := endSessions(ctx, tx, `uuid = $1`, []any{last.UUID[:]}, reason, by, at)
+	if err == nil && ended == 0 {
+		err = db.ErrNotFound
+	}
+	if err != nil || last.At.IsZero() {
+		return err
+	}
+	set, args := `last_used = max(last_used, $2), expires = min(ends, expires + max(0, $2 - last_used))`, []any{last.UUID[:], micros(last.At)}
+	if last.Agent != nil {
+		agent, err := agentID(ctx, tx, last.Agent)
+		if err != nil {
+			return err
+		}
+		set, args = set+`, agent_id = $3, last_ip = $4, via = $5`, append(args, agent, addrText(last.IP), addrText(last.Via))
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE ended_sessions SET `+set+` WHERE uuid = $1`, args...)
 	return err
 }
 
-// EndSession ends one session. Its event is stored with it; a session that is
-// already gone is db.ErrNotFound and stores nothing.
-func (s *Store) EndSession(ctx context.Context, id uuid.UUID, reason db.Reason, event db.Event) error {
+// EndSession ends the session of its last use, as endSession. Its event is stored with
+// it; a session that is already gone is db.ErrNotFound and stores nothing.
+func (s *Store) EndSession(ctx context.Context, last db.Use, reason db.Reason, event db.Event) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
-		var one int
-		if err := tx.QueryRowContext(ctx, `SELECT 1 FROM sessions WHERE uuid = $1`, id[:]).Scan(&one); err != nil {
-			return err
-		}
-		if err := endSessions(ctx, tx, `uuid = $1`, []any{id[:]}, reason, event.Actor, event.Created); err != nil {
+		if err := endSession(ctx, tx, last, reason, event.Actor, event.Created); err != nil {
 			return err
 		}
 		return insertEvent(ctx, tx, event)
@@ -252,7 +274,8 @@ func (s *Store) EndSessions(ctx context.Context, users []int64, except uuid.UUID
 			}
 			ended = append(ended, sess.UUID)
 		}
-		return endSessions(ctx, tx, where, args, reason, by, now)
+		_, err = endSessions(ctx, tx, where, args, reason, by, now)
+		return err
 	})
 	return ended, err
 }

@@ -83,7 +83,7 @@ func TestSessionsAgainstAll(t *testing.T) {
 		}
 	}
 	for _, sess := range all[190:] {
-		if err := s.EndSession(t.Context(), sess.UUID, db.Revoked, event(db.ModelDeleted)); err != nil {
+		if err := s.EndSession(t.Context(), db.Use{UUID: sess.UUID}, db.Revoked, event(db.ModelDeleted)); err != nil {
 			t.Fatal(err)
 		}
 	}

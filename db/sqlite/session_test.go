@@ -106,7 +106,7 @@ func TestRecordUses(t *testing.T) {
 	ada := createUser(t, s, "ada", true)
 	sess := createSession(t, s, ada, "192.0.2.1", start)
 	gone := createSession(t, s, ada, "192.0.2.1", start)
-	if err := s.EndSession(t.Context(), gone.UUID, db.Revoked, event(db.ModelDeleted)); err != nil {
+	if err := s.EndSession(t.Context(), db.Use{UUID: gone.UUID}, db.Revoked, event(db.ModelDeleted)); err != nil {
 		t.Fatal(err)
 	}
 	newer := agent("new")
@@ -186,7 +186,7 @@ func TestWhatEndsSessions(t *testing.T) {
 		reason db.Reason
 	}{
 		{"revoked", func(x db.Session) error {
-			return s.EndSession(t.Context(), x.UUID, db.Revoked, event(db.ModelDeleted))
+			return s.EndSession(t.Context(), db.Use{UUID: x.UUID}, db.Revoked, event(db.ModelDeleted))
 		}, db.Revoked},
 		{"password", func(x db.Session) error {
 			return s.SetPassword(t.Context(), ada.ID, "", "new", uuid.Nil, event(db.PasswordSet))
@@ -219,11 +219,46 @@ func TestWhatEndsSessions(t *testing.T) {
 			t.Errorf("%s: history has %+v, %v", tt.name, ended, err)
 		}
 	}
-	if err := s.EndSession(t.Context(), uuid.New(), db.Revoked, event(db.ModelDeleted)); !errors.Is(err, db.ErrNotFound) {
+	if err := s.EndSession(t.Context(), db.Use{UUID: uuid.New()}, db.Revoked, event(db.ModelDeleted)); !errors.Is(err, db.ErrNotFound) {
 		t.Errorf("ending what is not there: got %v, want db.ErrNotFound", err)
 	}
 	if err := s.DeleteUser(t.Context(), ada.ID, true, event(db.ModelDeleted)); err != nil {
 		t.Error("delete a user with history:", err)
+	}
+}
+
+// The last use goes into history with the end of its session, and moves the idle limit
+// as it would have.
+func TestEndSessionWithItsLastUse(t *testing.T) {
+	s := open(t)
+	ada := createUser(t, s, "ada", true)
+	elsewhere := netip.MustParseAddr("192.0.2.9")
+	for _, tt := range []struct {
+		name      string
+		use       db.Use
+		used      time.Duration // after the start, for the last use that history has
+		ip, agent string
+		expires   time.Duration
+	}{
+		{name: "nothing noted", used: 0, ip: "192.0.2.1", expires: time.Hour},
+		{name: "used", use: db.Use{At: start.Add(time.Minute)}, used: time.Minute, ip: "192.0.2.1", expires: time.Hour + time.Minute},
+		{name: "an older use", use: db.Use{At: start.Add(-time.Minute)}, used: 0, ip: "192.0.2.1", expires: time.Hour},
+		{name: "moved", use: db.Use{At: start.Add(2 * time.Minute), IP: elsewhere, Agent: agent("new")}, used: 2 * time.Minute, ip: "192.0.2.9", agent: "new", expires: time.Hour + 2*time.Minute},
+		{name: "up to the absolute limit", use: db.Use{At: start.Add(23*time.Hour + 30*time.Minute)}, used: 23*time.Hour + 30*time.Minute, ip: "192.0.2.1", expires: 24 * time.Hour},
+	} {
+		sess := createSession(t, s, ada, "192.0.2.1", start)
+		if _, err := s.write.Exec(`UPDATE sessions SET expires = $1`, micros(start.Add(time.Hour))); err != nil {
+			t.Fatal(err)
+		}
+		tt.use.UUID = sess.UUID
+		if err := s.EndSession(t.Context(), tt.use, db.Revoked, event(db.ModelDeleted)); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.EndedSession(t.Context(), sess.UUID)
+		if err != nil || !got.LastUsed.Equal(start.Add(tt.used)) || got.IP.String() != tt.ip || !got.Expires.Equal(start.Add(tt.expires)) ||
+			tt.agent != "" && got.Agent.String != tt.agent {
+			t.Errorf("%s: history has %+v, %v", tt.name, got, err)
+		}
 	}
 }
 
@@ -357,7 +392,7 @@ func TestForget(t *testing.T) {
 	s := open(t)
 	ada := createUser(t, s, "ada", true)
 	sess := createSession(t, s, ada, "192.0.2.1", start)
-	if err := s.EndSession(t.Context(), sess.UUID, db.Revoked, event(db.ModelDeleted)); err != nil {
+	if err := s.EndSession(t.Context(), db.Use{UUID: sess.UUID}, db.Revoked, event(db.ModelDeleted)); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Forget(t.Context(), start, start); err != nil {

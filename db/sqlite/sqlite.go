@@ -173,12 +173,30 @@ const writerWait = 10 * time.Second
 // inTx runs f in one write transaction, committed when f returns nil. What it
 // reports as done is on disk: synchronous is FULL.
 func (s *Store) inTx(ctx context.Context, f func(tx *sql.Tx) error) error {
-	return s.inTxThat(ctx, func(tx *sql.Tx) (bool, error) { return false, f(tx) })
+	return s.withWriter(ctx, func(conn *sql.Conn) error {
+		return s.transact(ctx, conn, func(tx *sql.Tx) (bool, error) { return false, f(tx) })
+	})
 }
 
-// inTxThat is inTx for what is written while many read: f reports whether it
-// surely changed something, and Epoch stays settled meanwhile.
-func (s *Store) inTxThat(ctx context.Context, f func(tx *sql.Tx) (changed bool, err error)) error {
+// inLightTx is inTx for what is written often, while many read, and may be lost with
+// the power: it does not wait for the disk. f reports whether it surely changed
+// something, and Epoch stays settled meanwhile.
+func (s *Store) inLightTx(ctx context.Context, f func(tx *sql.Tx) (changed bool, err error)) error {
+	return s.withWriter(ctx, func(conn *sql.Conn) error {
+		if _, err := conn.ExecContext(ctx, `PRAGMA synchronous = NORMAL`); err != nil {
+			return err
+		}
+		err := s.transact(ctx, conn, f)
+		if _, fullErr := conn.ExecContext(context.WithoutCancel(ctx), `PRAGMA synchronous = FULL`); fullErr != nil {
+			_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // the next one is opened with it
+			err = errors.Join(err, fullErr)
+		}
+		return err
+	})
+}
+
+// withWriter runs f with the connection that writes.
+func (s *Store) withWriter(ctx context.Context, f func(conn *sql.Conn) error) error {
 	wait, cancel := context.WithTimeout(ctx, writerWait)
 	defer cancel()
 	conn, err := s.write.Conn(wait)
@@ -193,7 +211,7 @@ func (s *Store) inTxThat(ctx context.Context, f func(tx *sql.Tx) (changed bool, 
 	if e := s.look(); e != nil {
 		return e
 	}
-	if err := s.transact(ctx, conn, f); err != nil {
+	if err := f(conn); err != nil {
 		err = s.err(err)
 		if errors.Is(err, db.ErrUnavailable) {
 			s.health.failed.Store(true)

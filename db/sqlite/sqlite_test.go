@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -282,5 +283,45 @@ func TestRestoreNeedsAllOfIt(t *testing.T) {
 	}
 	if content, err := os.ReadFile(path); string(content) != "the old one" {
 		t.Errorf("the old database: got %q, %v", content, err)
+	}
+}
+
+// Only uses are written without waiting for the disk, whatever becomes of them.
+func TestWritesWaitForTheDisk(t *testing.T) {
+	s := open(t)
+	const full = 2
+	synchronous := func(q interface {
+		QueryRowContext(context.Context, string, ...any) *sql.Row
+	}) (mode int) {
+		if err := q.QueryRowContext(t.Context(), `PRAGMA synchronous`).Scan(&mode); err != nil {
+			t.Fatal(err)
+		}
+		return mode
+	}
+	failed, stop := context.WithCancel(t.Context())
+	for _, light := range []func() error{
+		func() error { return s.inLightTx(t.Context(), func(*sql.Tx) (bool, error) { return false, nil }) },
+		func() error {
+			return s.inLightTx(t.Context(), func(*sql.Tx) (bool, error) { return false, errors.New("x") })
+		},
+		func() error {
+			return s.inLightTx(failed, func(tx *sql.Tx) (bool, error) {
+				if mode := synchronous(tx); mode == full {
+					t.Error("a light transaction waits for the disk")
+				}
+				stop()
+				return true, nil
+			})
+		},
+	} {
+		_ = light()
+		if err := s.inTx(t.Context(), func(tx *sql.Tx) error {
+			if mode := synchronous(tx); mode != full {
+				t.Errorf("after a light transaction, synchronous is %d", mode)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

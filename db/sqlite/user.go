@@ -264,7 +264,7 @@ func (s *Store) SetActive(ctx context.Context, user int64, active bool, keepSupe
 			return err
 		}
 		if !active {
-			if err := endSessions(ctx, tx, `user_id = $1`, []any{user}, db.UserDisabled, event.Actor, event.Created); err != nil {
+			if _, err := endSessions(ctx, tx, `user_id = $1`, []any{user}, db.UserDisabled, event.Actor, event.Created); err != nil {
 				return err
 			}
 			if err := someSuperuser(ctx, tx, keepSuperuser); err != nil {
@@ -317,7 +317,7 @@ func (s *Store) SetPassword(ctx context.Context, user int64, was, hash string, s
 		if err != nil {
 			return err
 		}
-		err = endSessions(ctx, tx, `user_id = $1 AND uuid <> $2`, []any{user, spare[:]}, db.PasswordChanged, event.Actor, event.Created)
+		_, err = endSessions(ctx, tx, `user_id = $1 AND uuid <> $2`, []any{user, spare[:]}, db.PasswordChanged, event.Actor, event.Created)
 		if err != nil {
 			return err
 		}
