@@ -286,6 +286,7 @@ func (b *bench) lists(n int) error {
 		one{fmt.Sprintf("list, page %d", deep), list(fmt.Sprintf("page=%d", deep)), 30},
 		one{fmt.Sprintf("list by -last_used, page %d", deep), list(fmt.Sprintf("ordering=-last_used&page=%d", deep)), 30},
 		one{"list of one user", list("user=1"), 60},
+		one{"list of one user by -last_used", list("user=1&ordering=-last_used"), 60},
 		one{"list of one user's name", list("user__username=ada" + "lovelac"), 60},
 		one{"list of one address", list("last_ip=86.129.0.0"), 60},
 		one{"search, no hit", list("search=nothinglikeit"), 30},

@@ -86,7 +86,7 @@ func (t sessionTerm) sql() string { return t.on("+s.user_id", "+s.agent_id") }
 // on is the condition on these columns.
 func (t sessionTerm) on(user, agent string) string {
 	var either []string
-	for _, part := range []string{t.byUser(user), t.byAgent(agent), t.byIP("+s.last_ip")} {
+	for _, part := range []string{t.byIP("+s.last_ip"), t.byUser(user), t.byAgent(agent)} { // the cheapest first
 		if part != "" {
 			either = append(either, part)
 		}
@@ -249,36 +249,29 @@ func (q *sessionQuery) hits() string {
 	return strings.Join(parts, " UNION ALL ")
 }
 
-// count says how many fit and, when they are not too many, which.
-func (q *sessionQuery) count(ctx context.Context, s *Store) (total int, few []int64, err error) {
+// count says how many fit and, when they are not too many, which: a list in JSON, or "".
+func (q *sessionQuery) count(ctx context.Context, s *Store) (total int, few string, err error) {
 	switch {
 	case len(q.terms) == 0:
-		return q.all - q.expired, nil, nil
+		return q.all - q.expired, "", nil
 	case q.ofOneUser() && q.expired == 0:
-		return q.terms[0].cost, nil, nil
+		return q.terms[0].cost, "", nil
 	case q.ofOneUser():
 		err = s.list.QueryRowContext(ctx, `SELECT count(*) FROM (`+q.hits()+`)`, q.args...).Scan(&total)
-		return total, nil, err
+		return total, "", err
 	}
-	limit := fewHits
-	if slices.ContainsFunc(q.terms, func(t sessionTerm) bool { return t.ip != "" && t.cost >= scan }) {
-		limit = max(fewHits, scanned)
+	limit, hits := fewHits, fmt.Sprintf(`%s LIMIT %d`, q.hits(), fewHits+1)
+	scans := slices.ContainsFunc(q.terms, func(t sessionTerm) bool { return t.ip != "" && t.cost >= scan })
+	if scans { // once, and so to the end
+		limit, hits = max(fewHits, scanned), q.hits()
 	}
 	if len(q.terms) > 1 || q.terms[0].agents <= limit {
-		rows, err := s.list.QueryContext(ctx, fmt.Sprintf(`%s LIMIT %d`, q.hits(), limit+1), q.args...)
-		if err != nil {
-			return 0, nil, err
+		err := s.list.QueryRowContext(ctx, `SELECT count(*), json_group_array(id) FROM (`+hits+`)`, q.args...).Scan(&total, &few)
+		if err != nil || total <= limit {
+			return total, few, err
 		}
-		defer rows.Close()
-		for rows.Next() {
-			var id int64
-			if err := rows.Scan(&id); err != nil {
-				return 0, nil, err
-			}
-			few = append(few, id)
-		}
-		if err := rows.Err(); err != nil || len(few) <= limit {
-			return len(few), few, err
+		if scans {
+			return total, "", nil
 		}
 	}
 	query := `SELECT count(*) FROM (` + q.hits() + `)`
@@ -296,12 +289,12 @@ func (q *sessionQuery) count(ctx context.Context, s *Store) (total int, few []in
 		}
 	}
 	err = s.list.QueryRowContext(ctx, query, q.args...).Scan(&total)
-	return total, nil, err
+	return total, "", err
 }
 
 // page is the query for the rows of the page. Its ids are found first, if possible
 // in an index alone; then these rows are read.
-func (q *sessionQuery) page(f db.SessionFilter, total int, few []int64) string {
+func (q *sessionQuery) page(f db.SessionFilter, total int, few string) string {
 	ordering := sessionOrder(f.Ordering)
 	walk := sessionOrderings[ordering[0].Column].walk
 	var ids string
@@ -310,7 +303,7 @@ func (q *sessionQuery) page(f db.SessionFilter, total int, few []int64) string {
 	case q.ofOneUser() && (slices.Contains([]string{"user__username", "user", "uuid"}, ordering[0].Column) || total < (f.Offset+f.Limit)*q.all/total):
 		ids = q.ofUser(f, ordering)
 	// Along users or agents, the hits may all be at the far end.
-	case few != nil && (len(few) <= fewHits || strings.Contains(walk, "JOIN")):
+	case few != "" && (total <= fewHits || strings.Contains(walk, "JOIN")):
 		ids = q.sorted(f, ordering, few)
 	default:
 		ids = q.walked(f, ordering, walk, total)
@@ -331,9 +324,8 @@ func (q *sessionQuery) ofUser(f db.SessionFilter, ordering []db.Order) string {
 }
 
 // sorted finds the page among hits that are known.
-func (q *sessionQuery) sorted(f db.SessionFilter, ordering []db.Order, hits []int64) string {
-	list, _ := json.Marshal(hits) // numbers always marshal
-	q.args = []any{string(list)}
+func (q *sessionQuery) sorted(f db.SessionFilter, ordering []db.Order, hits string) string {
+	q.args = []any{hits}
 	order := orderSQL(ordering, false)
 	return `SELECT s.id FROM ` + withJoins(`sessions s`, order) + ` WHERE s.id IN (SELECT value FROM json_each($1)) ORDER BY ` + order +
 		` LIMIT ` + q.number(f.Limit) + ` OFFSET ` + q.number(f.Offset)

@@ -138,7 +138,7 @@ func TestSessionsWalkIndexes(t *testing.T) {
 	s := open(t)
 	for column := range sessionOrderings {
 		q := sessionQuery{args: []any{micros(start)}, expired: 1}
-		query := q.page(db.SessionFilter{Ordering: []db.Order{{Column: column, Descending: true}}, Limit: 20, Offset: 40}, 100, nil)
+		query := q.page(db.SessionFilter{Ordering: []db.Order{{Column: column, Descending: true}}, Limit: 20, Offset: 40}, 100, "")
 		rows, err := s.list.QueryContext(t.Context(), `EXPLAIN QUERY PLAN `+query, q.args...)
 		if err != nil {
 			t.Fatal(err)
