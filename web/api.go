@@ -78,7 +78,7 @@ func (s *Server) addAPI(r *gin.Engine, route apiRoute) {
 		}
 		r.Handle(method, apiPrefix+route.path, s.handle(func(c *gin.Context) error {
 			// In authentik's order: what is accepted, who asks, which method, what for.
-			if !route.picks && !acceptsJSON(c.Request.Header.Values("Accept")) {
+			if !route.picks && !acceptsJSON(c.Request.Header["Accept"]) {
 				return errNotAcceptable
 			}
 			if !route.open {

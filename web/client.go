@@ -14,7 +14,7 @@ import (
 // element that decides cannot be read, ok is false and the address the peer's own.
 func (s *Server) client(r *http.Request) (client app.Client, ok bool) {
 	peer := peerAddr(r)
-	ip, ok := forwardedFor(peer, r.Header.Values("X-Forwarded-For"), s.trusted)
+	ip, ok := forwardedFor(peer, r.Header["X-Forwarded-For"], s.trusted)
 	client = app.Client{IP: ip, Agent: r.UserAgent()}
 	if ip != peer {
 		client.Via = peer

@@ -180,7 +180,7 @@ func (s *Server) byCookie(c *gin.Context) (app.Caller, error) {
 // byBearerOrCookie finds who asks of the API. An Authorization header that we
 // cannot use fails the request, even beside a good cookie.
 func (s *Server) byBearerOrCookie(c *gin.Context) (app.Caller, error) {
-	headers := c.Request.Header.Values("Authorization")
+	headers := c.Request.Header["Authorization"]
 	if len(headers) == 0 {
 		c.Writer.Header()["Vary"] = varyCookie
 		return s.byCookie(c)

@@ -54,8 +54,10 @@ func (s *Server) language(c *gin.Context) string {
 
 // render answers with a page.
 func (s *Server) render(c *gin.Context, status int, page string, data any) error {
-	var buf bytes.Buffer
-	if err := s.pages.render(&buf, page, s.language(c), data); err != nil {
+	buf := drawn.Get().(*bytes.Buffer)
+	defer drawn.Put(buf)
+	buf.Reset()
+	if err := s.pages.render(buf, page, s.language(c), data); err != nil {
 		return err
 	}
 	h := c.Writer.Header()
@@ -80,6 +82,9 @@ func (s *Server) render(c *gin.Context, status int, page string, data any) error
 	c.Data(status, "text/html; charset=utf-8", body)
 	return nil
 }
+
+// drawn are buffers for one page each, which is written before they are used again.
+var drawn = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // minPacked is about a packet: what fits in it is not made quicker by packing.
 const minPacked = 1400
