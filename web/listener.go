@@ -26,8 +26,7 @@ type listener struct {
 	conns      map[*conn]struct{} // those that are open
 	open       map[netip.Prefix]int
 	complained time.Time
-	closed     chan struct{}
-	close      func()
+	closed     bool
 }
 
 // listen bounds the connections of a listener by address. This machine's own and
@@ -37,8 +36,7 @@ func (s *Server) listen(on net.Listener) *listener {
 }
 
 func newListener(on net.Listener, exempt func(netip.Addr) bool, log *slog.Logger) *listener {
-	l := &listener{Listener: on, exempt: exempt, log: log, conns: map[*conn]struct{}{}, open: map[netip.Prefix]int{}, closed: make(chan struct{})}
-	l.close = sync.OnceFunc(func() { close(l.closed) })
+	l := &listener{Listener: on, exempt: exempt, log: log, conns: map[*conn]struct{}{}, open: map[netip.Prefix]int{}}
 	go l.cutLate()
 	return l
 }
@@ -67,7 +65,9 @@ func (l *listener) Accept() (net.Conn, error) {
 }
 
 func (l *listener) Close() error {
-	l.close()
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
 	return l.Listener.Close()
 }
 
@@ -102,20 +102,16 @@ func (l *listener) leave(c *conn) {
 	}
 }
 
-// cutLate ends what is over its time limit, every second until the listener is closed.
+// cutLate ends what is over its time limit, every second until the listener and all
+// its connections are closed.
 func (l *listener) cutLate() {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-l.closed:
-			return
-		case <-tick.C:
-		}
+	for done := false; !done; {
+		time.Sleep(time.Second)
 		l.mu.Lock()
 		for c := range l.conns {
 			c.cutLate(time.Now())
 		}
+		done = l.closed && len(l.conns) == 0
 		l.mu.Unlock()
 	}
 }
@@ -136,7 +132,7 @@ type conn struct {
 // A limit is when reading or writing is to end. The zero time is never.
 type limit struct {
 	at   time.Time
-	over bool // the connection below knows
+	over bool // it is set at the connection below, where others never are
 }
 
 var started = time.Now()

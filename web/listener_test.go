@@ -228,3 +228,23 @@ func TestTimeLimits(t *testing.T) {
 		t.Fatalf("writing what nobody reads: %v", err)
 	}
 }
+
+// Somebody slow is cut by their time limit while the server shuts down, too.
+func TestSlowClientAtShutdown(t *testing.T) {
+	ts := newServer(t)
+	readWithin = time.Second
+	defer func() { readWithin = 10 * time.Second }()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- ts.Server.Serve(ctx, listener) }()
+	dial(t, listener.Addr().String(), "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\nusername=")
+	time.Sleep(100 * time.Millisecond)
+	stop()
+	if err := <-done; err != nil {
+		t.Errorf("the server did not end well: %v", err)
+	}
+}

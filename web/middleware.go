@@ -152,8 +152,8 @@ var pageHeader = map[string][]string{
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// tokens are the values of our cookie, of which a browser may send several. The apps'
-// cookies, which come to the gate too, are not looked at.
+// tokens are the values of our cookie, of which a browser may send several; a token
+// never has quotes. The apps' cookies, which come to the gate too, are not looked at.
 func tokens(r *http.Request) []string {
 	var all []string
 	for _, line := range r.Header["Cookie"] {

@@ -148,7 +148,7 @@ func (s *Store) look() *db.UnavailableError {
 // Verify reads the whole database and finds damage, which Usable then reports.
 func (s *Store) Verify(ctx context.Context) error {
 	var verdict string
-	err := s.list.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&verdict)
+	err := s.list.DB.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&verdict)
 	if err == nil && verdict != "ok" {
 		f := faults[sqlite3.SQLITE_CORRUPT]
 		e := &db.UnavailableError{Path: s.path, Problem: f.problem, Remedy: f.remedy, Err: errors.New(oneLine(verdict))}

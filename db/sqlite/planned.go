@@ -7,7 +7,7 @@ import (
 )
 
 // A planned pool keeps the plans of its queries, since to make one takes as long as to
-// read a page of a list.
+// read a page of a list: of those by [planned.QueryContext] and [planned.QueryRowContext].
 type planned struct {
 	*sql.DB
 
@@ -43,7 +43,7 @@ func (p *planned) plan(ctx context.Context, query string) (*sql.Stmt, error) {
 	p.plans[query] = stmt
 	p.mu.Unlock()
 	if old != nil {
-		_ = old.Close() // it waits for who is about to run it
+		go old.Close() // which waits for those who run it
 	}
 	return stmt, nil
 }
@@ -55,10 +55,16 @@ func (p *planned) QueryContext(ctx context.Context, query string, args ...any) (
 		return nil, err
 	}
 	rows, err := stmt.QueryContext(ctx, args...)
-	if err != nil && ctx.Err() == nil { // perhaps since the plan was closed
+	if err != nil && !p.keeps(query, stmt) { // perhaps since it was closed
 		return p.DB.QueryContext(ctx, query, args...)
 	}
 	return rows, err
+}
+
+func (p *planned) keeps(query string, stmt *sql.Stmt) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.plans[query] == stmt
 }
 
 // QueryRowContext is [sql.DB.QueryRowContext].

@@ -49,7 +49,7 @@ func (s *Store) Agent(ctx context.Context, id int64) (*db.Agent, error) {
 }
 
 // CreateSession stores a sign-in: the session, its event, that its network is now known
-// for the user, and the last uses of the sessions that it replaces, with their end. It fails with db.ErrNotFound when
+// for the user, and the end of the sessions that it replaces, with their last uses. It fails with db.ErrNotFound when
 // the user is gone or disabled, or no longer has the password hash that was verified.
 func (s *Store) CreateSession(ctx context.Context, user db.User, sess db.Session, hash []byte, replaces []db.Use, network string, event db.Event) (db.Session, error) {
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
@@ -221,7 +221,7 @@ func endSession(ctx context.Context, tx *sql.Tx, last db.Use, reason db.Reason, 
 	if err != nil || last.At.IsZero() {
 		return err
 	}
-	set, args := `last_used = max(last_used, $2), expires = min(ends, expires + max(0, $2 - last_used))`, []any{last.UUID[:], micros(last.At)}
+	set, args := `last_used = $2, expires = min(ends, expires + $2 - last_used)`, []any{last.UUID[:], micros(last.At)}
 	if last.Agent != nil {
 		agent, err := agentID(ctx, tx, last.Agent)
 		if err != nil {
@@ -229,7 +229,8 @@ func endSession(ctx context.Context, tx *sql.Tx, last db.Use, reason db.Reason, 
 		}
 		set, args = set+`, agent_id = $3, last_ip = $4, via = $5`, append(args, agent, addrText(last.IP), addrText(last.Via))
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE ended_sessions SET `+set+` WHERE uuid = $1`, args...)
+	// Or a later one was written meanwhile, with where that came from.
+	_, err = tx.ExecContext(ctx, `UPDATE ended_sessions SET `+set+` WHERE uuid = $1 AND last_used <= $2`, args...)
 	return err
 }
 

@@ -63,7 +63,7 @@ func (s *Store) Sessions(ctx context.Context, f db.SessionFilter) (page []db.Ses
 // A sessionQuery is a filter in SQL: sessions that fit all of its terms.
 type sessionQuery struct {
 	terms   []sessionTerm
-	args    []any // $1 is the time at which sessions must live
+	args    []any // $1 is the time at which sessions must live; a query need not use all
 	all     int   // how many sessions there are
 	expired int   // how many of them have expired
 	nothing bool  // no session can fit
@@ -76,6 +76,7 @@ type sessionTerm struct {
 	user, agent, ip string
 
 	oneUser bool // user names one
+	owns    int  // how many sessions the one user has
 	agents  int  // how many sessions have a fitting agent
 	cost    int  // a guess at how many have to be looked at
 }
@@ -139,12 +140,12 @@ func (q *sessionQuery) read(ctx context.Context, s *Store, f db.SessionFilter) e
 	user := func(where string, name any) error {
 		t := sessionTerm{oneUser: true}
 		var id int64
-		err := s.list.QueryRowContext(ctx, `SELECT id, sessions FROM users WHERE `+where, name).Scan(&id, &t.cost)
+		err := s.list.QueryRowContext(ctx, `SELECT id, sessions FROM users WHERE `+where, name).Scan(&id, &t.owns)
 		if errors.Is(err, sql.ErrNoRows) {
 			q.nothing = true
 			return nil
 		}
-		t.user = `%s = ` + q.arg(id)
+		t.user, t.cost = `%s = `+q.arg(id), t.owns
 		q.terms = append(q.terms, t)
 		return err
 	}
@@ -255,7 +256,7 @@ func (q *sessionQuery) count(ctx context.Context, s *Store) (total int, few stri
 	case len(q.terms) == 0:
 		return q.all - q.expired, "", nil
 	case q.ofOneUser() && q.expired == 0:
-		return q.terms[0].cost, "", nil
+		return q.terms[0].owns, "", nil
 	case q.ofOneUser():
 		err = s.list.QueryRowContext(ctx, `SELECT count(*) FROM (`+q.hits()+`)`, q.args...).Scan(&total)
 		return total, "", err
@@ -299,8 +300,10 @@ func (q *sessionQuery) page(f db.SessionFilter, total int, few string) string {
 	walk := sessionOrderings[ordering[0].Column].walk
 	var ids string
 	switch {
-	// By user or uuid it is in their index; otherwise all of theirs are sorted, or all there are walked along.
-	case q.ofOneUser() && (slices.Contains([]string{"user__username", "user", "uuid"}, ordering[0].Column) || total < (f.Offset+f.Limit)*q.all/total):
+	// By user or uuid it is in their index. Otherwise all of theirs are sorted, unless that is
+	// more than has to be walked along: every so many of all sessions is one of theirs.
+	case q.ofOneUser() && (slices.Contains([]string{"user__username", "user", "uuid"}, ordering[0].Column) ||
+		int64(total) < int64(f.Offset+f.Limit)*int64(q.all)/int64(total)):
 		ids = q.ofUser(f, ordering)
 	// Along users or agents, the hits may all be at the far end.
 	case few != "" && (total <= fewHits || strings.Contains(walk, "JOIN")):

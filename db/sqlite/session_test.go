@@ -244,6 +244,7 @@ func TestEndSessionWithItsLastUse(t *testing.T) {
 		{name: "used", use: db.Use{At: start.Add(time.Minute)}, used: time.Minute, ip: "192.0.2.1", expires: time.Hour + time.Minute},
 		{name: "an older use", use: db.Use{At: start.Add(-time.Minute)}, used: 0, ip: "192.0.2.1", expires: time.Hour},
 		{name: "moved", use: db.Use{At: start.Add(2 * time.Minute), IP: elsewhere, Agent: agent("new")}, used: 2 * time.Minute, ip: "192.0.2.9", agent: "new", expires: time.Hour + 2*time.Minute},
+		{name: "moved before the last one", use: db.Use{At: start.Add(-time.Minute), IP: elsewhere, Agent: agent("new")}, used: 0, ip: "192.0.2.1", expires: time.Hour},
 		{name: "up to the absolute limit", use: db.Use{At: start.Add(23*time.Hour + 30*time.Minute)}, used: 23*time.Hour + 30*time.Minute, ip: "192.0.2.1", expires: 24 * time.Hour},
 	} {
 		sess := createSession(t, s, ada, "192.0.2.1", start)

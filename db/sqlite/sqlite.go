@@ -32,7 +32,7 @@ type Store struct {
 	path  string
 	write *sql.DB  // one connection: SQLite has one writer
 	read  *sql.DB  // point reads, as many connections as cores
-	list  *planned //  lists and searches, so that slow ones never starve point reads
+	list  *planned // lists and searches, so that slow ones never starve point reads
 
 	points points // the reads that each request needs
 
@@ -182,16 +182,20 @@ func (s *Store) inTx(ctx context.Context, f func(tx *sql.Tx) error) error {
 // the power: it does not wait for the disk. f reports whether it surely changed
 // something, and Epoch stays settled meanwhile.
 func (s *Store) inLightTx(ctx context.Context, f func(tx *sql.Tx) (changed bool, err error)) error {
-	return s.withWriter(ctx, func(conn *sql.Conn) error {
+	return s.withWriter(ctx, func(conn *sql.Conn) (err error) {
+		// Whoever waits for it may leave at any moment: f sees that, but the transaction is
+		// ended here, and only then can the mode be changed back.
+		ctx := context.WithoutCancel(ctx)
+		defer func() {
+			if _, fullErr := conn.ExecContext(ctx, `PRAGMA synchronous = FULL`); fullErr != nil {
+				_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // the next one is opened with it
+				err = errors.Join(err, fullErr)
+			}
+		}()
 		if _, err := conn.ExecContext(ctx, `PRAGMA synchronous = NORMAL`); err != nil {
 			return err
 		}
-		err := s.transact(ctx, conn, f)
-		if _, fullErr := conn.ExecContext(context.WithoutCancel(ctx), `PRAGMA synchronous = FULL`); fullErr != nil {
-			_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // the next one is opened with it
-			err = errors.Join(err, fullErr)
-		}
-		return err
+		return s.transact(ctx, conn, f)
 	})
 }
 

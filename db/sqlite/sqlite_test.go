@@ -315,13 +315,45 @@ func TestWritesWaitForTheDisk(t *testing.T) {
 		},
 	} {
 		_ = light()
-		if err := s.inTx(t.Context(), func(tx *sql.Tx) error {
+		if err := s.inTx(t.Context(), func(tx *sql.Tx) error { // in which it cannot be changed
 			if mode := synchronous(tx); mode != full {
 				t.Errorf("after a light transaction, synchronous is %d", mode)
 			}
 			return nil
 		}); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// Whoever waits for uses to be written may leave at any moment: what is written then
+// waits for the disk all the same, by the same connection.
+func TestLeavingALightWrite(t *testing.T) {
+	s := open(t)
+	connection := func() (raw any, mode int) {
+		t.Helper()
+		conn, err := s.write.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.Raw(func(c any) error { raw = c; return nil })
+		if err := conn.QueryRowContext(t.Context(), `PRAGMA synchronous`).Scan(&mode); err != nil {
+			t.Fatal(err)
+		}
+		return raw, mode
+	}
+	first, _ := connection()
+	for i := range 2000 {
+		ctx, leave := context.WithCancel(t.Context())
+		time.AfterFunc(time.Duration(i%200)*time.Microsecond, leave)
+		_ = s.inLightTx(ctx, func(tx *sql.Tx) (bool, error) {
+			_, err := tx.ExecContext(ctx, `UPDATE settings SET value = value`)
+			return false, err
+		})
+		leave()
+		if now, mode := connection(); mode != 2 || now != first {
+			t.Fatalf("after %d: synchronous is %d, the same connection: %v", i, mode, now == first)
 		}
 	}
 }
