@@ -64,6 +64,7 @@ func main() {
 	}
 	switch {
 	case *sizes != "":
+		b.rounds = 3
 		err = b.growth(*sizes)
 	case *quick:
 		err = errors.Join(b.binarySize(), b.requests(shapeOf(100_000), true), b.lists(100_000), b.starts("an empty database", 0))
