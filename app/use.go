@@ -287,17 +287,19 @@ func (a *App) takeNoted() ([]pending, *reaches) {
 func (a *App) flushUses(ctx context.Context, all []pending) error {
 	return a.store.RecordUses(ctx, func(yield func(db.Use) bool) {
 		for _, p := range all {
-			if use, ok := a.notedUse(p); ok && !yield(use) {
+			a.mu.Lock()
+			use, ok := a.notedUse(p)
+			a.mu.Unlock()
+			if ok && !yield(use) {
 				return
 			}
 		}
 	}, a.Config.SessionIdle)
 }
 
-// notedUse is a use as the store writes it, unless the session has ended.
+// notedUse is a use as the store writes it, unless there is none or the session has
+// ended. a.mu is held.
 func (a *App) notedUse(p pending) (use db.Use, ok bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	k := a.cache.sessions
 	s := k.at(p.n)
 	if p.state&used == 0 || s.uuid != p.uuid {
@@ -348,14 +350,10 @@ func (a *App) notedReach(p pending) (host string, at reach, ok bool) {
 // it; without a time when nothing is.
 func (a *App) lastUse(id uuid.UUID) db.Use {
 	a.mu.Lock()
-	var all []pending
+	defer a.mu.Unlock()
 	if n, ok := a.cache.sessions.byUUID.find(id); ok {
 		a.keepReach(n, true)
-		all = a.endsSoon(all, n)
-	}
-	a.mu.Unlock()
-	for _, p := range all {
-		if use, ok := a.notedUse(p); ok {
+		if use, ok := a.notedUse(a.endsSoon(n)); ok {
 			return use
 		}
 	}
@@ -376,37 +374,31 @@ func (a *App) flushUsers(ctx context.Context, users []int64) {
 		for end := min(n+1000, size); n < end; n++ { // others want a.mu, too
 			if users == nil || theirs[a.cache.sessions.at(n).userID] {
 				a.keepReach(n, users != nil)
-				all = a.endsSoon(all, n)
+				if p := a.endsSoon(n); p.state&used != 0 {
+					all = append(all, p)
+				}
 			}
 		}
 		a.mu.Unlock()
 	}
+	if len(all) == 0 {
+		return
+	}
 	slices.SortFunc(all, func(x, y pending) int { return cmp.Compare(x.id, y.id) })
-	a.flushEnding(ctx, all)
+	if err := a.flushUses(ctx, all); err != nil {
+		a.Log.Error("write session uses", "err", err)
+	}
 }
 
-// endsSoon adds the use that is to be written of a known session before it ends; one
-// that is being written may or may not be. Hosts are written of one that has ended,
-// too. a.mu is held.
-func (a *App) endsSoon(all []pending, n uint32) []pending {
+// endsSoon is what is to be written of a known session before it ends; what is being
+// written may or may not be. Hosts are written of one that has ended, too. a.mu is held.
+func (a *App) endsSoon(n uint32) pending {
 	s := a.cache.sessions.at(n)
 	p := pending{s.uuid, s.id, n, s.state}
 	if p.state&writing != 0 {
 		p.state |= used | moved
 	}
-	if p.state&used == 0 {
-		return all
-	}
-	return append(all, p)
-}
-
-func (a *App) flushEnding(ctx context.Context, all []pending) {
-	if len(all) == 0 {
-		return
-	}
-	if err := a.flushUses(ctx, all); err != nil {
-		a.Log.Error("write session uses", "err", err)
-	}
+	return p
 }
 
 // flushIfQuick is a flush unless that would take long. Then filters and

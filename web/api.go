@@ -193,7 +193,7 @@ func parsePage(c *gin.Context) (listPage, error) {
 
 // fetch gets the page through list, which takes limit and offset and says how
 // many there are in all, and makes the envelope of it.
-func fetch[Row, Shape any](p listPage, shape func(Row) Shape, list func(limit, offset int) ([]Row, int, error)) (*envelope[Shape], error) {
+func fetch[Row, Shape any](p listPage, shape func(Row) Shape, list func(limit, offset int) ([]Row, int, error)) (any, error) {
 	if p.number == lastPage {
 		_, total, err := list(0, 0)
 		if err != nil {
@@ -209,7 +209,7 @@ func fetch[Row, Shape any](p listPage, shape func(Row) Shape, list func(limit, o
 	if p.number > pages {
 		return nil, errInvalidPage
 	}
-	env := &envelope[Shape]{Results: make([]Shape, len(rows))}
+	env := envelope[Shape]{Results: make([]Shape, len(rows))}
 	for i, row := range rows {
 		env.Results[i] = shape(row)
 	}
@@ -225,15 +225,16 @@ func fetch[Row, Shape any](p listPage, shape func(Row) Shape, list func(limit, o
 	return env, nil
 }
 
-// An envelope is a page of a list. It is written by [envelope.appendTo].
+// An envelope is a page of a list.
 type envelope[Shape any] struct {
 	Pagination pagination
 	Results    []Shape
 }
 
-// appendTo writes an envelope. What can append itself does so, since encoding/json
-// reads all that a MarshalJSON wrote once more.
-func (e *envelope[Shape]) appendTo(b []byte) []byte {
+// MarshalJSON writes the results one by one, so that those that marshal themselves are
+// not read once more.
+func (e envelope[Shape]) MarshalJSON() ([]byte, error) {
+	b := make([]byte, 0, 256+1024*len(e.Results))
 	b = append(b, `{"pagination":`...)
 	b = append(b, mustMarshal(e.Pagination)...)
 	b = append(b, `,"results":[`...)
@@ -241,13 +242,9 @@ func (e *envelope[Shape]) appendTo(b []byte) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		if self, ok := any(result).(interface{ appendTo([]byte) []byte }); ok {
-			b = self.appendTo(b)
-		} else {
-			b = append(b, mustMarshal(result)...)
-		}
+		b = append(b, mustMarshal(result)...)
 	}
-	return append(b, `],"autocomplete":{}}`...)
+	return append(b, `],"autocomplete":{}}`...), nil
 }
 
 type pagination struct {
@@ -270,7 +267,7 @@ func answerList[Row, Shape any](c *gin.Context, shape func(Row) Shape, list func
 	if err != nil {
 		return err
 	}
-	writeBody(c, http.StatusOK, env.appendTo(make([]byte, 0, 256+1024*len(env.Results))))
+	writeJSON(c, http.StatusOK, env)
 	return nil
 }
 

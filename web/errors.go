@@ -178,8 +178,12 @@ func mustMarshal(v any) []byte {
 	return body
 }
 
-// marshal is json.Marshal without escaping for HTML.
+// marshal is json.Marshal without escaping for HTML. What marshals itself is compact as
+// it is; encoding/json would read it once more to see to that.
 func marshal(v any) ([]byte, error) {
+	if self, ok := v.(json.Marshaler); ok {
+		return self.MarshalJSON()
+	}
 	var buf bytes.Buffer
 	encoder := json.NewEncoder(&buf)
 	encoder.SetEscapeHTML(false)

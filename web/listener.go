@@ -74,18 +74,23 @@ func (l *listener) Close() error {
 func (l *listener) enter(c *conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !c.network.IsValid() || l.open[c.network] < maxConnections {
-		if c.network.IsValid() {
-			l.open[c.network]++
+	if c.network.IsValid() {
+		if l.open[c.network] >= maxConnections {
+			l.complain(c.network)
+			return false
 		}
-		l.conns[c] = struct{}{}
-		return true
+		l.open[c.network]++
 	}
+	l.conns[c] = struct{}{}
+	return true
+}
+
+// complain logs that a network has too many, once a minute. l.mu is held.
+func (l *listener) complain(network netip.Prefix) {
 	if now := time.Now(); now.Sub(l.complained) > time.Minute {
 		l.complained = now
-		l.log.Warn("too many connections from one address; if it is your proxy's, name it in --trusted-proxies", "ip", c.network.Addr(), "open", maxConnections)
+		l.log.Warn("too many connections from one address; if it is your proxy's, name it in --trusted-proxies", "ip", network.Addr(), "open", maxConnections)
 	}
-	return false
 }
 
 func (l *listener) leave(c *conn) {

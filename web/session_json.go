@@ -19,7 +19,7 @@ import (
 // clients ask for most: a fifth of the time of encoding/json.
 type sessionJSON app.Session
 
-func newSessionJSON(s app.Session) *sessionJSON { return (*sessionJSON)(&s) }
+func newSessionJSON(s app.Session) sessionJSON { return sessionJSON(s) }
 
 // bodies are buffers for one session each: net/http is done with what it was
 // given when Write returns.
@@ -33,11 +33,9 @@ func writeSession(c *gin.Context, s app.Session) {
 }
 
 // MarshalJSON is for sessions within something larger.
-func (s *sessionJSON) MarshalJSON() ([]byte, error) {
-	return s.appendTo(make([]byte, 0, 1536)), nil
+func (s sessionJSON) MarshalJSON() ([]byte, error) {
+	return appendSession(make([]byte, 0, 1536), (*app.Session)(&s)), nil
 }
-
-func (s *sessionJSON) appendTo(b []byte) []byte { return appendSession(b, (*app.Session)(s)) }
 
 // SessionObject is a session as the API shows it, for others who print JSON.
 func SessionObject(s app.Session) any { return newSessionJSON(s) }

@@ -82,17 +82,18 @@ func makeMillion(path string) error {
 		return err
 	}
 	defer conn.Close()
-	var indexes []string
-	rows, err := conn.QueryContext(ctx, `SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'sessions' AND sql IS NOT NULL`)
+	var drop, restore []string // indexes and counters, which are made at once afterwards
+	rows, err := conn.QueryContext(ctx, `SELECT type, name, sql FROM sqlite_master
+		WHERE tbl_name = 'sessions' AND sql IS NOT NULL AND (type = 'index' OR name LIKE 'sessions_begun%')`)
 	if err != nil {
 		return err
 	}
 	for rows.Next() {
-		var name, ddl string
-		if err := rows.Scan(&name, &ddl); err != nil {
+		var kind, name, ddl string
+		if err := rows.Scan(&kind, &name, &ddl); err != nil {
 			return err
 		}
-		indexes = append(indexes, name, ddl)
+		drop, restore = append(drop, `DROP `+kind+` `+name), append(restore, ddl)
 	}
 	if err := rows.Close(); err != nil {
 		return err
@@ -104,20 +105,11 @@ func makeMillion(path string) error {
 			}
 		}
 	}
-	var triggers [3]string
-	for i, name := range []string{"sessions_begun", "sessions_begun_user", "sessions_begun_total"} {
-		if err := conn.QueryRowContext(ctx, `SELECT sql FROM sqlite_master WHERE name = $1`, name).Scan(&triggers[i]); err != nil {
-			return err
-		}
-	}
 	run(`PRAGMA synchronous = OFF`)
 	run(`PRAGMA cache_size = -400000`)
 	run(`BEGIN`)
-	run(`DROP TRIGGER sessions_begun`) // counting at once is quicker, too
-	run(`DROP TRIGGER sessions_begun_user`)
-	run(`DROP TRIGGER sessions_begun_total`)
-	for i := 0; i < len(indexes); i += 2 { // made at once afterwards
-		run(`DROP INDEX ` + indexes[i])
+	for _, statement := range drop {
+		run(statement)
 	}
 	run(`WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < $1)
 		INSERT INTO users (id, uuid, username, folded, password_hash, created, updated, password_changed)
@@ -147,12 +139,9 @@ func makeMillion(path string) error {
 				ELSE printf('%d.%d.%d.%d', 20 + p % $4 % 100, p % $4 / 100 % 200, p % $4 / 20000, 7) END,
 			'password', $5 - 14 * 86400000000 + p * 1000000, $5 - p * 1000000 / 2 - i % 1000, $5 + p * 1000000, $5 + p * 1000000 - 100000000
 		FROM random`, manySessions, manyUsers-1, manyAgents-1, manyAddresses, manyNow.UnixMicro())
-	for i := 1; i < len(indexes); i += 2 {
-		run(indexes[i])
+	for _, statement := range restore {
+		run(statement)
 	}
-	run(triggers[0])
-	run(triggers[1])
-	run(triggers[2])
 	run(`UPDATE session_total SET sessions = (SELECT count(*) FROM sessions)`)
 	run(`UPDATE user_agents SET sessions = (SELECT count(*) FROM sessions WHERE agent_id = user_agents.id)`)
 	run(`UPDATE users SET sessions = (SELECT count(*) FROM sessions WHERE user_id = users.id)`)

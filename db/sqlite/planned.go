@@ -12,86 +12,49 @@ type planned struct {
 	*sql.DB
 
 	mu    sync.Mutex
-	plans map[string]*sql.Stmt // by the query's text; at most maxPlans
+	plans map[string]*sql.Stmt // by the query's text
 }
 
-// maxPlans bounds the plans, of some 20 KB on each connection. There may be more
-// filters and orderings than that: when it is reached, any plan goes for a new one.
-const maxPlans = 32
+// maxPlans bounds the plans, of some 20 KB on each connection. What is asked for most is
+// asked for early; of the further filters and orderings that there may be, each query
+// is planned as it comes.
+const maxPlans = 64
 
-// plan is the plan of a query, made if need be. Another caller may close it.
-func (p *planned) plan(ctx context.Context, query string) (*sql.Stmt, error) {
+// plan is the plan of a query, made if need be; nil when it is not to be kept, or cannot
+// be made, as running the query will show.
+func (p *planned) plan(ctx context.Context, query string) *sql.Stmt {
 	p.mu.Lock()
-	stmt := p.plans[query]
+	stmt, full := p.plans[query], len(p.plans) >= maxPlans
 	p.mu.Unlock()
-	if stmt != nil {
-		return stmt, nil
+	if stmt != nil || full {
+		return stmt
 	}
 	stmt, err := p.PrepareContext(ctx, query)
 	if err != nil {
-		return nil, err
+		return nil
 	}
 	p.mu.Lock()
-	old := p.plans[query] // of two who made it at once
-	for text, any := range p.plans {
-		if old != nil || len(p.plans) < maxPlans {
-			break
-		}
-		old = any
-		delete(p.plans, text)
+	defer p.mu.Unlock()
+	if p.plans[query] != nil || len(p.plans) >= maxPlans { // others were quicker
+		_ = stmt.Close()
+		return p.plans[query]
 	}
 	p.plans[query] = stmt
-	p.mu.Unlock()
-	if old != nil {
-		go old.Close() // which waits for those who run it
-	}
-	return stmt, nil
+	return stmt
 }
 
 // QueryContext is [sql.DB.QueryContext].
 func (p *planned) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	stmt, err := p.plan(ctx, query)
-	if err != nil {
-		return nil, err
+	if stmt := p.plan(ctx, query); stmt != nil {
+		return stmt.QueryContext(ctx, args...)
 	}
-	rows, err := stmt.QueryContext(ctx, args...)
-	if err != nil && !p.keeps(query, stmt) { // perhaps since it was closed
-		return p.DB.QueryContext(ctx, query, args...)
-	}
-	return rows, err
-}
-
-func (p *planned) keeps(query string, stmt *sql.Stmt) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.plans[query] == stmt
+	return p.DB.QueryContext(ctx, query, args...)
 }
 
 // QueryRowContext is [sql.DB.QueryRowContext].
-func (p *planned) QueryRowContext(ctx context.Context, query string, args ...any) *plannedRow {
-	rows, err := p.QueryContext(ctx, query, args...)
-	return &plannedRow{rows, err}
-}
-
-type plannedRow struct {
-	rows *sql.Rows
-	err  error
-}
-
-// Scan is [sql.Row.Scan].
-func (r *plannedRow) Scan(dest ...any) error {
-	if r.err != nil {
-		return r.err
+func (p *planned) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if stmt := p.plan(ctx, query); stmt != nil {
+		return stmt.QueryRowContext(ctx, args...)
 	}
-	defer r.rows.Close()
-	if !r.rows.Next() {
-		if err := r.rows.Err(); err != nil {
-			return err
-		}
-		return sql.ErrNoRows
-	}
-	if err := r.rows.Scan(dest...); err != nil {
-		return err
-	}
-	return r.rows.Close()
+	return p.DB.QueryRowContext(ctx, query, args...)
 }
