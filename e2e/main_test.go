@@ -1,0 +1,737 @@
+// Package e2e tests the whole program beside real proxies, disks and kills.
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+	"unicode"
+
+	_ "modernc.org/sqlite"
+)
+
+// The program, built once for all tests: plain for commands, and for serve with
+// the race detector where the tests have it.
+var (
+	plain, server string
+	race          bool
+)
+
+// TestMain runs the tests at the top of the checkout.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "lastseen-e2e-")
+		if err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(dir)
+		if err := errors.Join(os.Chdir(".."), build(dir)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// build makes the program. Where GOCOVERDIR is set, it counts there what it runs.
+func build(dir string) error {
+	// The tests do not import the program, so go test would take it for unchanged:
+	// this reads every directory, and has it look at every file.
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if path == ".git" || path == "bin" || path == "dist" {
+			return fs.SkipDir
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	compile := func(name, cgo string, args ...string) (string, error) {
+		file := filepath.Join(dir, name)
+		args = append([]string{"build", "-trimpath", "-buildvcs=false", "-o", file}, args...)
+		if os.Getenv("GOCOVERDIR") != "" {
+			args = append(args, "-cover", "-coverpkg=./...")
+		}
+		cmd := exec.Command("go", append(args, ".")...)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("%v: %w\n%s", cmd, err, out)
+		}
+		return file, nil
+	}
+	if plain, err = compile("lastseen", "0"); err != nil || !race {
+		server = plain
+		return err
+	}
+	server, err = compile("lastseen-race", "1", "-race")
+	return err
+}
+
+// command is the program with arguments and environment.
+func command(t *testing.T, environ []string, args ...string) *exec.Cmd {
+	t.Helper()
+	file := plain
+	if args[0] == "serve" {
+		file = server
+	}
+	cmd := exec.Command(file, args...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + os.Getenv("GOCOVERDIR")}, environ...)
+	return cmd
+}
+
+// execute runs a command to its end.
+func execute(t *testing.T, data, input string, args ...string) (out, errs string, status int) {
+	t.Helper()
+	cmd := command(t, []string{"LASTSEEN_DATA=" + data}, args...)
+	cmd.Stdin = strings.NewReader(input)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	_ = cmd.Run()
+	return stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()
+}
+
+type process struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	url    string
+	mu     sync.Mutex
+	stderr bytes.Buffer
+}
+
+func (p *process) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stderr.Write(b)
+}
+
+func (p *process) log() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stderr.String()
+}
+
+// start serves as a process of its own on a free port.
+func start(t *testing.T, data string, environ ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: command(t, environ, "serve", "--data", data, "--listen", "127.0.0.1:0")}
+	p.cmd.Stderr = p
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+	})
+	address := regexp.MustCompile(`\bmsg"?[:=]"?listening\b.*\burl"?[:=]"?(http[^" ]+)`)
+	for range 500 {
+		if m := address.FindStringSubmatch(p.log()); m != nil {
+			p.url = m[1]
+			return p
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatal("it does not listen:", p.log())
+	return nil
+}
+
+func (p *process) signal(s os.Signal) error {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+	return p.cmd.Wait()
+}
+
+func browser(t *testing.T) *http.Client {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+func (p *process) signIn(b *http.Client, name, password string) int {
+	p.t.Helper()
+	res, err := b.PostForm(p.url+"/login", url.Values{"username": {name}, "password": {password}})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	res.Body.Close()
+	return res.StatusCode
+}
+
+func (p *process) get(b *http.Client, path string, header ...string) (int, string) {
+	p.t.Helper()
+	req, err := http.NewRequest("GET", p.url+path, nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	res, err := b.Do(req)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return res.StatusCode, string(body)
+}
+
+// What strangers send as a user agent or a name steers no terminal, and comes out
+// of --json as it went in.
+func TestStrangeTextInCommands(t *testing.T) {
+	data := t.TempDir()
+	for _, args := range [][]string{{"ada", "--superuser"}, {"bob", "--name", "Bob \u202egnp.exe", "--group", "a\u2066b"}} {
+		if _, errs, status := execute(t, data, "correct horse\n", append([]string{"user", "create", "--password-file", "-"}, args...)...); status != 0 {
+			t.Fatal(errs)
+		}
+	}
+	p := start(t, data)
+	agent := "Mozilla \u009b2J\u202e\u200f\u061c\u0085 \xff\xfe\t end"
+	req, err := http.NewRequest("POST", p.url+"/login", strings.NewReader(url.Values{"username": {"ada"}, "password": {"correct horse"}}.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("User-Agent", agent)
+	res, err := browser(t).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	var sessions []struct {
+		UUID       string
+		User_agent struct{ String string }
+	}
+	out, _, _ := execute(t, data, "", "session", "list", "--json")
+	if err := json.Unmarshal([]byte(out), &sessions); err != nil || len(sessions) != 1 {
+		t.Fatalf("session list: %v in %s, after %d", err, out, res.StatusCode)
+	}
+	if got, want := sessions[0].User_agent.String, strings.ToValidUTF8(agent, "\uFFFD"); got != want {
+		t.Errorf("--json: got %q, want %q", got, want)
+	}
+	p.signIn(browser(t), "x\u009b2J\u202e\x1b[2J", "wrong")
+	for _, args := range [][]string{
+		{"session", "list"}, {"session", "list", "--json"}, {"session", "show", sessions[0].UUID}, {"user", "list"}, {"user", "list", "--json"},
+		{"user", "unlock", "x\x1b[2J\u009b\u202e"}, {"rule", "list"}, {"doctor"}, {"session", "show", "\x1b[2J\u009b"}, {"\x1b[2J\u009b"},
+	} {
+		out, errs, _ := execute(t, data, "", args...)
+		if i := strings.IndexFunc(out+errs, func(r rune) bool {
+			return r != '\n' && unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)
+		}); i >= 0 {
+			t.Errorf("%q: prints %q", args, (out + errs)[i:min(i+20, len(out+errs))])
+		}
+	}
+}
+
+const me = "/api/v3/core/users/me/"
+
+// A command beside the server unlocks an account.
+func TestUnlockCommand(t *testing.T) {
+	data := t.TempDir()
+	if _, errs, status := execute(t, data, "correct horse\n", "user", "create", "ada", "--password-file", "-"); status != 0 {
+		t.Fatal(errs)
+	}
+	p := start(t, data)
+	for range 10 {
+		p.signIn(browser(t), "ada", "wrong")
+	}
+	if got := p.signIn(browser(t), "ada", "correct horse"); got != 429 {
+		t.Fatalf("after ten wrong passwords: got %d, want 429", got)
+	}
+	if _, errs, status := execute(t, data, "", "user", "unlock", "ADA"); status != 0 {
+		t.Fatal(errs)
+	}
+	if got := p.signIn(browser(t), "ada", "correct horse"); got != 303 {
+		t.Errorf("unlocked: got %d, want 303", got)
+	}
+
+	// Nor is it enough that the wrong passwords from where ada signs in were others'.
+	for i := range 50 {
+		p.signIn(browser(t), fmt.Sprint("nobody", i), "wrong")
+	}
+	if got := p.signIn(browser(t), "ada", "correct horse"); got != 429 {
+		t.Fatalf("after fifty wrong passwords of others: got %d, want 429", got)
+	}
+	if _, errs, status := execute(t, data, "", "user", "unlock", "ada"); status != 0 {
+		t.Fatal(errs)
+	}
+	if got := p.signIn(browser(t), "ada", "correct horse"); got != 303 {
+		t.Errorf("unlocked again: got %d, want 303", got)
+	}
+}
+
+// What the first issue of this project promised, from the outside.
+func TestLife(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	p := start(t, data)
+	link := regexp.MustCompile(`/setup\?token=(\S+)`).FindStringSubmatch(p.log())
+	if link == nil {
+		t.Fatal("no setup link in", p.log())
+	}
+	first := browser(t)
+	res, err := first.PostForm(p.url+"/setup", url.Values{"token": {link[1]}, "username": {"ada"}, "password": {"correct horse"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != 303 {
+		t.Fatalf("setup: got %d", res.StatusCode)
+	}
+	second := browser(t)
+	if got := p.signIn(second, "ada", "correct horse"); got != 303 {
+		t.Fatalf("sign in: got %d", got)
+	}
+
+	// Commands work beside the server, and it sees what they did.
+	out, errs, status := execute(t, data, "", "session", "list", "--json")
+	var sessions []struct{ UUID, User_agent any }
+	if err := json.Unmarshal([]byte(out), &sessions); err != nil || len(sessions) != 2 || status != 0 {
+		t.Fatalf("session list: %d %s %s %v", status, out, errs, err)
+	}
+	key, errs, status := execute(t, data, "", "token", "create", "--user", "ada", "--identifier", "test")
+	if status != 0 || strings.Count(key, "\n") != 1 {
+		t.Fatalf("token create: %d %q %s", status, key, errs)
+	}
+	for _, s := range sessions {
+		if got, body := p.get(browser(t), fmt.Sprintf("/api/v3/core/authenticated_sessions/%s/", s.UUID), "Authorization", "Bearer "+strings.TrimSpace(key)); got != 200 {
+			t.Errorf("retrieve: got %d %s", got, body)
+		}
+	}
+	var current struct {
+		Results []struct {
+			UUID    string
+			Current bool
+		}
+	}
+	_, body := p.get(second, "/api/v3/core/authenticated_sessions/")
+	if err := json.Unmarshal([]byte(body), &current); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range current.Results {
+		if s.Current {
+			if _, errs, status := execute(t, data, "", "session", "revoke", s.UUID); status != 0 {
+				t.Fatalf("session revoke: %d %s", status, errs)
+			}
+		}
+	}
+	if got, _ := p.get(second, me); got != 403 {
+		t.Errorf("the revoked browser: got %d, want 403", got)
+	}
+	if got, _ := p.get(first, me); got != 200 {
+		t.Errorf("the other browser: got %d, want 200", got)
+	}
+
+	// Killed and started again, nothing is lost.
+	_ = p.signal(syscall.SIGKILL)
+	again := start(t, data)
+	again.mustBe(first, 200, "after kill -9")
+	again.mustBe(second, 403, "revoked, after kill -9")
+
+	for _, step := range []struct {
+		args  []string
+		input string
+		want  int
+	}{
+		{[]string{"user", "password", "ada", "--password-file", "-"}, "another horse\n", 403},
+	} {
+		if _, errs, status := execute(t, data, step.input, step.args...); status != 0 {
+			t.Fatalf("%v: %d %s", step.args, status, errs)
+		}
+		again.mustBe(first, step.want, strings.Join(step.args, " "))
+	}
+	if err := again.signal(syscall.SIGTERM); err != nil {
+		t.Errorf("SIGTERM: %v\n%s", err, again.log())
+	}
+	for _, secret := range []string{"correct horse", "another horse", strings.TrimSpace(key), link[1]} {
+		if log := strings.ReplaceAll(p.log()+again.log(), "/setup?token="+link[1], ""); strings.Contains(log, secret) {
+			t.Errorf("%q is in the log", secret)
+		}
+	}
+}
+
+func (p *process) mustBe(b *http.Client, want int, when string) {
+	p.t.Helper()
+	u, err := url.Parse(p.url)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	// Cookies do not know ports, so the jar's cookie of the first run is sent.
+	if got, body := p.get(b, me); got != want {
+		p.t.Errorf("%s: got %d %s from %s, want %d", when, got, body, u.Host, want)
+	}
+}
+
+// What is buffered is written when the server is told to stop.
+func TestTerminationFlushes(t *testing.T) {
+	data := t.TempDir()
+	p := start(t, data, "LASTSEEN_BOOTSTRAP_PASSWORD=correct horse")
+	b := browser(t)
+	if got := p.signIn(b, "admin", "correct horse"); got != 303 {
+		t.Fatalf("sign in: got %d", got)
+	}
+	if got, _ := p.get(b, me, "User-Agent", "flushed/1.0"); got != 200 {
+		t.Fatalf("me: got %d", got)
+	}
+	if err := p.signal(syscall.SIGTERM); err != nil {
+		t.Fatalf("SIGTERM: %v\n%s", err, p.log())
+	}
+	if out, errs, _ := execute(t, data, "", "session", "list", "--json"); !strings.Contains(out, "flushed/1.0") {
+		t.Errorf("got %s %s, want the last agent", out, errs)
+	}
+}
+
+func TestOneServerOnly(t *testing.T) {
+	data := t.TempDir()
+	start(t, data)
+	_, errs, status := execute(t, data, "", "serve", "--listen", "127.0.0.1:0")
+	if status != 1 || !strings.Contains(errs, "another lastseen serves from "+data) {
+		t.Errorf("got %d %s", status, errs)
+	}
+}
+
+func TestWrongUsage(t *testing.T) {
+	data := t.TempDir()
+	for _, tt := range []struct {
+		args   []string
+		status int
+		want   []string
+	}{
+		{[]string{"nonsense"}, 2, []string{"there is no command `lastseen nonsense`"}},
+		{[]string{"user", "nonsense"}, 2, []string{"there is no command `lastseen user nonsense`"}},
+		{[]string{"serve", "--nonsense"}, 2, []string{"nonsense"}},
+		{[]string{"serve", "extra"}, 2, []string{"usage: lastseen serve"}},
+		{[]string{"serve", "--listen", "x", "--user-agent-regexes", "/nowhere/x.yaml"}, 2, []string{"--listen: ", "--user-agent-regexes: open /nowhere/x.yaml"}},
+		{[]string{"serve", "--listen", "x", "--session-idle", "soon", "--trusted-proxies", "0.0.0.0/0", "--cookie-domain", "co.uk"}, 2,
+			[]string{"--listen: ", "--session-idle: ", "--trusted-proxies: ", "--cookie-domain: "}},
+		{[]string{"serve", "--cookie-domain", "co.uk"}, 2, []string{"--cookie-domain: ", "public suffix"}},
+		{[]string{"user", "create"}, 2, []string{"usage: lastseen user create NAME"}},
+		{[]string{"user", "create", "a b"}, 1, []string{"letters, digits"}},
+		{[]string{"user", "create", "eve"}, 2, []string{"--password-file"}},
+		{[]string{"user", "disable", "nobody"}, 1, []string{`there is no user "nobody"`}},
+		{[]string{"user", "disable", "help"}, 1, []string{`there is no user "help"`}},
+		{[]string{"user", "delete", "h"}, 1, []string{`there is no user "h"`}},
+		{[]string{"proxy-snippet", "nginx", "--public-url", "https://auth.home.example", "--cookie-domain", "home.example", "--app", "auth.home.example"}, 2,
+			[]string{"--app: auth.home.example is where people sign in"}},
+		{[]string{"session", "revoke", "17"}, 2, []string{"no UUID"}},
+		{[]string{"session", "revoke-all", "--user", ""}, 2, []string{"--user"}},
+		{[]string{"token", "create", "--user", "nobody"}, 1, []string{`there is no user "nobody"`}},
+		{[]string{"--data", filepath.Join(data, "nowhere"), "session", "list"}, 1, []string{"no database in"}},
+		{[]string{"geoip", "lookup", "x"}, 2, []string{"no address"}},
+		{[]string{"healthcheck", "--listen", "127.0.0.1:1"}, 1, []string{"not ready"}},
+	} {
+		if tt.args[0] == "user" && tt.args[1] == "create" && len(tt.args) == 2 {
+			if _, errs, status := execute(t, data, "correct horse", "user", "create", "ada", "--superuser", "--password-file", "-"); status != 0 {
+				t.Fatal(errs)
+			}
+		}
+		_, errs, status := execute(t, data, "", tt.args...)
+		if status != tt.status {
+			t.Errorf("%v: exit status %d, want %d: %s", tt.args, status, tt.status, errs)
+		}
+		for _, want := range tt.want {
+			if !strings.Contains(errs, want) {
+				t.Errorf("%v: got %s, want %q in it", tt.args, errs, want)
+			}
+		}
+	}
+}
+
+func TestUnknownVariables(t *testing.T) {
+	p := start(t, t.TempDir(), "LASTSEEN_TRUSTED_PROXY=10.0.0.1", "LASTSEEN_BOOTSTRAP_PASSWORD=correct horse")
+	if log := p.log(); !strings.Contains(log, `"name":"LASTSEEN_TRUSTED_PROXY","did_you_mean":"LASTSEEN_TRUSTED_PROXIES"`) {
+		t.Errorf("no warning in %s", log)
+	}
+}
+
+func TestSecretFromFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("correct horse\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, t.TempDir(), "LASTSEEN_BOOTSTRAP_USERNAME=ada", "LASTSEEN_BOOTSTRAP_PASSWORD_FILE="+file)
+	if got := p.signIn(browser(t), "ada", "correct horse"); got != 303 {
+		t.Errorf("sign in: got %d\n%s", got, p.log())
+	}
+}
+
+func TestDataIsPrivate(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "a", "b")
+	start(t, data)
+	entries, err := os.ReadDir(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: got %v, %v, want mode 600", e.Name(), info.Mode(), err)
+		}
+	}
+	if info, _ := os.Stat(data); info.Mode().Perm() != 0o700 {
+		t.Errorf("the directory: got %v, want mode 700", info.Mode())
+	}
+}
+
+func TestDemo(t *testing.T) {
+	cmd := command(t, []string{"LASTSEEN_DATA=/nowhere", "LASTSEEN_PUBLIC_URL=nonsense"}, "demo", "--listen", "127.0.0.1:0")
+	temp := t.TempDir()
+	cmd.Env = append(cmd.Env, "TMPDIR="+temp)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	var text [4096]byte
+	n, err := io.ReadAtLeast(out, text[:], 40)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := regexp.MustCompile(`^url: (\S+)\nusername: (\S+)\npassword: (\S+)\ntoken: (\S+)\n$`).FindStringSubmatch(string(text[:n]))
+	if lines == nil {
+		t.Fatalf("got %q, want four lines", text[:n])
+	}
+	p := &process{t: t, url: lines[1]}
+	if got := p.signIn(browser(t), lines[2], lines[3]); got != 303 {
+		t.Errorf("sign in: got %d", got)
+	}
+	status, body := p.get(browser(t), "/api/v3/core/authenticated_sessions/?page_size=1000", "Authorization", "Bearer "+lines[4])
+	if continents := map[string]bool{}; status == 200 {
+		for _, m := range regexp.MustCompile(`"continent":"(..)"`).FindAllStringSubmatch(body, -1) {
+			continents[m[1]] = true
+		}
+		if count := strings.Count(body, `"uuid"`); count < 150 || len(continents) < 5 {
+			t.Errorf("%d sessions from %v", count, continents)
+		}
+	} else {
+		t.Errorf("list: got %d %s", status, body)
+	}
+	// A terminal that closes may tell a process and its group.
+	end := syscall.SIGHUP
+	if signal.Ignored(end) {
+		end = syscall.SIGTERM
+	}
+	if err := errors.Join(cmd.Process.Signal(end), cmd.Process.Signal(end)); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	if left, _ := os.ReadDir(temp); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	p := start(t, t.TempDir(), "LASTSEEN_METRICS_LISTEN=127.0.0.1:0", "LASTSEEN_BOOTSTRAP_PASSWORD=correct horse")
+	b := browser(t)
+	if got := p.signIn(b, "admin", "correct horse"); got != 303 {
+		t.Fatalf("sign in: got %d", got)
+	}
+	var m []string
+	for range 100 {
+		if m = regexp.MustCompile(`"msg":"metrics","address":"([^"]+)"`).FindStringSubmatch(p.log()); m != nil {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	metrics := &process{t: t, url: "http://" + m[1]}
+	_, body := metrics.get(browser(t), "/metrics")
+	for _, want := range []string{`lastseen_requests_total{method="POST",route="/login",status="303"} 1`, `lastseen_request_duration_seconds_bucket{route="/login",le="+Inf"} 1`, "lastseen_sessions 1", "lastseen_users 1", "process_resident_memory_bytes"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no %s in\n%s", want, body)
+		}
+	}
+	req, err := http.NewRequest("GET", metrics.url+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = "evil.example" // a name that somebody made lead here
+	res, err := b.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("under a stranger's name: got %d, want 421", res.StatusCode)
+	}
+	if status, _ := p.get(b, "/metrics"); status != 404 {
+		t.Errorf("on the main port: got %d, want 404", status)
+	}
+}
+
+func TestBackupAndRestore(t *testing.T) {
+	data, dir := t.TempDir(), t.TempDir()
+	p := start(t, data, "LASTSEEN_BOOTSTRAP_PASSWORD=correct horse")
+	b := browser(t)
+	if got := p.signIn(b, "admin", "correct horse"); got != 303 {
+		t.Fatalf("sign in: got %d", got)
+	}
+	file := filepath.Join(dir, "copy.db")
+	must := func(status int, want string, args ...string) {
+		t.Helper()
+		_, errs, got := execute(t, data, "another horse\n", args...)
+		if got != status || !strings.Contains(errs, want) {
+			t.Errorf("%v: got %d %s, want %d %q", args, got, errs, status, want)
+		}
+	}
+	must(0, "", "backup", file)
+	must(0, "", "backup", file) // in the place of the older one
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the backup: %v, %v", info, err)
+	}
+	foreign := filepath.Join(dir, "notes.txt")
+	if err := os.WriteFile(foreign, []byte("keep me"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must(1, "will not replace", "backup", foreign)
+	must(1, "no backup", "backup", filepath.Join(data, "lastseen.db"))
+	if got, body := p.get(b, "/-/health/ready/"); got != 204 && got != 200 {
+		t.Errorf("after that the server is not ready: %d %s", got, body)
+	}
+	must(1, "a server runs on", "restore", file)
+	must(0, "", "user", "create", "later", "--password-file", "-")
+	if err := p.signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, bad := range map[string][]byte{
+		"empty": nil, "text": []byte("no database"), "half": content[:len(content)/2],
+		"scribbled": append(append(append([]byte{}, content[:8192]...), bytes.Repeat([]byte{0xaa}, 8192)...), content[16384:]...),
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		must(1, path, "restore", path)
+	}
+	must(1, "no such file", "restore", filepath.Join(dir, "missing"))
+	must(1, "is a directory", "restore", dir)
+	if out, _, _ := execute(t, data, "", "user", "list"); !strings.Contains(out, "later") {
+		t.Errorf("a refused restore changed something: %s", out)
+	}
+
+	must(1, "no backup", "backup", filepath.Join(data, "lastseen.db")) // though nobody uses it now
+
+	if os.Getuid() == 0 { // who restores as root leaves the database to the service's user
+		if err := os.Chown(data, 4321, 4321); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(0, "everybody is signed out", "restore", file)
+	if info, err := os.Stat(filepath.Join(data, "lastseen.db")); err != nil || os.Getuid() == 0 && info.Sys().(*syscall.Stat_t).Uid != 4321 {
+		t.Errorf("the owner of the database: got %+v, %v, want that of its directory", info, err)
+	}
+	if out, _, _ := execute(t, data, "", "user", "list"); strings.Contains(out, "later") || !strings.Contains(out, "admin") {
+		t.Errorf("after restore: %s", out)
+	}
+	if kept, _ := filepath.Glob(filepath.Join(data, "lastseen.db.before-restore-*")); len(kept) != 1 {
+		t.Errorf("the old database: %v", kept)
+	}
+	again := start(t, data)
+	again.mustBe(b, 403, "after restore")
+	if err := again.signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	must(0, "", "restore", file, "--keep-sessions")
+	third := start(t, data)
+	third.mustBe(b, 200, "after restore --keep-sessions")
+}
+
+// Backups that the server makes by itself are whole, few, and can be restored.
+func TestScheduledBackup(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	p := start(t, data, "LASTSEEN_BOOTSTRAP_PASSWORD=correct horse", "LASTSEEN_BACKUP_EVERY=1s", "LASTSEEN_BACKUP_KEEP=2")
+	b := browser(t)
+	if got := p.signIn(b, "admin", "correct horse"); got != 303 {
+		t.Fatalf("sign in: got %d", got)
+	}
+	for signedIn := strings.Count(p.log(), "backup made"); strings.Count(p.log(), "backup made") < signedIn+3; time.Sleep(50 * time.Millisecond) {
+		if strings.Contains(p.log(), "failed") {
+			t.Fatal(p.log())
+		}
+	}
+	if err := p.signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(data, "backups", "*"))
+	if err != nil || len(files) != 2 {
+		t.Fatalf("kept: %v, %v", files, err)
+	}
+	if out, _, _ := execute(t, data, "", "doctor"); !strings.Contains(out, filepath.Base(files[1])) {
+		t.Errorf("the doctor does not name the last one: %s", out)
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		_ = os.Remove(filepath.Join(data, "lastseen.db"+suffix))
+	}
+	if _, errs, status := execute(t, data, "", "restore", "--keep-sessions", files[1]); status != 0 {
+		t.Fatal(errs)
+	}
+	start(t, data).mustBe(b, 200, "after a restore")
+}
+
+// What --json prints is the API's own objects.
+func TestCommandsPrintJSON(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	decode := func(v any, input string, args ...string) {
+		t.Helper()
+		out, errs, status := execute(t, data, input, args...)
+		if err := json.Unmarshal([]byte(out), v); err != nil || status != 0 {
+			t.Fatalf("%v: %v, status %d, %s%s", args, err, status, out, errs)
+		}
+	}
+	var user struct {
+		Username  string
+		GroupsObj []struct{ Name string } `json:"groups_obj"`
+	}
+	decode(&user, "correct horse battery", "user", "create", "ada", "--group", "family", "--password-file", "-", "--json")
+	if user.Username != "ada" || len(user.GroupsObj) != 1 || user.GroupsObj[0].Name != "family" {
+		t.Errorf("user create: got %+v", user)
+	}
+	var made struct {
+		Key   string
+		Token struct{ Identifier string }
+	}
+	decode(&made, "", "token", "create", "--user", "ada", "--identifier", "widget", "--json")
+	if !strings.HasPrefix(made.Key, "lastseen_") || made.Token.Identifier != "widget" {
+		t.Errorf("token create: got %+v", made)
+	}
+	var list []struct{ Identifier string }
+	if decode(&list, "", "token", "list", "--json"); len(list) != 1 || list[0] != made.Token {
+		t.Errorf("token list: got %+v", list)
+	}
+	var ended struct{ Deleted *int }
+	if decode(&ended, "", "session", "revoke-all", "--json"); ended.Deleted == nil || *ended.Deleted != 0 {
+		t.Errorf("session revoke-all: got %+v", ended)
+	}
+}
