@@ -22,11 +22,19 @@ func checkDomainSuffix(domain string) error {
 
 var lookup = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.BidiRule(), idna.StrictDomainName(false))
 
+// maxHost bounds a name with its port, in bytes, before it is decoded, since what
+// punycode costs grows with the square of its length. 253 are a name's bound in the
+// DNS, in ASCII; in letters of other scripts it may be longer.
+const maxHost = 512
+
 // ParseHost splits what stands in a URL between // and the path into a name or
 // address, in the one form that is compared (lower case, ASCII, no trailing
 // dot, no brackets), and a port, which may be "". Whatever is neither, a user
 // before an @ among it, is not ok.
 func ParseHost(hostport string) (host, port string, ok bool) {
+	if len(hostport) > maxHost {
+		return "", "", false
+	}
 	if inner, isLiteral := strings.CutPrefix(hostport, "["); isLiteral {
 		literal, rest, closed := strings.Cut(inner, "]")
 		ip, err := netip.ParseAddr(literal)

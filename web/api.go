@@ -92,12 +92,17 @@ func (s *Server) addAPI(r *gin.Engine, route apiRoute) {
 	}
 }
 
-// acceptsJSON reads an Accept header far enough to tell whether JSON will do.
+// maxAccept bounds an Accept header that is read, in bytes; browsers send some 150.
+const maxAccept = 1 << 10
+
+// acceptsJSON reads an Accept header far enough to tell whether JSON will do. So it
+// does where the header is too long to be read.
 func acceptsJSON(headers []string) bool {
-	if len(headers) == 0 {
+	accept := strings.Join(headers, ",")
+	if strings.TrimSpace(accept) == "" || len(accept) > maxAccept {
 		return true
 	}
-	for part := range strings.SplitSeq(strings.Join(headers, ","), ",") {
+	for part := range strings.SplitSeq(accept, ",") {
 		mediaType, params, err := mime.ParseMediaType(part)
 		if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
 			continue
@@ -109,13 +114,16 @@ func acceptsJSON(headers []string) bool {
 			return true
 		}
 	}
-	return strings.TrimSpace(strings.Join(headers, "")) == ""
+	return false
 }
+
+// maxPath bounds a path that is compared with our routes, in bytes.
+const maxPath = 1 << 10
 
 // noRoute answers for every path that is none of ours.
 func (s *Server) noRoute(c *gin.Context) error {
 	path := c.Request.URL.Path
-	if isAPI(path) && !strings.HasSuffix(path, "/") {
+	if len(path) <= maxPath && isAPI(path) && !strings.HasSuffix(path, "/") {
 		for _, route := range s.engine.Routes() {
 			if samePattern(route.Path, path+"/") {
 				return &detailError{errNoPage, fmt.Sprintf("Not found. Did you mean %s/ with a slash at its end?", path)}

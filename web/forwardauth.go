@@ -186,11 +186,11 @@ func newAsked(scheme, hostport, uri string) (asked, error) {
 	case "ws", "wss":
 		a.scheme = "http" + strings.TrimPrefix(a.scheme, "ws")
 	default:
-		return asked{}, fmt.Errorf("%w: scheme %q", errForwarded, scheme)
+		return asked{}, fmt.Errorf("%w: scheme %.100q", errForwarded, scheme)
 	}
 	var ok bool
 	if a.host, a.port, ok = app.ParseHost(hostport); !ok {
-		return asked{}, fmt.Errorf("%w: host %q", errForwarded, hostport)
+		return asked{}, fmt.Errorf("%w: host %.100q", errForwarded, hostport)
 	}
 	a.path = uri
 	if i := strings.IndexByte(uri, '?'); i >= 0 {

@@ -16,7 +16,7 @@ const homePath = "/sessions"
 // rebuilt from its parts, and whatever else was asked for becomes ok == false.
 func (s *Server) target(rd string) (safe string, ok bool) {
 	// Browsers take a backslash for a slash, and drop tabs and line ends.
-	if rd == "" || strings.ContainsFunc(rd, func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f }) {
+	if rd == "" || len(rd) > maxTarget || strings.ContainsFunc(rd, func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f }) {
 		return "", false
 	}
 	u, err := url.Parse(rd)
