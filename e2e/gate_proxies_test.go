@@ -43,6 +43,9 @@ func newGuard(t *testing.T) *guard {
 	g := &guard{data: t.TempDir(), port: freePort(t)}
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.hits.Add(1)
+		if upgrade(w, r) {
+			return
+		}
 		body, _ := io.ReadAll(r.Body)
 		_ = json.NewEncoder(w).Encode(appSaw{r.Method, r.Host, r.RequestURI, r.Header, string(body)})
 	}))
@@ -424,6 +427,8 @@ func (g *guard) check(keepsCookie bool) {
 		t.Errorf("sessions: got %+v", s)
 	}
 
+	g.checkUpgrades(zoe)
+
 	// The app's requests arrive whole.
 	res, body := g.ask(zoe, "POST", g.app+"/form", "a=b&c=d")
 	if err := json.Unmarshal([]byte(body), &saw); err != nil || saw.Method != "POST" || saw.Body != "a=b&c=d" {
@@ -564,8 +569,25 @@ func (g *guard) underLoad(t *testing.T) {
 	}
 }
 
+func mustURL(s string) *url.URL {
+	u, err := url.Parse(s)
+	if err != nil {
+		panic(err)
+	}
+	return u
+}
+
+// rawApp sends a request as it stands to the app, which must answer.
+func (g *guard) rawApp(request string) (saw appSaw) {
+	g.t.Helper()
+	if status, body := g.raw(request); status != 200 || json.Unmarshal(body, &saw) != nil {
+		g.t.Errorf("%q: got %d %s", request, status, body)
+	}
+	return saw
+}
+
 // raw sends a request as it stands, and waits for the answer.
-func (g *guard) raw(request string) {
+func (g *guard) raw(request string) (status int, body []byte) {
 	g.t.Helper()
 	conn, err := net.Dial("tcp", "127.0.0.1:"+g.port)
 	if err != nil {
@@ -579,5 +601,10 @@ func (g *guard) raw(request string) {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	res.Body.Close()
+	defer res.Body.Close()
+	body, err = io.ReadAll(res.Body)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return res.StatusCode, body
 }
