@@ -158,6 +158,36 @@ func TestUsers(t *testing.T) {
 	}
 }
 
+// groups_obj is null where the caller does without it, and only there.
+func TestIncludeGroups(t *testing.T) {
+	ts := newServer(t)
+	ada := ts.key("ada")
+	eve := ts.createUser("eve", false, "family")
+	for query, want := range map[string]int{
+		"": 1, "include_groups=true": 1, "include_groups=1": 1, "include_groups=": 1, "include_groups=perhaps": 1,
+		"include_groups=false": -1, "include_groups=False": -1, "include_groups=0": -1,
+	} {
+		var list struct {
+			Results []struct {
+				Groups    []string          `json:"groups"`
+				GroupsObj *[]map[string]any `json:"groups_obj"`
+			}
+		}
+		ts.api(ada, "GET", "/core/users/?username=eve&"+query, &list)
+		one := list.Results[0]
+		ts.api(ada, "GET", fmt.Sprintf("/core/users/%d/?%s", eve.ID, query), &one)
+		for _, user := range append(list.Results, one) {
+			got := -1
+			if user.GroupsObj != nil {
+				got = len(*user.GroupsObj)
+			}
+			if got != want || len(user.Groups) != 1 {
+				t.Errorf("?%s: got %d groups_obj (-1: null) and %d groups, want %d and 1", query, got, len(user.Groups), want)
+			}
+		}
+	}
+}
+
 func TestTokens(t *testing.T) {
 	ts := newServer(t)
 	ada, bob := ts.key("ada"), ts.key("bob")

@@ -72,7 +72,7 @@ func (s *Server) listUsers(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return answerList(c, newUserJSON, func(limit, offset int) ([]db.User, int, error) {
+	return answerList(c, userShape(c), func(limit, offset int) ([]db.User, int, error) {
 		if nobody {
 			return nil, 0, nil
 		}
@@ -128,8 +128,20 @@ func (s *Server) getUser(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(c, http.StatusOK, newUserJSON(user))
+	writeJSON(c, http.StatusOK, userShape(c)(user))
 	return nil
+}
+
+// userShape is how users are shown to a caller, who may do without their groups.
+func userShape(c *gin.Context) func(db.User) userJSON {
+	if include, err := strconv.ParseBool(c.Query("include_groups")); include || err != nil {
+		return newUserJSON
+	}
+	return func(u db.User) userJSON {
+		j := newUserJSON(u)
+		j.GroupsObj = nil
+		return j
+	}
 }
 
 // selfJSON is authentik's UserSelf, with what 2026.8 requires beside it.
