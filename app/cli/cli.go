@@ -67,7 +67,8 @@ func (p *Program) Run(ctx context.Context, args []string) int {
 		fmt.Fprintf(p.Err, "lastseen: %s\n", printable(line))
 	}
 	var usage usageError
-	if errors.As(err, &usage) {
+	var topic cli.ExitCoder // the library's, of help that there is not
+	if errors.As(err, &usage) || errors.As(err, &topic) {
 		return 2
 	}
 	return 1
@@ -128,7 +129,11 @@ func strict(c *cli.Command) {
 			if c.Args().Present() {
 				return usagef("there is no command `%s %s`; see `%s --help`", c.FullName(), c.Args().First(), c.FullName())
 			}
-			return cli.ShowSubcommandHelp(c)
+			if c.Root() == c { // who tries it for the first time
+				return cli.ShowSubcommandHelp(c)
+			}
+			cli.HelpPrinter(c.Root().ErrWriter, cli.SubcommandHelpTemplate, c)
+			return usagef("`%s` alone does nothing: name one of its commands", c.FullName())
 		}
 	}
 	// Or a user named "help" could not be disabled.
