@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"net/url"
@@ -13,6 +14,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
 )
 
 // Config is what a person may set. It is filled by ParseConfig, which checks
@@ -183,11 +187,21 @@ func (s Setting) value(flag, environment func(string) (string, bool)) (value, fr
 	case v != "":
 		return "", s.Env + "_FILE", fmt.Errorf("give either this or %s", s.Env)
 	}
-	content, err := os.ReadFile(file)
+	f, err := os.Open(file)
 	if err != nil {
 		return "", s.Env + "_FILE", err
 	}
-	return strings.TrimRight(string(content), "\r\n"), s.Env + "_FILE", nil
+	defer f.Close()
+	v, err = ReadSecret(f)
+	return v, s.Env + "_FILE", err
+}
+
+// ReadSecret reads a secret on a line of its own. What Windows writes before a text,
+// a mark of its encoding, is no part of it, and UTF-16 is read as well.
+func ReadSecret(r io.Reader) (string, error) {
+	text := transform.NewReader(io.LimitReader(r, 64<<10), unicode.BOMOverride(transform.Nop))
+	content, err := io.ReadAll(text)
+	return strings.TrimRight(string(content), "\r\n"), err
 }
 
 func (s Setting) envIfSet(v string) string {

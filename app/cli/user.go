@@ -178,11 +178,11 @@ func readHidden(ctx context.Context, fd int) (line []byte, err error) {
 }
 
 func readPassword(r io.Reader, from string) (string, error) {
-	content, err := io.ReadAll(io.LimitReader(r, 64<<10))
+	password, err := app.ReadSecret(r)
 	if err != nil {
 		return "", fmt.Errorf("read the password from %s: %w", from, err)
 	}
-	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), nil
+	return password, nil
 }
 
 func (p *Program) userList(ctx context.Context, c *cli.Command, a *app.App) error {

@@ -1,0 +1,36 @@
+package app
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// However an editor or a shell writes a password into a file, it is that password.
+func TestReadSecret(t *testing.T) {
+	for _, tt := range []struct{ name, content, want string }{
+		{"no end", "pässwörd", "pässwörd"},
+		{"printf or an editor", "pässwörd\n", "pässwörd"},
+		{"a mark of UTF-8", "\xef\xbb\xbfpässwörd\r\n", "pässwörd"},
+		{"UTF-16, little end first", "\xff\xfep\x00\xe4\x00\r\x00\n\x00", "pä"},
+		{"UTF-16, big end first", "\xfe\xff\x00p\x00\xe4\x00\r\x00\n", "pä"},
+		{"a mark within", "p\xef\xbb\xbfw", "p\ufeffw"},
+		{"spaces", " p w \n", " p w "},
+		{"no text", "p\xe4w", "p\xe4w"}, // CheckPassword refuses it
+		{"empty", "", ""},
+		{"the mark alone", "\xef\xbb\xbf", ""},
+	} {
+		if got, err := ReadSecret(strings.NewReader(tt.content)); got != tt.want || err != nil {
+			t.Errorf("%s: got %q, %v, want %q", tt.name, got, err, tt.want)
+		}
+		file := filepath.Join(t.TempDir(), "secret")
+		if err := os.WriteFile(file, []byte(tt.content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := parse(nil, map[string]string{"LASTSEEN_BOOTSTRAP_PASSWORD_FILE": file})
+		if CheckPassword(tt.want) == nil && (c.BootstrapPassword != tt.want || err != nil) {
+			t.Errorf("%s: got %q, %v as a setting", tt.name, c.BootstrapPassword, err)
+		}
+	}
+}
