@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -19,5 +21,50 @@ func TestGroupsOfCommands(t *testing.T) {
 		if got != status || (status == 0) != strings.Contains(out, "USAGE:") || (status == 0) != (errs == "") {
 			t.Errorf("lastseen %s: exit status %d, want %d; printed %q and %q", line, got, status, out, errs)
 		}
+	}
+}
+
+// "backup -" writes the copy to standard output, makes no file of that name, and
+// leaves nothing behind, even when whoever reads it has left.
+func TestBackupToStandardOutput(t *testing.T) {
+	t.Parallel()
+	data, dir := t.TempDir(), t.TempDir()
+	if _, errs, status := execute(t, data, "correct horse", "user", "create", "ada", "--password-file", "-"); status != 0 {
+		t.Fatal(errs)
+	}
+	start(t, data)
+	cmd := command(t, []string{"LASTSEEN_DATA=" + data}, "backup", "-")
+	cmd.Dir = dir
+	copied, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd = command(t, []string{"LASTSEEN_DATA=" + data}, "backup", "-")
+	cmd.Dir, cmd.Stdout = dir, w
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Run(); err == nil || cmd.ProcessState.ExitCode() != 1 {
+		t.Errorf("nobody reads: got %v, want exit status 1", err)
+	}
+	w.Close()
+	for _, pattern := range []string{filepath.Join(dir, "*"), filepath.Join(data, ".lastseen-*")} {
+		if left, err := filepath.Glob(pattern); len(left) != 0 || err != nil {
+			t.Errorf("left behind: %v, %v", left, err)
+		}
+	}
+	file, other := filepath.Join(dir, "copy.db"), filepath.Join(dir, "other")
+	if err := os.WriteFile(file, copied, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, status := execute(t, other, "", "restore", file); status != 0 {
+		t.Fatal(errs)
+	}
+	if out, errs, _ := execute(t, other, "", "user", "list"); !strings.Contains(out, "ada") {
+		t.Errorf("restored: got %s%s, want ada", out, errs)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -174,12 +173,8 @@ type Copy struct {
 // Close closes and removes the copy.
 func (c *Copy) Close() error { return errors.Join(c.File.Close(), os.RemoveAll(c.dir)) }
 
-// Download makes a checked copy for a superuser to take away. That is recorded,
-// since whoever has it can try the passwords in it.
-func (a *App) Download(ctx context.Context, caller Caller) (copied *Copy, err error) {
-	if !caller.User.Superuser {
-		return nil, ErrForbidden
-	}
+// Copy makes a checked copy to be read.
+func (a *App) Copy(ctx context.Context) (copied *Copy, err error) {
 	dir, err := os.MkdirTemp(a.Config.DataDir, ".lastseen-backup-")
 	if err != nil {
 		return nil, &db.UnavailableError{Path: a.store.Path(), Problem: "cannot be copied", Remedy: "see that the data directory can be written", Err: err}
@@ -197,16 +192,27 @@ func (a *App) Download(ctx context.Context, caller Caller) (copied *Copy, err er
 	if err != nil {
 		return nil, err
 	}
-	size, err := file.Seek(0, io.SeekEnd)
-	if err == nil {
-		_, err = file.Seek(0, io.SeekStart)
-	}
-	if err == nil {
-		err = a.store.Record(ctx, a.event(caller.Actor(), db.SecretView, caller.User.ID, map[string]any{"secret": map[string]any{"name": name}}))
-	}
+	info, err := file.Stat()
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	a.Log.Warn("backup downloaded", "file", name, "user", caller.User.Username, "ip", caller.IP)
-	return &Copy{file, name, size, dir}, nil
+	return &Copy{file, name, info.Size(), dir}, nil
+}
+
+// Download makes a copy for a superuser to take away. That is recorded, since
+// whoever has it can try the passwords in it.
+func (a *App) Download(ctx context.Context, caller Caller) (*Copy, error) {
+	if !caller.User.Superuser {
+		return nil, ErrForbidden
+	}
+	copied, err := a.Copy(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = a.store.Record(ctx, a.event(caller.Actor(), db.SecretView, caller.User.ID, map[string]any{"secret": map[string]any{"name": copied.Name}}))
+	if err != nil {
+		return nil, errors.Join(err, copied.Close())
+	}
+	a.Log.Warn("backup downloaded", "file", copied.Name, "user", caller.User.Username, "ip", caller.IP)
+	return copied, nil
 }

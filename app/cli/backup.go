@@ -2,7 +2,11 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"os/signal"
+	"syscall"
 
 	"lastseen/app"
 
@@ -14,7 +18,19 @@ func (p *Program) backup(ctx context.Context, c *cli.Command, a *app.App) error 
 	if err != nil {
 		return err
 	}
-	return a.Backup(ctx, args[0])
+	if args[0] != "-" {
+		return a.Backup(ctx, args[0])
+	}
+	if p.terminal() {
+		return usagef("a backup is no text for a terminal: lead standard output into a file or a program")
+	}
+	signal.Ignore(syscall.SIGPIPE) // a reader that leaves is an error, after which the copy is removed
+	copied, err := a.Copy(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(p.Out, copied)
+	return errors.Join(err, copied.Close())
 }
 
 func (p *Program) restore(ctx context.Context, c *cli.Command) error {

@@ -103,7 +103,7 @@ func (p *Program) command() *cli.Command {
 			{Name: "geoip", Usage: "places and networks of addresses", Commands: []*cli.Command{
 				{Name: "lookup", Usage: "say what the databases know of an address", ArgsUsage: "IP", Action: p.geoipLookup},
 			}},
-			{Name: "backup", Usage: "write a checked copy of the database, beside a running server too", ArgsUsage: "FILE", Action: p.withApp(false, p.backup)},
+			{Name: "backup", Usage: "write a checked copy of the database to a file, - for standard output, beside a running server too", ArgsUsage: "FILE", Action: p.withApp(false, p.backup)},
 			{Name: "restore", Usage: "put a backup in the place of the database; the server must be stopped", ArgsUsage: "FILE", Action: p.restore, Flags: []cli.Flag{
 				&cli.BoolFlag{Name: "keep-sessions", Usage: "do not sign everybody out, though that brings back sessions that were ended since"},
 			}},
