@@ -1,10 +1,14 @@
 package main
 
 import (
+	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // A command that only holds others does nothing alone: a script that forgot the
@@ -66,5 +70,47 @@ func TestBackupToStandardOutput(t *testing.T) {
 	}
 	if out, errs, _ := execute(t, other, "", "user", "list"); !strings.Contains(out, "ada") {
 		t.Errorf("restored: got %s%s, want ada", out, errs)
+	}
+}
+
+// An address of IPv4 is no invitation by IPv6; one of neither is answered by both.
+func TestListensWhereToldTo(t *testing.T) {
+	t.Parallel()
+	if six, err := net.Listen("tcp", "[::1]:0"); err != nil {
+		t.Skip("no IPv6 here: ", err)
+	} else {
+		six.Close()
+	}
+	for listen, want := range map[string][2]bool{
+		"0.0.0.0:0": {true, false}, "127.0.0.1:0": {true, false}, ":0": {true, true}, "[::]:0": {true, true}, "[::1]:0": {false, true},
+	} {
+		p := &process{t: t, cmd: command(t, nil, "serve", "--data", t.TempDir(), "--listen", listen, "--metrics-listen", listen)}
+		p.cmd.Stderr = p
+		if err := p.cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = p.signal(syscall.SIGTERM) }()
+		for _, message := range []string{"listening", "metrics"} {
+			line := regexp.MustCompile(`"msg":"` + message + `","address":"[^"]*:(\d+)"`)
+			var m []string
+			for range 500 {
+				if m = line.FindStringSubmatch(p.log()); m != nil {
+					break
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+			if m == nil {
+				t.Fatalf("%s: no address of %s in %s", listen, message, p.log())
+			}
+			for i, host := range []string{"127.0.0.1", "::1"} {
+				conn, err := net.Dial("tcp", net.JoinHostPort(host, m[1]))
+				if err == nil {
+					conn.Close()
+				}
+				if (err == nil) != want[i] {
+					t.Errorf("%s, %s at %s: got %v, want a connection: %v", listen, message, host, err, want[i])
+				}
+			}
+		}
 	}
 }

@@ -156,14 +156,14 @@ func serveWith(ctx context.Context, c app.Config, log *slog.Logger, ready func(*
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
 
-	listener, err := net.Listen("tcp", c.Listen)
+	listener, err := listen(c.Listen)
 	if err != nil {
 		return fmt.Errorf("--listen: %w; give another address, or port 0 for a free one", err)
 	}
 	defer listener.Close()
 	var metricsListener net.Listener
 	if c.MetricsListen != "" {
-		if metricsListener, err = net.Listen("tcp", c.MetricsListen); err != nil {
+		if metricsListener, err = listen(c.MetricsListen); err != nil {
 			return fmt.Errorf("--metrics-listen: %w", err)
 		}
 		defer metricsListener.Close()
@@ -204,6 +204,16 @@ func serveWith(ctx context.Context, c app.Config, log *slog.Logger, ready func(*
 	stop()
 	<-stopped // requests have ended: what they left is written
 	return err
+}
+
+// listen listens on IPv4 alone where the address is one of IPv4: left to itself, Go
+// takes 0.0.0.0 for every address of IPv6 too.
+func listen(address string) (net.Listener, error) {
+	network := "tcp"
+	if at, err := netip.ParseAddrPort(address); err == nil && at.Addr().Is4() {
+		network = "tcp4"
+	}
+	return net.Listen(network, address)
 }
 
 // reachableAddress is where a browser on this machine finds a listener.
