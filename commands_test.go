@@ -114,3 +114,25 @@ func TestListensWhereToldTo(t *testing.T) {
 		}
 	}
 }
+
+// Tables tell times by the clock of TZ and name its zone; JSON tells them in UTC.
+func TestZones(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	if _, errs, status := execute(t, data, "correct horse", "user", "create", "ada", "--password-file", "-"); status != 0 {
+		t.Fatal(errs)
+	}
+	if _, errs, status := execute(t, data, "", "token", "create", "--user", "ada", "--expires", "90d"); status != 0 {
+		t.Fatal(errs)
+	}
+	for zone, name := range map[string]string{"": "UTC", "UTC": "UTC", "Asia/Kathmandu": "+0545", "Asia/Tokyo": "JST", "Nowhere/Land": "UTC"} {
+		cmd := command(t, []string{"LASTSEEN_DATA=" + data, "TZ=" + zone}, "token", "list")
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := regexp.MustCompile(`\d\d:\d\d `+regexp.QuoteMeta(name)+`\s`).FindAll(out, -1); len(found) != 2 {
+			t.Errorf("TZ=%s: got %s, want two times with %s", zone, out, name)
+		}
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"runtime/metrics"
 	"syscall"
 	"time"
+	_ "time/tzdata" // TZ means something in an image without files, too
 
 	"lastseen/app"
 	"lastseen/app/cli"

@@ -129,6 +129,11 @@ func TestOnlyDataIsWritten(t *testing.T) {
 			t.Errorf("%v: %v\n%s", args, err, out)
 		}
 	}
+	far := inside("session", "list")
+	far.Env = append(far.Env, "TZ=Asia/Kathmandu")
+	if out, err := far.CombinedOutput(); err != nil || !strings.Contains(string(out), " +0545 ") {
+		t.Errorf("in the zone of TZ: got %s, %v, want it named", out, err)
+	}
 	if out, err := inside("backup", "/copy.db").CombinedOutput(); err == nil || !strings.Contains(string(out), "read-only") {
 		t.Errorf("a backup outside of the data directory: %v\n%s", err, out)
 	}

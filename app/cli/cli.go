@@ -385,10 +385,10 @@ func (p *Program) json(v any) error {
 	return err
 }
 
-// timeText is a time as tables show it.
+// timeText is a time as tables show it: the clock of TZ, with its zone, which a summer changes.
 func timeText(t time.Time, zero string) string {
 	if t.IsZero() {
 		return zero
 	}
-	return t.Local().Format("2006-01-02 15:04")
+	return t.Local().Format("2006-01-02 15:04 MST")
 }
