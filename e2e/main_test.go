@@ -89,7 +89,7 @@ func build(dir string) error {
 func command(t *testing.T, environ []string, args ...string) *exec.Cmd {
 	t.Helper()
 	file := plain
-	if args[0] == "serve" {
+	if len(args) > 0 && args[0] == "serve" {
 		file = server
 	}
 	cmd := exec.Command(file, args...)
