@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -315,7 +316,7 @@ func TestProxies(t *testing.T) {
 		{name: "nginx", program: func(t *testing.T) string { return program(t, "", "nginx", "/usr/sbin/nginx") }, serve: func(g *guard, program string) {
 			g.nginx(program, g.snippet("nginx"))
 		}},
-		{name: "npm", keepsCookie: true, program: func(t *testing.T) string { return program(t, "", "nginx", "/usr/sbin/nginx") }, serve: func(g *guard, program string) {
+		{name: "npm", program: func(t *testing.T) string { return program(t, "", "nginx", "/usr/sbin/nginx") }, serve: func(g *guard, program string) {
 			host, port, _ := net.SplitHostPort(g.upstream)
 			text := g.snippet("npm")
 			// As Nginx Proxy Manager's templates have it.
@@ -334,7 +335,7 @@ server {
 	set $forward_scheme http; set $server %[3]q; set $port %[4]s;
 	%[5]s
 }`, g.port, g.address, host, port, text,
-				regexp.MustCompile(`(?m)^# +(location .*)$`).FindStringSubmatch(text)[1]))
+				advanced(text)))
 		}},
 		{name: "caddy", program: func(t *testing.T) string { return program(t, "", "caddy") }, serve: serveCaddy},
 		{name: "newer caddy", program: func(t *testing.T) string { return program(t, "LASTSEEN_TEST_CADDY") }, serve: serveCaddy},
@@ -355,6 +356,13 @@ server {
 			g.check(proxy.keepsCookie)
 		})
 	}
+}
+
+// advanced is what Nginx Proxy Manager's text says of the tab Advanced of the sign-in's host.
+func advanced(text string) string {
+	_, lines, _ := strings.Cut(text, "tab Advanced:\n")
+	lines, _, _ = strings.Cut(lines, "# 2.")
+	return strings.ReplaceAll(lines, "#", "")
 }
 
 func serveCaddy(g *guard, program string) {
@@ -598,6 +606,9 @@ func (g *guard) raw(request string) (status int, body []byte) {
 		g.t.Fatal(err)
 	}
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return 0, nil // a name that is not answered
+	}
 	if err != nil {
 		g.t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"lastseen/app"
@@ -40,6 +41,7 @@ var (
 	errInvalidPage   = errors.New("no such page of the list")
 	errMalformedAuth = errors.New("malformed Authorization header")
 	errNoProxy       = errors.New("not from a trusted proxy")
+	errOwnHost       = errors.New("the gate is asked about the sign-in itself")
 	errForwarded     = errors.New("the proxy's headers do not name a request")
 	errNotReturned   = errors.New("the cookie does not come back from the app's host")
 	errForeignAuth   = errors.New("unsupported Authorization scheme")
@@ -58,7 +60,8 @@ var statuses = []struct {
 	{app.ErrInvalidToken, http.StatusForbidden, "Token invalid/expired", "This token is not valid", "Make a new one."},
 	{errMalformedAuth, http.StatusForbidden, "Malformed header", "This request is malformed", "Go back and try again."},
 	{errForeignAuth, http.StatusForbidden, "Unsupported authentication type", "This request is malformed", "Go back and try again."},
-	{errNoProxy, http.StatusForbidden, "Not a trusted proxy.", "This is for the proxy in front of an app", "If this request came through it, name the proxy in --trusted-proxies."},
+	{errNoProxy, http.StatusForbidden, "Not a trusted proxy.", "This is for the proxy in front of an app", "If this request came through it, name its address in --trusted-proxies; the log says which that is."},
+	{errOwnHost, http.StatusForbidden, "The gate is asked about the sign-in's own address.", "The gate guards the sign-in itself", "Nobody could ever sign in. Leave the gate out of the proxy's configuration of this host."},
 	{errForwarded, http.StatusBadRequest, "Malformed request.", "The proxy does not say clearly what was asked for", "Give it the configuration that `lastseen proxy-snippet` prints."},
 	{errNotReturned, http.StatusForbidden, "The cookie does not reach this host.", "You are signed in, but the app cannot tell", "Its proxy must pass the cookie on, the browser must keep it, and an app on http:// needs a public URL on http://. Then go back and try again."},
 	{app.ErrUnreachable, http.StatusForbidden, "The cookie does not reach this host.", "The sign-in does not reach this host", "It is neither the public URL's host nor under the cookie domain. Set --cookie-domain to the domain that both share, or give the app a host under it."},
@@ -98,7 +101,7 @@ func (s *Server) fail(c *gin.Context, err error) {
 	} else if inputs = inputErrors(err); inputs != nil {
 		status, what, do = http.StatusBadRequest, "This request is malformed", "Go back and try again."
 	}
-	if status >= 500 && (!errors.Is(err, db.ErrUnavailable) || s.complains()) {
+	if status >= 500 && (!errors.Is(err, db.ErrUnavailable) || s.unavailable.due()) {
 		s.log.Error("request failed", "route", c.FullPath(), "method", c.Request.Method, "err", err)
 	}
 	c.Set(errorKey, err)
@@ -126,11 +129,14 @@ func (s *Server) fail(c *gin.Context, err error) {
 	writeJSON(c, status, map[string]string{"detail": detail})
 }
 
-// complains reports whether to log once more that the database is unavailable:
-// every request then fails, and a flood of lines would fill what is left of a disk.
-func (s *Server) complains() bool {
-	last, now := s.complained.Load(), time.Now().UnixMilli()
-	return now-last >= 1000 && s.complained.CompareAndSwap(last, now)
+// A complaint is what every request may make us log: once a second, since a flood of
+// lines would fill what is left of a disk. The zero value is ready.
+type complaint struct{ last atomic.Int64 } // milliseconds
+
+// due reports whether to log it once more.
+func (c *complaint) due() bool {
+	last, now := c.last.Load(), time.Now().UnixMilli()
+	return now-last >= 1000 && c.last.CompareAndSwap(last, now)
 }
 
 // A detailError is an error with a wording of its own for the API.

@@ -243,12 +243,18 @@ func forwardKeys(h http.Header) []app.ForwardKey {
 // it asks about, challenge answers when a sign-in is needed.
 func (s *Server) authorize(c *gin.Context, read func(*http.Request) (asked, error), challenge func(*gin.Context, asked) error) error {
 	r := c.Request
-	if !s.trusted(peerAddr(r)) {
+	if peer := peerAddr(r); !s.trusted(peer) {
+		if s.untrusted.due() {
+			s.log.Warn("the gate was asked by somebody who is no trusted proxy; if it is yours, name it", "setting", "--trusted-proxies", "ip", peer)
+		}
 		return errNoProxy
 	}
 	a, err := read(r)
 	if err != nil {
 		return err
+	}
+	if s.isOwn(a) {
+		return errOwnHost
 	}
 	client, err := s.relayed(r)
 	if err != nil {
@@ -325,15 +331,39 @@ func unauthorized(c *gin.Context, _ asked) error {
 	return nil
 }
 
+// isOwn reports whether a proxy asks about the sign-in itself, where a redirect to it
+// would never end.
+func (s *Server) isOwn(a asked) bool {
+	own := s.app.Config.PublicURL
+	host, port, _ := app.ParseHost(own.Host)
+	standard := map[string]string{"http": "80", "https": "443"}[own.Scheme]
+	return a.host == host && cmp.Or(a.port, standard) == cmp.Or(port, standard)
+}
+
 // toLogin leads to the sign-in page, and back to what was asked for.
-func (s *Server) toLogin(c *gin.Context, a asked) error {
-	back, ok := s.target(a.url())
-	if !ok { // a path such as //x, which no redirect may hold
-		a.path, a.query = "/", ""
-		back, _ = s.target(a.url())
+func (s *Server) toLogin(c *gin.Context, a asked) error { return s.askToSignIn(c, s.rd(a.url())) }
+
+// askToSignIn answers who has to sign in first: a navigation is led to the sign-in
+// page; what a page's script, an app or a command sends could do nothing with that.
+func (s *Server) askToSignIn(c *gin.Context, back string) error {
+	if isNavigation(c.Request.Header) {
+		found(c, s.loginURL(back))
+		return nil
 	}
-	found(c, s.loginURL(back))
+	c.Writer.Header()["Vary"] = []string{"Sec-Fetch-Mode, Accept, Cookie"}
+	writeJSON(c, http.StatusUnauthorized, map[string]string{"detail": "Sign in first.", "login_url": s.loginURL(back)})
 	return nil
+}
+
+// isNavigation reports whether somebody follows a link, or may: browsers say so, and
+// of other clients whatever does not look like a script's request.
+func isNavigation(h http.Header) bool {
+	if mode := h.Get("Sec-Fetch-Mode"); mode != "" {
+		return mode == "navigate"
+	}
+	accept := h.Get("Accept")
+	return !strings.EqualFold(h.Get("X-Requested-With"), "XMLHttpRequest") && h.Get("Upgrade") == "" && len(forwardKeys(h)) == 0 &&
+		!(strings.Contains(accept, "json") && !strings.Contains(accept, "html"))
 }
 
 func (s *Server) loginURL(back string) string {
@@ -375,20 +405,22 @@ func startTarget(query string) string {
 // start leads to the sign-in page. It is asked for on the apps' hosts too.
 func (s *Server) start(c *gin.Context) error {
 	rd := startTarget(c.Request.URL.RawQuery)
-	target, ok := s.target(rd)
-	if !ok {
-		if u, err := url.Parse(rd); err == nil && u.Host != "" && !s.reachable(u.Host) {
-			return app.ErrUnreachable
-		}
-		target = homePath
+	if host, ok := hostOf(rd); ok && !s.reachable(host) {
+		return app.ErrUnreachable
 	}
-	found(c, s.loginURL(target))
-	return nil
+	return s.askToSignIn(c, s.rd(rd))
 }
 
 // denied is the page of a refusal for proxies that drop ours, as nginx does.
 func (s *Server) denied(c *gin.Context) error {
-	if host, _, ok := app.ParseHost(c.Request.Host); ok && !s.app.Config.Reaches(host) {
+	if !s.trusted(peerAddr(c.Request)) {
+		return errNoProxy
+	}
+	host, port, ok := app.ParseHost(c.Request.Host)
+	if ok && s.isOwn(asked{host: host, port: port}) {
+		return errOwnHost
+	}
+	if ok && !s.app.Config.Reaches(host) {
 		return app.ErrUnreachable
 	}
 	return app.ErrNoMember
@@ -401,9 +433,17 @@ func (s *Server) onAppHost(r *http.Request) bool {
 	return ok && host != own && s.app.Config.Reaches(host)
 }
 
+// appScheme is how a browser came to an app's host, as far as the proxy says.
+func (s *Server) appScheme(r *http.Request) string {
+	if proto := r.Header.Get("X-Forwarded-Proto"); s.trusted(peerAddr(r)) && (proto == "http" || proto == "https") {
+		return proto
+	}
+	return s.app.Config.PublicURL.Scheme
+}
+
 func (s *Server) signOutForm(c *gin.Context) error {
 	if s.onAppHost(c.Request) {
-		found(c, s.app.Config.PublicURL.String()+signOutPath+"?rd="+url.QueryEscape("http://"+c.Request.Host+"/"))
+		found(c, s.app.Config.PublicURL.String()+signOutPath+"?rd="+url.QueryEscape(s.appScheme(c.Request)+"://"+c.Request.Host+"/"))
 		return nil
 	}
 	if _, err := s.byCookie(c); errors.Is(err, app.ErrUnauthenticated) {

@@ -384,3 +384,117 @@ func TestRulesPage(t *testing.T) {
 		}
 	}
 }
+
+// TestNavigation: who follows a link is led to the sign-in page, and a script is told
+// in words that it can read. nginx asks start for what it answers.
+func TestNavigation(t *testing.T) {
+	ts := guarded(t)
+	for _, tt := range []struct {
+		name     string
+		header   []string
+		navigate bool
+	}{
+		{"a browser's link", []string{"Sec-Fetch-Mode", "navigate", "Accept", "text/html,*/*"}, true},
+		{"a link, whatever else it says", []string{"Sec-Fetch-Mode", "navigate", "Accept", "application/json", "X-Requested-With", "XMLHttpRequest", "Authorization", "Bearer x"}, true},
+		{"fetch", []string{"Sec-Fetch-Mode", "cors", "Accept", "*/*"}, false},
+		{"fetch of the app's own", []string{"Sec-Fetch-Mode", "same-origin", "Accept", "text/html"}, false},
+		{"a picture", []string{"Sec-Fetch-Mode", "no-cors"}, false},
+		{"a socket", []string{"Sec-Fetch-Mode", "websocket"}, false},
+		{"an old browser", []string{"Accept", "text/html,application/xhtml+xml"}, true},
+		{"a command", []string{"Accept", "*/*"}, true},
+		{"nothing said", nil, true},
+		{"an old script", []string{"X-Requested-With", "XMLHttpRequest"}, false},
+		{"another old script", []string{"X-Requested-With", "xmlhttprequest", "Accept", "text/html"}, false},
+		{"JSON", []string{"Accept", "application/json"}, false},
+		{"JSON of a kind", []string{"Accept", "application/vnd.api+json"}, false},
+		{"JSON or HTML", []string{"Accept", "application/json, text/html"}, true},
+		{"a wrong key of ours", []string{"X-Lastseen-Token", "x"}, false},
+		{"a wrong bearer", []string{"Authorization", "Bearer x", "Accept", "text/html"}, false},
+		{"a wrong password", []string{"Authorization", "Basic YTpi"}, false},
+		{"digest, which is the app's", []string{"Authorization", "Digest x"}, true},
+	} {
+		answers := map[string]*http.Response{}
+		for _, g := range gates {
+			if !g.isNginx() {
+				answers[g.name] = ts.asks(g, app1, "/d?x=y", tt.header...)
+			}
+		}
+		answers["start"], _ = ts.get(nil, "/outpost.goauthentik.io/start?rd=https://grafana.home.example/d?x=y", append(tt.header, "Host", app1)...)
+		for name, res := range answers {
+			login := "https://auth.home.example/login?rd=" + url.QueryEscape("https://grafana.home.example/d?x=y")
+			if tt.navigate {
+				if res.StatusCode != 302 || res.Header.Get("Location") != login {
+					t.Errorf("%s by %s: got %d to %s", tt.name, name, res.StatusCode, res.Header.Get("Location"))
+				}
+			} else if res.StatusCode != 401 || res.Header.Get("Content-Type") != "application/json" || res.Header.Get("Location") != "" {
+				t.Errorf("%s by %s: got %d %v", tt.name, name, res.StatusCode, res.Header)
+			}
+		}
+	}
+	_, body := ts.get(nil, "/outpost.goauthentik.io/start?rd=https://grafana.home.example/", "Sec-Fetch-Mode", "cors")
+	if want := `{"detail":"Sign in first.","login_url":"https://auth.home.example/login?rd=https%3A%2F%2Fgrafana.home.example%2F"}`; body != want {
+		t.Errorf("got %s, want %s", body, want)
+	}
+}
+
+// TestGateOfOurOwn: asked about the sign-in itself the gate says so, instead of leading
+// there for ever.
+func TestGateOfOurOwn(t *testing.T) {
+	ts := guarded(t)
+	_, token := ts.session("ada", "81.2.69.142", firefox)
+	for host, want := range map[string]string{
+		"auth.home.example": "The gate guards the sign-in itself", "AUTH.home.example.": "The gate guards the sign-in itself",
+		"auth.home.example:443": "The gate guards the sign-in itself", "auth.home.example:8443": "",
+	} {
+		for _, g := range gates {
+			for _, header := range [][]string{nil, {"Cookie", cookie(token)}} {
+				path, own := g.ask("https", host, "/login")
+				res, body := ts.get(nil, path, append(own, header...)...)
+				if got := res.StatusCode == 403 && strings.Contains(body, "The gate guards the sign-in itself"); got != (want != "") {
+					t.Errorf("%s by %s: got %d %s", host, g.name, res.StatusCode, body)
+				}
+			}
+		}
+	}
+}
+
+// TestBackToTheApp: what cannot be led back to leads to the app's root, never to a page
+// of ours or an error.
+func TestBackToTheApp(t *testing.T) {
+	ts := guarded(t)
+	for rd, want := range map[string]string{
+		"https://grafana.home.example/x?y=z":                               "https://grafana.home.example/x?y=z",
+		"https://grafana.home.example//x":                                  "https://grafana.home.example/",
+		"https://grafana.home.example/%zz":                                 "https://grafana.home.example/",
+		"https://grafana.home.example:8443//x":                             "https://grafana.home.example:8443/",
+		"https://grafana.home.example/" + strings.Repeat("x", maxTarget):   "https://grafana.home.example/",
+		"https://grafana.home.example/?" + strings.Repeat("%FF", 60<<10/3): "https://grafana.home.example/",
+		"https://ada@grafana.home.example//x":                              "",
+		"https://evil.example/":                                            "",
+		"//evil.example/":                                                  "/sessions",
+		"/login":                                                           "/sessions",
+	} {
+		res, _ := ts.get(nil, "/outpost.goauthentik.io/start?rd="+rd)
+		if want == "" {
+			if res.StatusCode != 403 {
+				t.Errorf("%.60s: got %d, want 403", rd, res.StatusCode)
+			}
+		} else if got := res.Header.Get("Location"); got != "https://auth.home.example/login?rd="+url.QueryEscape(want) {
+			t.Errorf("%.60s: got %d to %s, want %s", rd, res.StatusCode, got, want)
+		}
+	}
+}
+
+// TestUntrustedPeer: page and log say that a proxy is not trusted, and where to.
+func TestUntrustedPeer(t *testing.T) {
+	ts := newServer(t, "public-url=https://auth.home.example", "cookie-domain=home.example")
+	for _, path := range []string{"/outpost.goauthentik.io/auth/nginx", "/outpost.goauthentik.io/auth/caddy", "/outpost.goauthentik.io/denied"} {
+		res, body := ts.get(nil, path, "X-Original-URL", "https://grafana.home.example/", "Host", app1)
+		if res.StatusCode != 403 || !strings.Contains(body, "--trusted-proxies") || strings.Contains(body, "group") {
+			t.Errorf("%s: got %d %s", path, res.StatusCode, body)
+		}
+	}
+	if log := ts.log.String(); strings.Count(log, "level=WARN") != 1 || !strings.Contains(log, "setting=--trusted-proxies ip=127.0.0.1") {
+		t.Errorf("the log says %s", log)
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"lastseen/app"
@@ -47,16 +46,6 @@ func (s *Server) signedIn(h handler) handler {
 		redirect(c, "/login"+back)
 		return nil
 	}
-}
-
-// rd is where a sign-in is to lead: the first of what was asked for, if it is
-// safe, or else one's sessions.
-func (s *Server) rd(asked string) string {
-	target, ok := s.target(asked)
-	if path, _, _ := strings.Cut(target, "?"); !ok || path == "/login" || path == "/" {
-		return homePath
-	}
-	return target
 }
 
 func (s *Server) loginForm(c *gin.Context) error {

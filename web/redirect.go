@@ -29,14 +29,40 @@ func (s *Server) target(rd string) (safe string, ok bool) {
 	}
 	safe = (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery,
 		Fragment: u.Fragment, RawFragment: u.RawFragment}).String()
-	if len(safe) > maxTarget {
+	if len(url.QueryEscape(safe)) > maxTarget {
 		return "", false
 	}
 	return safe, true
 }
 
-// maxTarget bounds a target, in bytes, so that it fits into a query or a header.
-const maxTarget = 8 << 10
+// rd is where a sign-in is to lead: to what was asked for, if it is safe; on a host
+// that it may lead to, else to that host's root, for what no redirect may hold or is
+// too long for one; or else to one's sessions.
+func (s *Server) rd(asked string) string {
+	target, ok := s.target(asked)
+	if host, named := hostOf(asked); !ok && named {
+		scheme, _, _ := strings.Cut(asked, "://")
+		target, ok = s.target(scheme + "://" + host + "/")
+	}
+	if path, _, _ := strings.Cut(target, "?"); !ok || path == "/login" || path == "/" {
+		return homePath
+	}
+	return target
+}
+
+// hostOf is what stands in a URL between // and the path, if there is that.
+func hostOf(rd string) (host string, ok bool) {
+	_, rest, ok := strings.Cut(rd, "://")
+	if i := strings.IndexAny(rest, `/?#\`); i >= 0 {
+		rest = rest[:i]
+	}
+	return rest, ok && rest != ""
+}
+
+// maxTarget bounds a target, in bytes as it stands in the sign-in page's address: with
+// what is before it, that fits into the 8 KB that nginx takes of a request line unless
+// it is told otherwise.
+const maxTarget = 7500
 
 // reachable reports whether our cookie reaches the host of a URL.
 func (s *Server) reachable(hostport string) bool {

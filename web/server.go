@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"lastseen/app"
@@ -39,8 +38,9 @@ type Server struct {
 	version string
 	metrics *metrics.Set
 
-	complained  atomic.Int64 // when it was last logged that the database is unavailable, in milliseconds
-	loginPolicy string       // Content-Security-Policy of the sign-in page
+	unavailable complaint // the database
+	untrusted   complaint // a peer that asked the gate
+	loginPolicy string    // Content-Security-Policy of the sign-in page
 }
 
 // New makes the server of an app whose public URL is known.

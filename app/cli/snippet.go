@@ -57,12 +57,31 @@ type proxySnippet struct {
 	Settings           string // of Lastseen itself
 	Identity           []identityHeader
 	Aliases            []string // all spellings of their names that an app may take for one
+	Claims             []string
+	Cookies            []cookieMap
+	MaxBack            int    // bytes of a path and query that a sign-in leads back to
+	Host80, App80      string // names of which port 80 leads to 443, or ""
 	Clusters           []cluster
 }
 
 type identityHeader struct{ Name, Lower, Variable string }
 
 type cluster struct{ Name, Host, Port string }
+
+// A cookieMap takes the cookies of one name out of what an app gets. nginx's maps
+// make a chain.
+type cookieMap struct{ Name, Pattern, From, To string }
+
+// claims are headers in which some programs believe who asks, from where, and for
+// what: the proxy takes them away. Those that it sets itself are not among them.
+var claims = []string{"Forwarded", "True-Client-IP", "CF-Connecting-IP", "CF-Connecting-IPv6", "CF-IPCountry", "CF-Visitor", "Fastly-Client-IP", "Fly-Client-IP",
+	"Client-IP", "X-Client-IP", "X-Cluster-Client-IP", "X-Originating-IP", "X-Remote-IP", "X-Remote-Addr", "X-ProxyUser-Ip", "X-Envoy-External-Address",
+	"X-Original-URL", "X-Original-URI", "X-Original-Host", "X-Original-Method", "X-Original-For", "X-Original-Proto", "X-Rewrite-URL",
+	"X-Forwarded", "X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Preferred-Username", "X-Forwarded-Access-Token",
+	"X-Forwarded-Uri", "X-Forwarded-URL", "X-Forwarded-Method", "X-Forwarded-Path", "X-Forwarded-Prefix", "X-Forwarded-Server", "X-Forwarded-Port",
+	"X-Forwarded-Scheme", "X-Forwarded-Protocol", "X-Forwarded-Ssl", "X-Forwarded-By", "X-Forwarded-Client-Cert", "X-Url-Scheme", "Front-End-Https",
+	"X-Host", "X-HTTP-Host-Override", "Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups", "X-Remote-User", "X-Remote-Group", "X-Remote-Email",
+	"X-User", "X-Webauth-User", "X-Auth-Request-User", "X-Auth-Request-Email", "X-Auth-Request-Groups", "X-Auth-Request-Preferred-Username"}
 
 // identity are the headers that the gate answers with.
 var identity = []string{"username", "groups", "entitlements", "email", "name", "uid", "jwt",
@@ -161,6 +180,17 @@ func newProxySnippet(config app.Config, host, upstream string) (proxySnippet, er
 	}
 	for _, header := range s.Identity {
 		s.Aliases = append(s.Aliases, aliases(header.Name)...)
+	}
+	s.Claims, s.MaxBack = claims, 7500 // within the bound of a target, with the host before it
+	if s.TLS && s.Port == "443" {
+		s.Host80 = s.Host
+	}
+	if s.TLS && s.AppPort == "443" {
+		s.App80 = s.App
+	}
+	s.Cookies = []cookieMap{
+		{"lastseen_1", "lastseen_session", "$http_cookie", "$lastseen_cookie_1"},
+		{"lastseen_2", "(?:__Host-)?lastseen_app", "$lastseen_cookie_1", "$lastseen_cookie"},
 	}
 	s.Clusters = []cluster{{"lastseen", listenHost, listenPort}, {s.Label, upstreamHost, upstreamPort}}
 	return s, nil
