@@ -321,6 +321,7 @@ func TestProxies(t *testing.T) {
 			text := g.snippet("npm")
 			// As Nginx Proxy Manager's templates have it.
 			g.nginx(program, fmt.Sprintf(`
+server { listen %[1]s default_server; return 444; }
 server {
 	listen %[1]s; server_name auth.lastseen.test;
 	%[6]s
@@ -353,7 +354,7 @@ server {
 			t.Parallel()
 			g := newGuard(t)
 			proxy.serve(g, path)
-			g.check(proxy.keepsCookie)
+			g.check(proxy.name, proxy.keepsCookie)
 		})
 	}
 }
@@ -370,7 +371,7 @@ func serveCaddy(g *guard, program string) {
 	g.spawn(program, "run", "--config", g.write("Caddyfile", config), "--adapter", "caddyfile")
 }
 
-func (g *guard) check(keepsCookie bool) {
+func (g *guard) check(proxy string, keepsCookie bool) {
 	t := g.t
 
 	// Signing in leads back to the very page, and the app is told who it is.
@@ -417,6 +418,11 @@ func (g *guard) check(keepsCookie bool) {
 	}
 	nobody := g.browser(false)
 	g.get(nobody, "/open/x")
+	for mode, want := range map[string]int{"navigate": 302, "cors": 401, "websocket": 401} {
+		if res, body := g.ask(nobody, "POST", g.app+"/x", "a=b", "Sec-Fetch-Mode", mode); res.StatusCode != want || want == 401 && !strings.Contains(body, `"login_url":"http://auth.lastseen.test`) {
+			t.Errorf("%s: got %d %s", mode, res.StatusCode, body)
+		}
+	}
 	res, _ := g.ask(nobody, "GET", g.app+"/x", "", forged...)
 	if res.StatusCode != 302 {
 		t.Errorf("forged headers of an open path: got %d", res.StatusCode)
@@ -436,6 +442,7 @@ func (g *guard) check(keepsCookie bool) {
 	}
 
 	g.checkUpgrades(zoe)
+	g.checkText(zoe, proxy, keepsCookie)
 
 	// The app's requests arrive whole.
 	res, body := g.ask(zoe, "POST", g.app+"/form", "a=b&c=d")
@@ -483,7 +490,7 @@ func (g *guard) check(keepsCookie bool) {
 		t.Errorf("by key: the app saw %v", saw.Header)
 	}
 	g.get(nobody, "/", "Authorization", "Bearer "+key)
-	if res, _ := g.ask(nobody, "GET", g.app+"/", "", "Authorization", "Bearer x"); res.StatusCode != 302 {
+	if res, _ := g.ask(nobody, "GET", g.app+"/", "", "Authorization", "Bearer x"); res.StatusCode != 401 {
 		t.Errorf("a wrong key: got %d", res.StatusCode)
 	}
 
@@ -524,7 +531,7 @@ func (g *guard) check(keepsCookie bool) {
 	if !g.refused(zoe, "/") {
 		t.Error("disabled, and not refused")
 	}
-	if res, _ := g.ask(nobody, "GET", g.app+"/", "", "X-Lastseen-Token", key); res.StatusCode != 302 {
+	if res, _ := g.ask(nobody, "GET", g.app+"/", "", "X-Lastseen-Token", key); res.StatusCode != 401 {
 		t.Errorf("the key of a disabled user: got %d", res.StatusCode)
 	}
 }
