@@ -38,6 +38,8 @@ type Actor struct {
 	ID   int64
 	Name string
 	IP   netip.Addr
+	// Force leaves nobody in charge if that comes of it: the operator may say so.
+	Force bool
 }
 
 // Operator is the caller on the command line, who may do everything. The name
@@ -45,10 +47,7 @@ type Actor struct {
 var Operator = Caller{User: &db.User{Username: "command line", Superuser: true, Active: true}}
 
 // Actor is the caller as the doer of something.
-func (c Caller) Actor() Actor { return Actor{c.User.ID, c.User.Username, c.IP} }
-
-// inBrowser tells users from the operator, who can mend everything.
-func (a Actor) inBrowser() bool { return a.ID != 0 }
+func (c Caller) Actor() Actor { return Actor{ID: c.User.ID, Name: c.User.Username, IP: c.IP} }
 
 // event is the record of something that an actor did now to a user's account.
 func (a *App) event(actor Actor, action db.Action, subject int64, context map[string]any) db.Event {

@@ -170,12 +170,12 @@ func (a *App) Users(ctx context.Context, caller Caller, f db.UserFilter) ([]db.U
 }
 
 // SetUserActive enables or disables a user; disabling ends their sessions and
-// refuses their API tokens. Nobody in a browser
-// can take away the last active superuser: db.ErrLastSuperuser.
+// refuses their API tokens. The last active superuser stays, unless forced:
+// db.ErrLastSuperuser.
 func (a *App) SetUserActive(ctx context.Context, actor Actor, user db.User, active bool) error {
 	a.flushUsers(ctx, []int64{user.ID})
 	defer a.forgetAll()
-	err := a.store.SetActive(ctx, user.ID, active, actor.inBrowser(), a.userEvent(actor, db.ModelUpdated, user, map[string]any{"is_active": active}))
+	err := a.store.SetActive(ctx, user.ID, active, !actor.Force, a.userEvent(actor, db.ModelUpdated, user, map[string]any{"is_active": active}))
 	if err == nil {
 		a.Log.Info("user changed", "user", user.Username, "active", active, "by", actor.Name)
 	}
@@ -197,13 +197,14 @@ func (a *App) UnlockUser(ctx context.Context, actor Actor, user db.User) error {
 	return err
 }
 
-// UpdateUser stores a user's name, email and whether they are a superuser.
+// UpdateUser stores a user's name, email and whether they are a superuser. The
+// last active superuser stays one, unless forced: db.ErrLastSuperuser.
 func (a *App) UpdateUser(ctx context.Context, actor Actor, user db.User) error {
 	if err := errors.Join(checkText("name", user.Name), checkEmail(user.Email)); err != nil {
 		return err
 	}
 	defer a.forgetAll()
-	err := a.store.UpdateUser(ctx, user, a.now(), actor.inBrowser(), a.userEvent(actor, db.ModelUpdated, user, map[string]any{"is_superuser": user.Superuser}))
+	err := a.store.UpdateUser(ctx, user, a.now(), !actor.Force, a.userEvent(actor, db.ModelUpdated, user, map[string]any{"is_superuser": user.Superuser}))
 	if err == nil {
 		a.Log.Info("user changed", "user", user.Username, "superuser", user.Superuser, "by", actor.Name)
 	}
@@ -224,10 +225,10 @@ func (a *App) UpdateProfile(ctx context.Context, caller Caller, name, email stri
 }
 
 // DeleteUser removes a user, with sessions and API tokens. The last active
-// superuser stays: db.ErrConflict.
+// superuser stays, unless forced: db.ErrLastSuperuser.
 func (a *App) DeleteUser(ctx context.Context, actor Actor, user db.User) error {
 	defer a.forgetAll()
-	err := a.store.DeleteUser(ctx, user.ID, actor.inBrowser(), a.userEvent(actor, db.ModelDeleted, user, nil))
+	err := a.store.DeleteUser(ctx, user.ID, !actor.Force, a.userEvent(actor, db.ModelDeleted, user, nil))
 	if err == nil {
 		a.Log.Info("user deleted", "user", user.Username, "by", actor.Name)
 	}

@@ -18,7 +18,7 @@ var (
 	ErrConflict    = errors.New("already exists")
 	ErrUnavailable = errors.New("database unavailable") // full, read-only, locked, damaged or gone
 
-	// ErrLastSuperuser says that a change would leave users but nobody in charge.
+	// ErrLastSuperuser says that a change would leave nobody in charge.
 	ErrLastSuperuser = fmt.Errorf("%w: the last active superuser", ErrConflict)
 )
 

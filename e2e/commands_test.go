@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -133,6 +134,37 @@ func TestZones(t *testing.T) {
 		}
 		if found := regexp.MustCompile(`\d\d:\d\d `+regexp.QuoteMeta(name)+`\s`).FindAll(out, -1); len(found) != 2 {
 			t.Errorf("TZ=%s: got %s, want two times with %s", zone, out, name)
+		}
+	}
+}
+
+// The last active superuser stays, unless by force; who is none may always go.
+func TestLastSuperuserStays(t *testing.T) {
+	t.Parallel()
+	for _, others := range [][]string{{}, {"bob"}, {"bob", "off"}} { // off is a superuser who is disabled
+		for _, command := range []string{"disable", "delete"} {
+			data := t.TempDir()
+			run := func(want int, args ...string) {
+				t.Helper()
+				if _, errs, status := execute(t, data, "correct horse", args...); status != want || want == 1 && !strings.Contains(errs, "ada is the last active superuser") {
+					t.Errorf("beside %v, %v: got %d %s, want %d", others, args, status, errs, want)
+				}
+			}
+			run(0, "user", "create", "ada", "--superuser", "--password-file", "-")
+			for _, name := range others {
+				run(0, "user", "create", name, "--password-file", "-", fmt.Sprintf("--superuser=%v", name == "off"))
+			}
+			for _, name := range others {
+				run(0, "user", "disable", name)
+			}
+			run(1, "user", command, "ADA")
+			run(0, "user", command, "ada", "--force")
+			for _, name := range others { // nobody is in charge already
+				run(0, "user", command, name)
+			}
+			run(0, "user", "create", "ada2", "--superuser", "--password-file", "-")
+			run(0, "user", "create", "eve", "--superuser", "--password-file", "-")
+			run(0, "user", command, "ada2") // eve is there
 		}
 	}
 }

@@ -42,6 +42,9 @@ func (p *Program) restore(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
+	if err := p.confirm(ctx, c, fmt.Sprintf("This puts %s in the place of the database in %s.", args[0], config.DataDir)); err != nil {
+		return err
+	}
 	kept, err := p.Restore(ctx, config, quietly(log), args[0], c.Bool("keep-sessions"))
 	if err != nil {
 		return err

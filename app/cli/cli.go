@@ -106,6 +106,7 @@ func (p *Program) command() *cli.Command {
 			{Name: "backup", Usage: "write a checked copy of the database to a file, - for standard output, beside a running server too", ArgsUsage: "FILE", Action: p.withApp(false, p.backup)},
 			{Name: "restore", Usage: "put a backup in the place of the database; the server must be stopped", ArgsUsage: "FILE", Action: p.restore, Flags: []cli.Flag{
 				&cli.BoolFlag{Name: "keep-sessions", Usage: "do not sign everybody out, though that brings back sessions that were ended since"},
+				yesFlag,
 			}},
 			{Name: "doctor", Usage: "check what the instance stands on, and say what to change", Action: p.withApp(false, p.doctor)},
 			{Name: "healthcheck", Usage: "exit 0 when the server with these settings is ready", Action: p.healthcheck},

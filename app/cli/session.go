@@ -20,7 +20,7 @@ func (p *Program) sessionCommand() *cli.Command {
 		{Name: "list", Usage: "show the sessions, last used first", Action: p.withApp(false, p.sessionList), Flags: []cli.Flag{userFlag, jsonFlag}},
 		{Name: "show", Usage: "show one session: facts on a terminal, elsewhere as the API does", ArgsUsage: "UUID", Action: p.withApp(false, p.sessionShow), Flags: []cli.Flag{jsonFlag}},
 		{Name: "revoke", Usage: "end a session; its next request is refused", ArgsUsage: "UUID", Action: p.withApp(false, p.sessionRevoke)},
-		{Name: "revoke-all", Usage: "end all sessions, of everybody or of one user", Action: p.withApp(false, p.sessionRevokeAll), Flags: []cli.Flag{userFlag, jsonFlag}},
+		{Name: "revoke-all", Usage: "end all sessions, of everybody or of one user", Action: p.withApp(false, p.sessionRevokeAll), Flags: []cli.Flag{userFlag, jsonFlag, yesFlag}},
 	}}
 }
 
@@ -140,8 +140,17 @@ func (p *Program) sessionRevokeAll(ctx context.Context, c *cli.Command, a *app.A
 		return err
 	}
 	var users []int64
+	var filter db.SessionFilter
+	whose := "everybody"
 	if user != nil {
-		users = []int64{user.ID}
+		users, filter.User, whose = []int64{user.ID}, &user.ID, user.Username
+	}
+	_, living, err := a.Sessions(ctx, app.Operator, filter)
+	if err != nil {
+		return err
+	}
+	if err := p.confirm(ctx, c, fmt.Sprintf("Sessions to be ended: %d, of %s.", living, whose)); err != nil {
+		return err
 	}
 	n, err := a.RevokeSessions(ctx, app.Operator.Actor(), users, uuid.Nil)
 	if err != nil {

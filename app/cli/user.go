@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -41,17 +42,20 @@ func (p *Program) userCommand() *cli.Command {
 			Action: p.withUser(func(ctx context.Context, _ *cli.Command, a *app.App, user db.User) error {
 				return a.SetUserActive(ctx, app.Operator.Actor(), user, true)
 			})},
-		{Name: "disable", Usage: "end a user's sessions and refuse them and their tokens from now on", ArgsUsage: "NAME",
-			Action: p.withUser(func(ctx context.Context, _ *cli.Command, a *app.App, user db.User) error {
-				return a.SetUserActive(ctx, app.Operator.Actor(), user, false)
+		{Name: "disable", Usage: "end a user's sessions and refuse them and their tokens from now on", ArgsUsage: "NAME", Flags: []cli.Flag{forceFlag},
+			Action: p.withUser(func(ctx context.Context, c *cli.Command, a *app.App, user db.User) error {
+				return inCharge(user, a.SetUserActive(ctx, operator(c), user, false))
 			})},
 		{Name: "unlock", Usage: "forget the wrong passwords tried on a user, who may sign in again at once", ArgsUsage: "NAME",
 			Action: p.withUser(func(ctx context.Context, _ *cli.Command, a *app.App, user db.User) error {
 				return a.UnlockUser(ctx, app.Operator.Actor(), user)
 			})},
-		{Name: "delete", Usage: "remove a user with their sessions and tokens", ArgsUsage: "NAME",
-			Action: p.withUser(func(ctx context.Context, _ *cli.Command, a *app.App, user db.User) error {
-				return a.DeleteUser(ctx, app.Operator.Actor(), user)
+		{Name: "delete", Usage: "remove a user with their sessions and tokens", ArgsUsage: "NAME", Flags: []cli.Flag{forceFlag, yesFlag},
+			Action: p.withUser(func(ctx context.Context, c *cli.Command, a *app.App, user db.User) error {
+				if err := p.confirm(ctx, c, fmt.Sprintf("This removes %s with all sessions and tokens.", user.Username)); err != nil {
+					return err
+				}
+				return inCharge(user, a.DeleteUser(ctx, operator(c), user))
 			})},
 		{Name: "group", Usage: "groups of a user", Commands: []*cli.Command{
 			{Name: "add", Usage: "add a user to a group, which is made if need be", ArgsUsage: "NAME GROUP",
@@ -70,7 +74,48 @@ func (p *Program) userCommand() *cli.Command {
 	}}
 }
 
-var jsonFlag = &cli.BoolFlag{Name: "json", Usage: "print JSON"}
+var (
+	jsonFlag  = &cli.BoolFlag{Name: "json", Usage: "print JSON"}
+	forceFlag = &cli.BoolFlag{Name: "force", Usage: "even if nobody is left in charge"}
+	yesFlag   = &cli.BoolFlag{Name: "yes", Usage: "do not ask first"}
+)
+
+// operator is who runs the command, by force if its flag says so.
+func operator(c *cli.Command) app.Actor {
+	actor := app.Operator.Actor()
+	actor.Force = c.Bool("force")
+	return actor
+}
+
+// inCharge says what to do where a user may not go, as the last superuser.
+func inCharge(user db.User, err error) error {
+	if errors.Is(err, db.ErrLastSuperuser) {
+		return fmt.Errorf("%s is the last active superuser, and nobody would be left in charge: make another first, or add --force", user.Username)
+	}
+	return err
+}
+
+// confirm asks whoever sits at a terminal whether to go on.
+func (p *Program) confirm(ctx context.Context, c *cli.Command, consequence string) error {
+	if c.Bool("yes") || !term.IsTerminal(int(p.In.Fd())) {
+		return nil
+	}
+	fmt.Fprintf(p.Err, "%s Go on? [y/N] ", printable(consequence))
+	answered := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(p.In).ReadString('\n')
+		answered <- strings.ToLower(strings.TrimSpace(line))
+	}()
+	select {
+	case answer := <-answered:
+		if answer == "y" || answer == "yes" {
+			return nil
+		}
+	case <-ctx.Done():
+		fmt.Fprintln(p.Err)
+	}
+	return errors.New("nothing was changed")
+}
 
 // withUser opens the app for a command whose first argument is a user's name.
 func (p *Program) withUser(f func(ctx context.Context, c *cli.Command, a *app.App, user db.User) error) cli.ActionFunc {

@@ -509,7 +509,14 @@ func TestLastSuperuser(t *testing.T) {
 			t.Errorf("%s that was refused left %+v, %v", name, got, err)
 		}
 	}
+	eve := createUser(t, s, "eve", false)
+	if err := s.DeleteUser(t.Context(), eve.ID, true, event(db.ModelDeleted)); err != nil {
+		t.Error("another user:", err)
+	}
 	if err := s.SetActive(t.Context(), root.ID, false, false, event(db.ModelUpdated)); err != nil {
-		t.Error("on the command line:", err)
+		t.Error("by force:", err)
+	}
+	if err := s.DeleteUser(t.Context(), root.ID, true, event(db.ModelDeleted)); err != nil {
+		t.Error("where nobody was in charge before:", err)
 	}
 }

@@ -226,17 +226,18 @@ func (s *Store) Groups(ctx context.Context, user int64) ([]db.Group, error) {
 	return groups[user], s.err(err)
 }
 
-// UpdateUser stores a user's name, email and whether they are a superuser. It
-// fails with db.ErrLastSuperuser when keepSuperuser is set and that would leave
-// no active one.
+// UpdateUser stores a user's name, email and whether they are a superuser. With
+// keepSuperuser it is db.ErrLastSuperuser to take that from the last active one.
 func (s *Store) UpdateUser(ctx context.Context, u db.User, now time.Time, keepSuperuser bool, event db.Event) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
+		if keepSuperuser && !u.Superuser {
+			if err := notLastSuperuser(ctx, tx, u.ID); err != nil {
+				return err
+			}
+		}
 		err := oneRow(tx.ExecContext(ctx, `UPDATE users SET name = $1, email = $2, superuser = $3, updated = $4 WHERE id = $5`,
 			u.Name, u.Email, u.Superuser, micros(now), u.ID))
 		if err != nil {
-			return err
-		}
-		if err := someSuperuser(ctx, tx, keepSuperuser); err != nil {
 			return err
 		}
 		return insertEvent(ctx, tx, event)
@@ -254,11 +255,15 @@ func (s *Store) UpdateProfile(ctx context.Context, user int64, name, email strin
 	})
 }
 
-// SetActive enables or disables a user; disabling ends their sessions. It
-// fails with db.ErrLastSuperuser when keepSuperuser is set and that would leave
-// no active one.
+// SetActive enables or disables a user; disabling ends their sessions. With
+// keepSuperuser it is db.ErrLastSuperuser to disable the last active superuser.
 func (s *Store) SetActive(ctx context.Context, user int64, active bool, keepSuperuser bool, event db.Event) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
+		if keepSuperuser && !active {
+			if err := notLastSuperuser(ctx, tx, user); err != nil {
+				return err
+			}
+		}
 		err := oneRow(tx.ExecContext(ctx, `UPDATE users SET active = $1, updated = $2 WHERE id = $3`, active, micros(event.Created), user))
 		if err != nil {
 			return err
@@ -267,40 +272,38 @@ func (s *Store) SetActive(ctx context.Context, user int64, active bool, keepSupe
 			if _, err := endSessions(ctx, tx, `user_id = $1`, []any{user}, db.UserDisabled, event.Actor, event.Created); err != nil {
 				return err
 			}
-			if err := someSuperuser(ctx, tx, keepSuperuser); err != nil {
-				return err
-			}
 		}
 		return insertEvent(ctx, tx, event)
 	})
 }
 
-// DeleteUser removes a user with all that is theirs but the events. It fails
-// with db.ErrConflict when that would leave no active superuser.
+// DeleteUser removes a user with all that is theirs but the events. With
+// keepSuperuser it is db.ErrLastSuperuser to remove the last active superuser.
 func (s *Store) DeleteUser(ctx context.Context, user int64, keepSuperuser bool, event db.Event) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
+		if keepSuperuser {
+			if err := notLastSuperuser(ctx, tx, user); err != nil {
+				return err
+			}
+		}
 		if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1`, user); err != nil {
 			return err
 		}
 		if err := oneRow(tx.ExecContext(ctx, `DELETE FROM users WHERE id = $1`, user)); err != nil {
 			return err
 		}
-		if err := someSuperuser(ctx, tx, keepSuperuser); err != nil {
-			return err
-		}
 		return insertEvent(ctx, tx, event)
 	})
 }
 
-// someSuperuser refuses, where asked to, a change that leaves users but no
-// active superuser: nobody could mend that from a browser.
-func someSuperuser(ctx context.Context, tx *sql.Tx, asked bool) error {
-	if !asked {
-		return nil
-	}
-	var users, superusers int
-	err := tx.QueryRowContext(ctx, `SELECT count(*), count(*) FILTER (WHERE active AND superuser) FROM users`).Scan(&users, &superusers)
-	if err == nil && users > 0 && superusers == 0 {
+// notLastSuperuser is db.ErrLastSuperuser if a user is the only active superuser:
+// without them nobody could mend anything from a browser. It leans on there being one
+// writer: nothing changes until the transaction has ended.
+func notLastSuperuser(ctx context.Context, tx *sql.Tx, user int64) error {
+	var is, others bool
+	err := tx.QueryRowContext(ctx, `SELECT count(*) FILTER (WHERE id = $1), count(*) FILTER (WHERE id <> $1) > 0
+		FROM users WHERE active AND superuser`, user).Scan(&is, &others)
+	if err == nil && is && !others {
 		err = db.ErrLastSuperuser
 	}
 	return err

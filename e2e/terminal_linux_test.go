@@ -1,0 +1,85 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"unsafe"
+)
+
+// onTerminal runs a command on a terminal where somebody types input, and returns all
+// that it printed there.
+func onTerminal(t *testing.T, data, input string, args ...string) (printed string, status int) {
+	t.Helper()
+	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skip("no terminal to be had: ", err)
+	}
+	defer screen.Close()
+	var locked, n int32
+	for request, value := range map[uintptr]*int32{syscall.TIOCSPTLCK: &locked, syscall.TIOCGPTN: &n} {
+		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, screen.Fd(), request, uintptr(unsafe.Pointer(value))); errno != 0 {
+			t.Fatal(errno)
+		}
+	}
+	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip("no terminal to be had: ", err)
+	}
+	cmd := command(t, []string{"LASTSEEN_DATA=" + data}, args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	terminal.Close()
+	if _, err := io.WriteString(screen, input); err != nil {
+		t.Fatal(err)
+	}
+	all, _ := io.ReadAll(screen) // ends with an error when the command has left
+	_ = cmd.Wait()
+	return string(all), cmd.ProcessState.ExitCode()
+}
+
+// What ends many sessions or accounts asks first on a terminal, and nowhere else.
+func TestAsksFirst(t *testing.T) {
+	t.Parallel()
+	data, dir := t.TempDir(), t.TempDir()
+	must := func(args ...string) string {
+		t.Helper()
+		out, errs, status := execute(t, data, "correct horse", args...)
+		if status != 0 {
+			t.Fatalf("%v: %d %s", args, status, errs)
+		}
+		return out
+	}
+	must("user", "create", "ada", "--superuser", "--password-file", "-")
+	copied := dir + "/copy.db"
+	must("backup", copied)
+	for _, line := range []string{"session revoke-all", "session revoke-all --user ada", "user delete zoe", "restore " + copied} {
+		for _, tt := range []struct {
+			flag, typed string
+			asked       bool
+			status      int
+		}{{"", "\n", true, 1}, {"", "n\n", true, 1}, {"", "yes, no\n", true, 1}, {"", "y\n", true, 0}, {"", "YES\n", true, 0}, {"--yes", "", false, 0}} {
+			if out := must("user", "list"); !strings.Contains(out, "zoe") {
+				must("user", "create", "zoe", "--password-file", "-")
+			}
+			args := strings.Fields(line + " " + tt.flag)
+			printed, status := onTerminal(t, data, tt.typed, args...)
+			if status != tt.status || strings.Contains(printed, "Go on?") != tt.asked || strings.Contains(printed, "nothing was changed") != (status == 1) {
+				t.Errorf("%v, typed %q: got %d %s, want %d", args, tt.typed, status, printed, tt.status)
+			}
+			if gone := !strings.Contains(must("user", "list"), "zoe"); gone != (status == 0 && !strings.HasPrefix(line, "session")) {
+				t.Errorf("%v, typed %q: zoe is gone: %v", args, tt.typed, gone)
+			}
+		}
+	}
+	must("session", "revoke-all")
+	must("restore", copied)
+	if printed, status := onTerminal(t, data, "", "backup", "-"); status != 2 || strings.Contains(printed, "SQLite format") {
+		t.Errorf("a backup to a terminal: got %d %.100q, want 2", status, printed)
+	}
+}
