@@ -7,16 +7,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
 	"os"
 	"os/signal"
+	"os/user"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"strconv"
 	"syscall"
 	"time"
 	_ "time/tzdata" // TZ means something in an image without files, too
@@ -126,7 +129,7 @@ func open(ctx context.Context, c app.Config, log *slog.Logger, create bool) (*ap
 	lock := flock.New(lockPath(c.DataDir))
 	alone, err := lock.TryLock()
 	if err != nil {
-		return nil, nil, fmt.Errorf("lock %s: %w", lockPath(c.DataDir), err)
+		return nil, nil, dataDirError(c.DataDir, err)
 	}
 	p, err := wire(ctx, c, log, alone)
 	if err := errors.Join(err, lock.Close()); err != nil {
@@ -152,8 +155,13 @@ func serveWith(ctx context.Context, c app.Config, log *slog.Logger, ready func(*
 	// A command that is just opening the database holds it for a moment.
 	wait, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	if _, err := lock.TryLockContext(wait, 50*time.Millisecond); err != nil {
+	switch _, err := lock.TryLockContext(wait, 50*time.Millisecond); {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("another lastseen serves from %s: stop it, or give --data another directory", c.DataDir)
+	case err != nil:
+		return dataDirError(c.DataDir, err)
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
 
@@ -231,12 +239,12 @@ func prepareDataDir(dir string, log *slog.Logger) error {
 	info, err := os.Stat(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("cannot make the data directory: %w; as user %d, give --data a directory that it may write, or change the owner", err, os.Getuid())
+			return dataDirError(dir, err)
 		}
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("--data: %w", err)
+		return dataDirError(dir, err)
 	}
 	if !info.IsDir() {
 		return fmt.Errorf("--data: %s is no directory", dir)
@@ -247,7 +255,7 @@ func prepareDataDir(dir string, log *slog.Logger) error {
 	// Others may look into it. Only a directory that is plainly ours is closed to them.
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return fmt.Errorf("--data: %w", err)
+		return dataDirError(dir, err)
 	}
 	_, err = os.Stat(app.DatabasePath(dir))
 	if ours := len(entries) == 0 || err == nil; ours && info.Mode()&os.ModeSticky == 0 {
@@ -261,6 +269,32 @@ func prepareDataDir(dir string, log *slog.Logger) error {
 	return nil
 }
 
+// dataDirError says what to do about a file of the data directory, which err names,
+// or the directory itself.
+func dataDirError(dir string, err error) error {
+	if path := (*fs.PathError)(nil); !errors.As(err, &path) {
+		err = fmt.Errorf("lock %s: %w", lockPath(dir), err)
+	}
+	who := ""
+	if id, name := os.Getuid(), ""; id >= 0 { // Windows has no such numbers
+		if u, err := user.LookupId(strconv.Itoa(id)); err == nil {
+			name = " (" + u.Username + ")"
+		}
+		who = fmt.Sprintf(" as user %d%s", id, name)
+	}
+	remedy := "give --data another directory, on a local disk"
+	switch {
+	case errors.Is(err, syscall.EROFS):
+		remedy = "mount its file system read-write, or give --data another directory"
+	case errors.Is(err, fs.ErrPermission) && who != "":
+		if path, err := filepath.Abs(dir); err == nil {
+			dir = path
+		}
+		remedy = fmt.Sprintf("if it is for Lastseen alone, as root: `mkdir -p %[1]s && chown -R %[2]d:%[3]d %[1]s && chmod 0700 %[1]s`; else give --data another directory", dir, os.Getuid(), os.Getgid())
+	}
+	return fmt.Errorf("cannot use the data directory%s: %w; %s", who, err, remedy)
+}
+
 // restore puts a backup in the place of the database. Everybody is signed out,
 // since a backup would bring ended sessions back, unless keepSessions is set.
 func restore(ctx context.Context, c app.Config, log *slog.Logger, backup string, keepSessions bool) (keptAs string, err error) {
@@ -270,7 +304,7 @@ func restore(ctx context.Context, c app.Config, log *slog.Logger, backup string,
 	lock := flock.New(lockPath(c.DataDir))
 	alone, err := lock.TryLock()
 	if err != nil {
-		return "", fmt.Errorf("lock %s: %w", lockPath(c.DataDir), err)
+		return "", dataDirError(c.DataDir, err)
 	}
 	if !alone {
 		return "", fmt.Errorf("a server runs on %s: stop it first", c.DataDir)
