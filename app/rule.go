@@ -31,7 +31,7 @@ func (a *App) AllowGroups(ctx context.Context, actor Actor, host string, groups 
 	if err := errors.Join(errs...); err != nil {
 		return db.Rule{}, err
 	}
-	return a.createRule(ctx, actor, db.Rule{Host: host, Groups: groups})
+	return a.createRule(ctx, actor, db.Rule{Host: host, Groups: normalAll(groups)})
 }
 
 // OpenPath makes a rule: a path of the host needs no sign-in. One that is

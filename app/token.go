@@ -30,7 +30,7 @@ func (a *App) CreateToken(ctx context.Context, actor Actor, n NewToken) (key str
 }
 
 func (a *App) createToken(ctx context.Context, actor Actor, n NewToken, key string) (db.Token, error) {
-	token := db.Token{UUID: uuid.New(), Identifier: n.Identifier, Description: n.Description, User: n.User, Created: a.now()}
+	token := db.Token{UUID: uuid.New(), Identifier: db.Normal(n.Identifier), Description: db.Normal(n.Description), User: n.User, Created: a.now()}
 	if token.Identifier == "" {
 		token.Identifier = db.Fold(n.User.Username) + "-" + token.UUID.String()[:8]
 	}
@@ -68,7 +68,7 @@ func (a *App) Tokens(ctx context.Context, caller Caller, f db.TokenFilter) ([]db
 
 // Token is a token that the caller may see; every other one is db.ErrNotFound.
 func (a *App) Token(ctx context.Context, caller Caller, identifier string) (db.Token, error) {
-	token, err := a.store.Token(ctx, identifier)
+	token, err := a.store.Token(ctx, db.Normal(identifier))
 	if err == nil && token.User.ID != caller.User.ID && !caller.User.Superuser {
 		return db.Token{}, db.ErrNotFound
 	}

@@ -11,7 +11,6 @@ import (
 	"lastseen/db"
 
 	"github.com/google/uuid"
-	"golang.org/x/text/unicode/norm"
 )
 
 // MinPassword is how many characters a new password must have.
@@ -82,7 +81,7 @@ func CheckGroup(name string) error {
 
 // cutName is a typed user name in the form that is looked up, stored and logged.
 func cutName(typed string) string {
-	typed = norm.NFC.String(strings.ToValidUTF8(strings.TrimSpace(typed), "\uFFFD"))
+	typed = db.Normal(strings.ToValidUTF8(strings.TrimSpace(typed), "\uFFFD"))
 	if utf8.RuneCountInString(typed) > maxName {
 		typed = string([]rune(typed)[:maxName])
 	}
@@ -108,11 +107,11 @@ func (a *App) CreateUser(ctx context.Context, actor Actor, n NewUser) (db.User, 
 }
 
 func (a *App) createUser(ctx context.Context, actor Actor, n NewUser, onlyFirst bool) (db.User, error) {
-	n.Username = norm.NFC.String(n.Username)
+	n.Username, n.Name, n.Email = db.Normal(n.Username), db.Normal(n.Name), db.Normal(n.Email)
 	errs := []error{CheckUsername(n.Username), CheckPassword(n.Password), checkText("name", n.Name), checkEmail(n.Email)}
 	groups := make([]db.Group, len(n.Groups))
 	for i, name := range n.Groups {
-		groups[i] = db.Group{Name: name}
+		groups[i] = db.Group{Name: db.Normal(name)}
 		errs = append(errs, CheckGroup(name))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -154,7 +153,7 @@ func (a *App) User(ctx context.Context, caller Caller, id int64) (db.User, error
 // UserByName is the user with that name, in whatever case, with groups. It is
 // for the command line and for superusers: it asks for no caller.
 func (a *App) UserByName(ctx context.Context, name string) (db.User, error) {
-	return a.store.UserByName(ctx, norm.NFC.String(name))
+	return a.store.UserByName(ctx, db.Normal(name))
 }
 
 // Users is one page of what the filter chooses among the users that the caller
@@ -200,6 +199,7 @@ func (a *App) UnlockUser(ctx context.Context, actor Actor, user db.User) error {
 // UpdateUser stores a user's name, email and whether they are a superuser. The
 // last active superuser stays one, unless forced: db.ErrLastSuperuser.
 func (a *App) UpdateUser(ctx context.Context, actor Actor, user db.User) error {
+	user.Name, user.Email = db.Normal(user.Name), db.Normal(user.Email)
 	if err := errors.Join(checkText("name", user.Name), checkEmail(user.Email)); err != nil {
 		return err
 	}
@@ -213,6 +213,7 @@ func (a *App) UpdateUser(ctx context.Context, actor Actor, user db.User) error {
 
 // UpdateProfile stores the caller's own name and email.
 func (a *App) UpdateProfile(ctx context.Context, caller Caller, name, email string) error {
+	name, email = db.Normal(name), db.Normal(email)
 	if err := errors.Join(checkText("name", name), checkEmail(email)); err != nil {
 		return err
 	}
@@ -283,14 +284,25 @@ func (a *App) AddToGroup(ctx context.Context, actor Actor, user db.User, group s
 	if err := CheckGroup(group); err != nil {
 		return err
 	}
+	group = db.Normal(group)
 	defer a.forgetAll()
 	return a.store.AddToGroup(ctx, user.ID, group, a.userEvent(actor, db.ModelUpdated, user, map[string]any{"added_to": group}))
 }
 
 // RemoveFromGroup ends a membership; db.ErrNotFound when there was none.
 func (a *App) RemoveFromGroup(ctx context.Context, actor Actor, user db.User, group string) error {
+	group = db.Normal(group)
 	defer a.forgetAll()
 	return a.store.RemoveFromGroup(ctx, user.ID, group, a.userEvent(actor, db.ModelUpdated, user, map[string]any{"removed_from": group}))
+}
+
+// normalAll are texts in their normal form.
+func normalAll(texts []string) []string {
+	all := make([]string, len(texts))
+	for i, text := range texts {
+		all[i] = db.Normal(text)
+	}
+	return all
 }
 
 // SetGroups makes a user a member of exactly these groups.
@@ -303,7 +315,7 @@ func (a *App) SetGroups(ctx context.Context, actor Actor, user db.User, groups [
 		return err
 	}
 	defer a.forgetAll()
-	return a.store.SetGroups(ctx, user.ID, groups, func(group string, member bool) db.Event {
+	return a.store.SetGroups(ctx, user.ID, normalAll(groups), func(group string, member bool) db.Event {
 		what := "removed_from"
 		if member {
 			what = "added_to"

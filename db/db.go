@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/text/unicode/norm"
 )
 
 // Errors of every store. They are wrapped with what was being done.
@@ -61,8 +62,12 @@ type User struct {
 	Groups          []Group // by name; only where the method says so
 }
 
+// Normal is the one spelling, of those that Unicode has for the same text, in which
+// names are stored and compared: an ö may come as one character or as two.
+func Normal(text string) string { return norm.NFC.String(text) }
+
 // Fold is the form of a name in which "Ada" and "ada" are one.
-func Fold(name string) string { return strings.ToLower(name) }
+func Fold(name string) string { return Normal(strings.ToLower(name)) }
 
 // A Group of users; rules name them.
 type Group struct {

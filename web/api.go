@@ -292,17 +292,35 @@ func (q *query) err() error { return errors.Join(q.errs...) }
 
 func (q *query) wrong(name, problem string) { q.errs = append(q.errs, invalid(name, problem)) }
 
-// text is a value, or nil when it is not given.
+// text is a value in its normal form, or nil when it is not given.
 func (q *query) text(name string) *string {
-	values := q.list(name)
+	value := q.header(name)
+	if value != nil {
+		*value = db.Normal(*value)
+	}
+	return value
+}
+
+// header is a value that is compared with what a client sent: as it is.
+func (q *query) header(name string) *string {
+	values := q.raw(name)
 	if values == nil {
 		return nil
 	}
 	return &values[len(values)-1]
 }
 
-// list are all values of a filter that may be repeated, nil when it is not given.
+// list are all values of a filter that may be repeated, in their normal form; nil
+// when it is not given.
 func (q *query) list(name string) []string {
+	var values []string
+	for _, value := range q.raw(name) {
+		values = append(values, db.Normal(value))
+	}
+	return values
+}
+
+func (q *query) raw(name string) []string {
 	values := q.c.QueryArray(name)
 	if len(values) == 0 {
 		return nil

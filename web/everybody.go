@@ -78,7 +78,7 @@ func (s *Server) sessionsPage(c *gin.Context) error {
 // parseViewFilter reads the address of everybody's view.
 func parseViewFilter(c *gin.Context) sessionFilter {
 	f := sessionFilter{
-		Search: c.Query("search"), User: strings.TrimSpace(c.Query("user")), Country: c.Query("country"), Network: c.Query("network"),
+		Search: c.Query("search"), User: db.Normal(strings.TrimSpace(c.Query("user"))), Country: c.Query("country"), Network: c.Query("network"),
 		Kind: c.Query("kind"), State: c.Query("state"), Group: c.Query("group"), Sort: c.Query("sort"), Page: pageNumber(c),
 	}
 	return f

@@ -158,6 +158,78 @@ func TestUsers(t *testing.T) {
 	}
 }
 
+// However a name is spelled in Unicode, when it is stored and when it is looked for,
+// in a filter, a search, a page or a path, it is the same name.
+func TestSpellings(t *testing.T) {
+	const one, two = "Zo\u00eb", "Zoe\u0308" // ë as one character and as two
+	for i, stored := range []string{one, two} {
+		gate := guarded(t)
+		gate.createUser("eve", false, stored)
+		gate.allow(app1, []string{two, one}[i])
+		_, token := gate.session("eve", "81.2.69.142", firefox)
+		if res := gate.asks(gates[0], app1, "/", "Cookie", cookie(token)); res.StatusCode != 200 {
+			t.Errorf("where only the group %q may go: got %d", stored, res.StatusCode)
+		}
+		for _, asked := range []string{one, two, "ZO\u00cb", "ZOE\u0308"} {
+			t.Run(fmt.Sprintf("%q as %q", stored, asked), func(t *testing.T) {
+				ts := newServer(t)
+				ada, admin := ts.key("ada"), ts.signIn("ada")
+				ctx, ask := t.Context(), url.QueryEscape(asked)
+				user, err := ts.app.CreateUser(ctx, operator, app.NewUser{Username: stored, Password: password, Name: "Frau " + stored, Email: stored + "@home.example", Groups: []string{stored}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, _, err := ts.app.CreateToken(ctx, operator, app.NewToken{User: user, Identifier: stored, Description: "of " + stored}); err != nil {
+					t.Fatal(err)
+				}
+				ts.session(one, "81.2.69.142", firefox+" "+stored)
+				exact := 0 // filters look at the case
+				if asked == one || asked == two {
+					exact = 1
+				}
+				for path, want := range map[string]int{
+					"/core/users/?search=" + ask:                                                           1,
+					"/core/users/?search=frau," + ask:                                                      1,
+					"/core/users/?search=" + ask + "@home":                                                 1,
+					"/core/users/?username=" + ask:                                                         exact,
+					"/core/users/?name=Frau+" + ask:                                                        exact,
+					"/core/users/?email=" + ask + "@home.example":                                          exact,
+					"/core/users/?groups_by_name=" + ask:                                                   exact,
+					"/core/tokens/?search=" + ask:                                                          1,
+					"/core/tokens/?search=of," + ask:                                                       1,
+					"/core/tokens/?user__username=" + ask:                                                  exact,
+					"/core/tokens/?identifier=" + ask:                                                      exact,
+					"/core/tokens/?description=of+" + ask:                                                  exact,
+					"/core/authenticated_sessions/?search=" + ask:                                          1,
+					"/core/authenticated_sessions/?user__username=" + ask:                                  exact,
+					"/core/authenticated_sessions/?session__user__username=" + ask:                         exact,
+					"/core/authenticated_sessions/?last_user_agent=" + url.QueryEscape(firefox+" "+stored): 1, // as it was sent
+				} {
+					var page struct{ Results []any }
+					if status, body := ts.api(ada, "GET", path, &page); status != 200 || len(page.Results) != want {
+						t.Errorf("%s: got %d %s, want %d", path, status, body, want)
+					}
+				}
+				for path, want := range map[string]int{
+					"/users?search=" + ask: 1, "/sessions?view=everybody&search=" + ask: 1, "/sessions?view=everybody&user=" + ask: exact,
+				} {
+					if _, body := ts.get(admin, path); min(1, strings.Count(body, "81.2.69.142")+strings.Count(body, "Frau")) != want {
+						t.Errorf("%s: got %s, want %d", path, body, want)
+					}
+				}
+				if exact == 1 {
+					if status, body := ts.api(ada, "GET", "/core/tokens/"+url.PathEscape(asked)+"/", nil); status != 200 {
+						t.Errorf("the token: got %d %s", status, body)
+					}
+					if err := ts.app.RemoveFromGroup(ctx, operator, user, asked); err != nil {
+						t.Errorf("out of the group: %v", err)
+					}
+				}
+			})
+		}
+	}
+}
+
 // groups_obj is null where the caller does without it, and only there.
 func TestIncludeGroups(t *testing.T) {
 	ts := newServer(t)

@@ -39,7 +39,7 @@ func parseSessionFilter(c *gin.Context) (db.SessionFilter, error) {
 		User:     q.number("user"),
 		Username: either(q.text, "user__username"),
 		IP:       either(q.addr, "last_ip"),
-		Agent:    either(q.text, "last_user_agent"),
+		Agent:    either(q.header, "last_user_agent"),
 		Search:   q.search(),
 		Ordering: parseOrdering(c, "user__username", "user", "last_ip", "last_user_agent", "last_used", "expires", "uuid"),
 	}

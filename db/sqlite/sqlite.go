@@ -18,8 +18,16 @@ import (
 	"lastseen/db"
 	"lastseen/schema"
 
+	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
+
+func init() { // SQLite's own lower knows ASCII alone
+	sqlite.MustRegisterDeterministicScalarFunction("fold", 1, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+		text, _ := args[0].(string)
+		return db.Fold(text), nil
+	})
+}
 
 // listTimeout bounds the queries whose cost depends on what was asked for.
 const listTimeout = 10 * time.Second

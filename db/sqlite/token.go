@@ -75,7 +75,7 @@ func (s *Store) Tokens(ctx context.Context, f db.TokenFilter) (page []db.Token, 
 		add(`(t.expires IS NOT NULL) = ?`, *f.Expiring)
 	}
 	for _, word := range f.Search {
-		add(`(t.identifier LIKE ? ESCAPE '\' OR t.description LIKE ? ESCAPE '\' OR u.folded LIKE ? ESCAPE '\')`, likePattern(word))
+		add(`(fold(t.identifier) LIKE ? ESCAPE '\' OR fold(t.description) LIKE ? ESCAPE '\' OR u.folded LIKE ? ESCAPE '\')`, likePattern(word))
 	}
 	from := `tokens t JOIN users u ON u.id = t.user_id WHERE ` + strings.Join(where, " AND ")
 	if err := s.list.QueryRowContext(ctx, `SELECT count(*) FROM `+from, args...).Scan(&total); err != nil || f.Limit == 0 {

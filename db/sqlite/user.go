@@ -139,7 +139,7 @@ func (s *Store) Users(ctx context.Context, f db.UserFilter) (page []db.User, tot
 			WHERE hex(g.uuid) IN (SELECT value FROM json_each(?)))`, string(list))
 	}
 	for _, word := range f.Search {
-		add(`(u.folded LIKE ? ESCAPE '\' OR u.name LIKE ? ESCAPE '\' OR u.email LIKE ? ESCAPE '\')`, likePattern(word))
+		add(`(u.folded LIKE ? ESCAPE '\' OR fold(u.name) LIKE ? ESCAPE '\' OR fold(u.email) LIKE ? ESCAPE '\')`, likePattern(word))
 	}
 	conditions := strings.Join(where, " AND ")
 	if err := s.list.QueryRowContext(ctx, `SELECT count(*) FROM users u WHERE `+conditions, args...).Scan(&total); err != nil || f.Limit == 0 {
