@@ -26,6 +26,7 @@ import (
 
 	"lastseen/app"
 	"lastseen/app/cli"
+	"lastseen/app/config"
 	"lastseen/app/demo"
 	"lastseen/app/useragent"
 	"lastseen/db"
@@ -98,7 +99,7 @@ func (p *parts) close() error {
 }
 
 // wire builds each part from the ones below it.
-func wire(ctx context.Context, c app.Config, log *slog.Logger, mayMigrate bool) (*parts, error) {
+func wire(ctx context.Context, c config.Config, log *slog.Logger, mayMigrate bool) (*parts, error) {
 	var p parts
 	var err error
 	if c.UserAgentRegexes == "" {
@@ -118,7 +119,7 @@ func wire(ctx context.Context, c app.Config, log *slog.Logger, mayMigrate bool) 
 }
 
 // open is for commands: the app beside a running server, or without one.
-func open(ctx context.Context, c app.Config, log *slog.Logger, create bool) (*app.App, func() error, error) {
+func open(ctx context.Context, c config.Config, log *slog.Logger, create bool) (*app.App, func() error, error) {
 	if _, err := os.Stat(app.DatabasePath(c.DataDir)); errors.Is(err, os.ErrNotExist) && !create {
 		return nil, nil, fmt.Errorf("no database in %s: is --data right? `lastseen serve` or `lastseen user create` makes one", c.DataDir)
 	}
@@ -141,13 +142,13 @@ func open(ctx context.Context, c app.Config, log *slog.Logger, create bool) (*ap
 func lockPath(dataDir string) string { return filepath.Join(dataDir, "lastseen.lock") }
 
 // serve is the server, until ctx ends.
-func serve(ctx context.Context, c app.Config, log *slog.Logger) error {
+func serve(ctx context.Context, c config.Config, log *slog.Logger) error {
 	return serveWith(ctx, c, log, func(*parts) error { return nil })
 }
 
 // serveWith calls ready when all is prepared and the address known, before the
 // first request is answered.
-func serveWith(ctx context.Context, c app.Config, log *slog.Logger, ready func(*parts) error) (err error) {
+func serveWith(ctx context.Context, c config.Config, log *slog.Logger, ready func(*parts) error) (err error) {
 	if err := prepareDataDir(c.DataDir, log); err != nil {
 		return err
 	}
@@ -297,7 +298,7 @@ func dataDirError(dir string, err error) error {
 
 // restore puts a backup in the place of the database. Everybody is signed out,
 // since a backup would bring ended sessions back, unless keepSessions is set.
-func restore(ctx context.Context, c app.Config, log *slog.Logger, backup string, keepSessions bool) (keptAs string, err error) {
+func restore(ctx context.Context, c config.Config, log *slog.Logger, backup string, keepSessions bool) (keptAs string, err error) {
 	if err := prepareDataDir(c.DataDir, log); err != nil {
 		return "", err
 	}
@@ -326,7 +327,7 @@ func restore(ctx context.Context, c app.Config, log *slog.Logger, backup string,
 }
 
 // runDemo serves sample data from a directory that is gone afterwards.
-func runDemo(ctx context.Context, c app.Config, log *slog.Logger, out io.Writer) (err error) {
+func runDemo(ctx context.Context, c config.Config, log *slog.Logger, out io.Writer) (err error) {
 	c.DataDir, err = os.MkdirTemp("", "lastseen-demo-")
 	if err != nil {
 		return err

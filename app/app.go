@@ -13,25 +13,20 @@ import (
 	"sync"
 	"time"
 
+	"lastseen/app/config"
 	"lastseen/app/useragent"
 	"lastseen/db"
 	"lastseen/db/sqlite"
 	"lastseen/geoip"
 )
 
-// Errors that callers tell apart. What is wrong with input is an InputError.
+// Errors that callers tell apart. What is wrong with input is an db.InputError.
 var (
 	ErrBadCredentials  = errors.New("wrong user name or password")
 	ErrUnauthenticated = errors.New("not signed in")
 	ErrInvalidToken    = errors.New("token unknown, expired or its owner disabled")
 	ErrForbidden       = errors.New("not permitted")
 )
-
-// An InputError says what is wrong with one field of what somebody gave, in a
-// sentence for them to read.
-type InputError struct{ Field, Problem string }
-
-func (e *InputError) Error() string { return e.Field + ": " + e.Problem }
 
 // A BusyError says that signing in is refused for a while.
 type BusyError struct{ RetryAfter time.Duration }
@@ -58,7 +53,7 @@ const (
 // App is the program behind its doors, the web and the command line. All its
 // methods may be called concurrently.
 type App struct {
-	Config Config
+	Config config.Config
 	Log    *slog.Logger
 	Now    func() time.Time // the clock; a test may set it before the first use
 
@@ -85,7 +80,7 @@ type App struct {
 }
 
 // New wires the parts together; it starts nothing.
-func New(store *sqlite.Store, geo *geoip.DB, agents *useragent.Parser, c Config, log *slog.Logger) *App {
+func New(store *sqlite.Store, geo *geoip.DB, agents *useragent.Parser, c config.Config, log *slog.Logger) *App {
 	return &App{
 		Config: c, Log: log, Now: time.Now,
 		store: store, geo: geo, agents: agents,

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"lastseen/app/config"
 	"lastseen/app/useragent"
 	"lastseen/db"
 	"lastseen/db/sqlite"
@@ -34,11 +35,11 @@ func openApp(t testing.TB, dir string) *App {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	config, err := ParseConfig(func(name string) (string, bool) { return dir, name == "data" }, func(string) (string, bool) { return "", false })
+	cfg, err := config.Parse(func(name string) (string, bool) { return dir, name == "data" }, func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := New(store, geoip.Open("", "", log), agents, config, log)
+	a := New(store, geoip.Open("", "", log), agents, cfg, log)
 	t.Cleanup(func() { store.Close() })
 	return a
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"lastseen/app/config"
 	"lastseen/db"
 )
 
@@ -16,7 +17,7 @@ func FuzzParseHost(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, hostport string) {
-		host, port, ok := ParseHost(hostport)
+		host, port, ok := config.ParseHost(hostport)
 		if !ok {
 			return
 		}
@@ -35,7 +36,7 @@ func FuzzParseHost(f *testing.F) {
 		if strings.Contains(host, ":") {
 			again = "[" + host + "]"
 		}
-		if twice, _, ok := ParseHost(again); !ok || twice != host {
+		if twice, _, ok := config.ParseHost(again); !ok || twice != host {
 			t.Errorf("%q: got %q, and then %q, %v", hostport, host, twice, ok)
 		}
 	})
@@ -47,7 +48,7 @@ func FuzzParseDuration(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		d, err := ParseDuration(text)
+		d, err := config.ParseDuration(text)
 		if err != nil {
 			return
 		}
@@ -65,13 +66,13 @@ func FuzzSettings(f *testing.F) {
 	f.Add("http://a@b", "co.uk", "0.0.0.0/0", "x", "-1d")
 	f.Fuzz(func(t *testing.T, publicURL, domain, proxies, listen, duration string) {
 		values := map[string]string{"public-url": publicURL, "cookie-domain": domain, "trusted-proxies": proxies, "listen": listen, "session-idle": duration}
-		c, err := ParseConfig(func(name string) (string, bool) { v, ok := values[name]; return v, ok }, func(string) (string, bool) { return "", false })
+		c, err := config.Parse(func(name string) (string, bool) { v, ok := values[name]; return v, ok }, func(string) (string, bool) { return "", false })
 		if err != nil {
 			return
 		}
 		if c.PublicURL != nil {
 			again, err := url.Parse(c.PublicURL.String())
-			host, _, ok := ParseHost(c.PublicURL.Host)
+			host, _, ok := config.ParseHost(c.PublicURL.Host)
 			if err != nil || again.Host != c.PublicURL.Host || !ok || !c.Reaches(host) {
 				t.Errorf("%q: got %q, %v", publicURL, c.PublicURL, err)
 			}
@@ -101,7 +102,7 @@ func FuzzRule(f *testing.F) {
 		if err != nil || checkRulePath(path) != nil {
 			return
 		}
-		host, _, ok := ParseHost(host)
+		host, _, ok := config.ParseHost(host)
 		if !ok || !plainPath(asked) {
 			return
 		}

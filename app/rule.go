@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"lastseen/app/config"
 	"lastseen/db"
 )
 
@@ -23,7 +24,7 @@ func (a *App) AllowGroups(ctx context.Context, actor Actor, host string, groups 
 	host, err := ruleHost(host)
 	errs := []error{err}
 	if len(groups) == 0 {
-		errs = append(errs, &InputError{"groups", "Name a group that may reach the host."})
+		errs = append(errs, &db.InputError{Field: "groups", Problem: "Name a group that may reach the host."})
 	}
 	for _, group := range groups {
 		errs = append(errs, CheckGroup(group))
@@ -79,9 +80,9 @@ func (a *App) ruleEvent(actor Actor, action db.Action) func(db.Rule) db.Event {
 // ruleHost is a rule's host in the form that is compared.
 func ruleHost(typed string) (string, error) {
 	suffix, wild := strings.CutPrefix(strings.TrimSpace(typed), "*.")
-	host, port, ok := ParseHost(suffix)
+	host, port, ok := config.ParseHost(suffix)
 	if !ok || port != "" {
-		return "", &InputError{"host", "A host is a name without port, such as grafana.home.example, or *.home.example for all below it."}
+		return "", &db.InputError{Field: "host", Problem: "A host is a name without port, such as grafana.home.example, or *.home.example for all below it."}
 	}
 	if wild {
 		host = "*." + host
@@ -92,7 +93,7 @@ func ruleHost(typed string) (string, error) {
 func checkRulePath(path string) error {
 	prefix := strings.TrimSuffix(path, "*")
 	if len(path) > 1024 || prefix == "" || strings.Contains(prefix, "*") || !plainPath(prefix) {
-		return &InputError{"path", "A path begins with / and is plain: no %, //, .. or ;, and * only at its end."}
+		return &db.InputError{Field: "path", Problem: "A path begins with / and is plain: no %, //, .. or ;, and * only at its end."}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"lastseen/app/config"
 	"lastseen/db"
 )
 
@@ -25,7 +26,7 @@ func TestParseHost(t *testing.T) {
 		"[::ffff:192.0.2.1]":         {"192.0.2.1", ""},
 		long + ".example":            {long + ".example", ""},
 	} {
-		host, port, ok := ParseHost(hostport)
+		host, port, ok := config.ParseHost(hostport)
 		if !ok || host != want[0] || port != want[1] {
 			t.Errorf("%q: got %q, %q, %v, want %q", hostport, host, port, ok, want)
 		}
@@ -34,7 +35,7 @@ func TestParseHost(t *testing.T) {
 		"", ".", "a..b", ".a", "a b", "a/b", `a\b`, "a@b", "user:pw@a", "a:", "a:x", "a:123456", "a:65536", "a:0", "a:+1", "a:-1", "a:1:2", "a,b", "a\x00", "a\n", "%61", "a%2eb",
 		"::1", "[::1", "[::1]x", "[::1]:", "[::1%eth0]", "[192.0.2.1]", "[a]", "xn--a", "a\u200db\u2060", "\xff", long + "a.example", strings.Repeat("a.", 127) + "aa",
 	} {
-		if host, port, ok := ParseHost(hostport); ok {
+		if host, port, ok := config.ParseHost(hostport); ok {
 			t.Errorf("%q: got %q, %q", hostport, host, port)
 		}
 	}

@@ -35,7 +35,7 @@ func (a *App) createToken(ctx context.Context, actor Actor, n NewToken, key stri
 		token.Identifier = db.Fold(n.User.Username) + "-" + token.UUID.String()[:8]
 	}
 	if strings.ContainsAny(token.Identifier, "/ ?#%") || strings.Trim(token.Identifier, ".") == "" || checkText("identifier", token.Identifier) != nil {
-		return token, &InputError{"identifier", "An identifier has 150 characters or fewer, not only dots, without spaces, / ? # or %."}
+		return token, &db.InputError{Field: "identifier", Problem: "An identifier has 150 characters or fewer, not only dots, without spaces, / ? # or %."}
 	}
 	if err := checkText("description", n.Description); err != nil {
 		return token, err

@@ -13,50 +13,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// MinPassword is how many characters a new password must have.
-const MinPassword = 8
-
-const (
-	maxName     = 150  // characters, as in authentik
-	maxPassword = 1024 // bytes: a hash costs by the byte, too
-)
-
-// CheckUsername says what is wrong with a name for a new user: it is made of
-// letters, digits and . _ - + @, so that it can stand in headers, logs and addresses.
-func CheckUsername(name string) error {
-	problem := ""
-	switch {
-	case name == "":
-		problem = "Enter a user name."
-	case utf8.RuneCountInString(name) > maxName:
-		problem = "A user name has 150 characters or fewer."
-	case strings.ContainsFunc(name, func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsDigit(r) && !strings.ContainsRune("._-+@", r) || r == utf8.RuneError
-	}):
-		problem = "A user name holds letters, digits and . _ - + @ only."
-	default:
-		return nil
-	}
-	return &InputError{"username", problem}
-}
-
-// CheckPassword says what is wrong with a new password.
-func CheckPassword(password string) error {
-	switch {
-	case utf8.RuneCountInString(password) < MinPassword:
-		return &InputError{"password", "A password has 8 characters or more."}
-	case len(password) > maxPassword:
-		return &InputError{"password", "A password has 1024 bytes or fewer."}
-	case !utf8.ValidString(password) || strings.ContainsFunc(password, unicode.IsControl): // no page could send it
-		return &InputError{"password", "A password is text on one line."}
-	}
-	return nil
-}
-
 // checkText says what is wrong with a line of free text.
 func checkText(field, text string) error {
-	if utf8.RuneCountInString(text) > maxName || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
-		return &InputError{field, "This has 150 characters or fewer, on one line."}
+	if utf8.RuneCountInString(text) > db.MaxName || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+		return &db.InputError{Field: field, Problem: "This has 150 characters or fewer, on one line."}
 	}
 	return nil
 }
@@ -66,7 +26,7 @@ func checkEmail(email string) error {
 		return nil
 	}
 	if parsed, err := mail.ParseAddress(email); err != nil || parsed.Address != email {
-		return &InputError{"email", "Enter a mail address, such as ada@home.example."}
+		return &db.InputError{Field: "email", Problem: "Enter a mail address, such as ada@home.example."}
 	}
 	return checkText("email", email)
 }
@@ -74,7 +34,7 @@ func checkEmail(email string) error {
 // CheckGroup says what is wrong with a group's name. A gate joins names with |.
 func CheckGroup(name string) error {
 	if name == "" || strings.TrimSpace(name) != name || strings.ContainsAny(name, "|,") {
-		return &InputError{"group", "A group's name is not empty, holds no | or comma, and neither begins nor ends with a space."}
+		return &db.InputError{Field: "group", Problem: "A group's name is not empty, holds no | or comma, and neither begins nor ends with a space."}
 	}
 	return checkText("group", name)
 }
@@ -82,8 +42,8 @@ func CheckGroup(name string) error {
 // cutName is a typed user name in the form that is looked up, stored and logged.
 func cutName(typed string) string {
 	typed = db.Normal(strings.ToValidUTF8(strings.TrimSpace(typed), "\uFFFD"))
-	if utf8.RuneCountInString(typed) > maxName {
-		typed = string([]rune(typed)[:maxName])
+	if utf8.RuneCountInString(typed) > db.MaxName {
+		typed = string([]rune(typed)[:db.MaxName])
 	}
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
@@ -100,7 +60,7 @@ type NewUser struct {
 	Groups                          []string
 }
 
-// CreateUser makes a user. What is wrong with n is an InputError, a name that
+// CreateUser makes a user. What is wrong with n is an db.InputError, a name that
 // is taken db.ErrConflict.
 func (a *App) CreateUser(ctx context.Context, actor Actor, n NewUser) (db.User, error) {
 	return a.createUser(ctx, actor, n, false)
@@ -108,7 +68,7 @@ func (a *App) CreateUser(ctx context.Context, actor Actor, n NewUser) (db.User, 
 
 func (a *App) createUser(ctx context.Context, actor Actor, n NewUser, onlyFirst bool) (db.User, error) {
 	n.Username, n.Name, n.Email = db.Normal(n.Username), db.Normal(n.Name), db.Normal(n.Email)
-	errs := []error{CheckUsername(n.Username), CheckPassword(n.Password), checkText("name", n.Name), checkEmail(n.Email)}
+	errs := []error{db.CheckUsername(n.Username), db.CheckPassword(n.Password), checkText("name", n.Name), checkEmail(n.Email)}
 	groups := make([]db.Group, len(n.Groups))
 	for i, name := range n.Groups {
 		groups[i] = db.Group{Name: db.Normal(name)}
@@ -244,7 +204,7 @@ func (a *App) SetPassword(ctx context.Context, actor Actor, user db.User, passwo
 
 // setPassword is SetPassword, with was only if that is the hash still.
 func (a *App) setPassword(ctx context.Context, actor Actor, user db.User, was, password string, spare uuid.UUID) error {
-	if err := CheckPassword(password); err != nil {
+	if err := db.CheckPassword(password); err != nil {
 		return err
 	}
 	hash, err := a.passwords.hash(ctx, password)
@@ -266,15 +226,15 @@ func (a *App) ChangePassword(ctx context.Context, caller Caller, client Client, 
 	if caller.Session == uuid.Nil {
 		return ErrForbidden
 	}
-	if err := CheckPassword(next); err != nil {
-		return &InputError{"new_password", err.(*InputError).Problem}
+	if err := db.CheckPassword(next); err != nil {
+		return &db.InputError{Field: "new_password", Problem: err.(*db.InputError).Problem}
 	}
 	user, err := a.verify(ctx, caller.User.Username, current, client)
 	if err == nil {
 		err = a.setPassword(ctx, caller.Actor(), user, user.PasswordHash, next, caller.Session)
 	}
 	if errors.Is(err, ErrBadCredentials) || errors.Is(err, db.ErrNotFound) { // wrong, or reset meanwhile
-		return &InputError{"current_password", "This is not your current password."}
+		return &db.InputError{Field: "current_password", Problem: "This is not your current password."}
 	}
 	return err
 }

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"lastseen/app"
 	"lastseen/db"
 
 	"github.com/gin-gonic/gin"
@@ -441,4 +440,4 @@ func parseOrdering(c *gin.Context, known ...string) []db.Order {
 }
 
 // invalid is a 400 about one field.
-func invalid(field, problem string) error { return &app.InputError{Field: field, Problem: problem} }
+func invalid(field, problem string) error { return &db.InputError{Field: field, Problem: problem} }

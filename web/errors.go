@@ -161,7 +161,7 @@ func inputErrors(err error) map[string][]string {
 		}
 		return all
 	}
-	var input *app.InputError
+	var input *db.InputError
 	if errors.As(err, &input) {
 		return map[string][]string{input.Field: {input.Problem}}
 	}

@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"lastseen/app"
+	"lastseen/app/config"
 	"lastseen/db"
 
 	"github.com/gin-gonic/gin"
@@ -189,7 +190,7 @@ func newAsked(scheme, hostport, uri string) (asked, error) {
 		return asked{}, fmt.Errorf("%w: scheme %.100q", errForwarded, scheme)
 	}
 	var ok bool
-	if a.host, a.port, ok = app.ParseHost(hostport); !ok {
+	if a.host, a.port, ok = config.ParseHost(hostport); !ok {
 		return asked{}, fmt.Errorf("%w: host %.100q", errForwarded, hostport)
 	}
 	a.path = uri
@@ -335,7 +336,7 @@ func unauthorized(c *gin.Context, _ asked) error {
 // would never end.
 func (s *Server) isOwn(a asked) bool {
 	own := s.app.Config.PublicURL
-	host, port, _ := app.ParseHost(own.Host)
+	host, port, _ := config.ParseHost(own.Host)
 	standard := map[string]string{"http": "80", "https": "443"}[own.Scheme]
 	return a.host == host && cmp.Or(a.port, standard) == cmp.Or(port, standard)
 }
@@ -416,7 +417,7 @@ func (s *Server) denied(c *gin.Context) error {
 	if !s.trusted(peerAddr(c.Request)) {
 		return errNoProxy
 	}
-	host, port, ok := app.ParseHost(c.Request.Host)
+	host, port, ok := config.ParseHost(c.Request.Host)
 	if ok && s.isOwn(asked{host: host, port: port}) {
 		return errOwnHost
 	}
@@ -428,8 +429,8 @@ func (s *Server) denied(c *gin.Context) error {
 
 // onAppHost reports whether an app's host relays a browser's request to us.
 func (s *Server) onAppHost(r *http.Request) bool {
-	host, _, ok := app.ParseHost(r.Host)
-	own, _, _ := app.ParseHost(s.app.Config.PublicURL.Host)
+	host, _, ok := config.ParseHost(r.Host)
+	own, _, _ := config.ParseHost(s.app.Config.PublicURL.Host)
 	return ok && host != own && s.app.Config.Reaches(host)
 }
 
@@ -454,7 +455,7 @@ func (s *Server) signOutForm(c *gin.Context) error {
 	}
 	page := logoutPage{layout: s.layout(c, ""), Action: signOutPath}
 	if u, err := url.Parse(startTarget(c.Request.URL.RawQuery)); err == nil && s.reachable(u.Host) {
-		page.App, _, _ = app.ParseHost(u.Host)
+		page.App, _, _ = config.ParseHost(u.Host)
 	}
 	return s.render(c, http.StatusOK, "logout", &page)
 }
@@ -471,7 +472,7 @@ func (s *Server) signOut(c *gin.Context) error {
 
 // awayPolicy is the Content-Security-Policy of pages that an app's host shows:
 // their style is ours.
-func awayPolicy(c app.Config) string {
+func awayPolicy(c config.Config) string {
 	own := " " + c.PublicURL.String()
 	if ip, err := netip.ParseAddr(c.PublicURL.Hostname()); err == nil && ip.Is6() {
 		own = "" // cannot be written in a policy

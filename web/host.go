@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strings"
 
-	"lastseen/app"
+	"lastseen/app/config"
 
 	"github.com/gin-gonic/gin"
 )
@@ -28,7 +28,7 @@ func (s *Server) answersTo(hostport string) bool {
 	if hostport == "" || hostport == s.app.Config.PublicURL.Host {
 		return true
 	}
-	host, _, ok := app.ParseHost(hostport)
+	host, _, ok := config.ParseHost(hostport)
 	return ok && s.app.Config.AnswersTo(host)
 }
 

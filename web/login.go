@@ -210,7 +210,7 @@ func (s *Server) setupForm(c *gin.Context) error {
 	if !open {
 		return errNoPage
 	}
-	return s.render(c, http.StatusOK, "setup", &setupPage{layout: s.layout(c, ""), Token: token, MinLength: app.MinPassword})
+	return s.render(c, http.StatusOK, "setup", &setupPage{layout: s.layout(c, ""), Token: token, MinLength: db.MinPassword})
 }
 
 func (s *Server) setup(c *gin.Context) error {
@@ -219,10 +219,10 @@ func (s *Server) setup(c *gin.Context) error {
 		return err
 	}
 	client, _ := s.client(c.Request)
-	page := setupPage{Token: form.Get("token"), Username: form.Get("username"), MinLength: app.MinPassword}
+	page := setupPage{Token: form.Get("token"), Username: form.Get("username"), MinLength: db.MinPassword}
 	credentials := app.Credentials{Username: page.Username, Password: form.Get("password")}
 	token, sess, err := s.app.Setup(c.Request.Context(), page.Token, credentials, client)
-	var input *app.InputError
+	var input *db.InputError
 	switch {
 	case errors.Is(err, app.ErrForbidden):
 		return errNoPage

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"net/http"
 
-	"lastseen/app"
+	"lastseen/db"
 
 	"github.com/gin-gonic/gin"
 )
@@ -22,7 +22,7 @@ func (s *Server) renderProfile(c *gin.Context, status int, page profilePage) err
 	}
 	page.layout = s.layout(c, "profile")
 	page.Flash = s.flash(c)
-	page.Username, page.Joined, page.PasswordChanged, page.MinLength = user.Username, user.Created, user.PasswordChanged, app.MinPassword
+	page.Username, page.Joined, page.PasswordChanged, page.MinLength = user.Username, user.Created, user.PasswordChanged, db.MinPassword
 	if page.ErrorIn != "details" {
 		page.Name, page.Email = user.Name, user.Email
 	}
@@ -39,7 +39,7 @@ func (s *Server) changeProfile(c *gin.Context) error {
 	}
 	name, email := form.Get("name"), form.Get("email")
 	err = s.app.UpdateProfile(c.Request.Context(), caller(c), name, email)
-	var input *app.InputError
+	var input *db.InputError
 	if errors.As(err, &input) {
 		return s.renderProfile(c, http.StatusBadRequest, profilePage{Name: name, Email: email, ErrorIn: "details", Error: input.Problem})
 	}
@@ -58,7 +58,7 @@ func (s *Server) changePassword(c *gin.Context) error {
 	}
 	client, _ := s.client(c.Request)
 	err = s.app.ChangePassword(c.Request.Context(), caller(c), client, form.Get("current_password"), form.Get("new_password"))
-	var input *app.InputError
+	var input *db.InputError
 	if errors.As(err, &input) {
 		return s.renderProfile(c, http.StatusBadRequest, profilePage{ErrorIn: "password", Error: input.Problem})
 	}

@@ -4,7 +4,7 @@ import (
 	"net/url"
 	"strings"
 
-	"lastseen/app"
+	"lastseen/app/config"
 )
 
 // homePath is where one goes who asked for nothing else.
@@ -66,6 +66,6 @@ const maxTarget = 7500
 
 // reachable reports whether our cookie reaches the host of a URL.
 func (s *Server) reachable(hostport string) bool {
-	host, _, ok := app.ParseHost(hostport)
+	host, _, ok := config.ParseHost(hostport)
 	return ok && s.app.Config.Reaches(host)
 }

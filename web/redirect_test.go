@@ -6,11 +6,12 @@ import (
 	"testing"
 
 	"lastseen/app"
+	"lastseen/app/config"
 )
 
 func redirectServer(public, domain string) *Server {
 	u, _ := url.Parse(public)
-	return &Server{app: &app.App{Config: app.Config{PublicURL: u, CookieDomain: domain}}}
+	return &Server{app: &app.App{Config: config.Config{PublicURL: u, CookieDomain: domain}}}
 }
 
 // The strings are those of the open redirects that other gates had.

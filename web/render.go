@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"lastseen/app"
+	"lastseen/app/config"
 
 	"github.com/gin-gonic/gin"
 )
@@ -118,7 +119,7 @@ func retryAfter(busy *app.BusyError) string {
 // loginPolicy is the Content-Security-Policy of the sign-in page. Chromium
 // applies form-action to the redirect that follows the form too, so it must let
 // the guarded hosts through.
-func loginPolicy(c app.Config) string {
+func loginPolicy(c config.Config) string {
 	hosts := []string{c.PublicURL.Hostname()}
 	if c.CookieDomain != "" {
 		hosts = append(hosts, c.CookieDomain, "*."+c.CookieDomain)

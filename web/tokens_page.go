@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"lastseen/app"
+	"lastseen/app/config"
 	"lastseen/db"
 
 	"github.com/gin-gonic/gin"
@@ -64,7 +65,7 @@ func (s *Server) createToken(c *gin.Context) error {
 		}
 	}
 	if expires := form.Get("expires"); expires != "" {
-		if n.Lifetime, err = app.ParseDuration(expires); err != nil || n.Lifetime == 0 {
+		if n.Lifetime, err = config.ParseDuration(expires); err != nil || n.Lifetime == 0 {
 			return errMalformed
 		}
 	}

@@ -43,7 +43,7 @@ func (s *Server) renderUsers(c *gin.Context, status int, page usersPage) error {
 	if err != nil {
 		return err
 	}
-	page.layout, page.Search, page.MinLength = s.layout(c, "users"), search, app.MinPassword
+	page.layout, page.Search, page.MinLength = s.layout(c, "users"), search, db.MinPassword
 	page.Flash = s.flash(c)
 	page.Pages = newPager(number, viewPageSize, total, func(n int) string {
 		return "/users?" + url.Values{"search": {search}, "page": {strconv.Itoa(n)}}.Encode()
@@ -88,7 +88,7 @@ func groupNames(text string) []string {
 
 // sentence is what a page says of an error that a person can mend, or "".
 func sentence(err error, conflict string) string {
-	var input *app.InputError
+	var input *db.InputError
 	switch {
 	case errors.As(err, &input):
 		return input.Problem
@@ -145,7 +145,7 @@ func (s *Server) renderUser(c *gin.Context, status int, user db.User, errorIn, t
 		return err
 	}
 	page := userPage{layout: s.layout(c, "users"), userRow: row, Joined: user.Created, PasswordChanged: user.PasswordChanged,
-		MinLength: app.MinPassword, Error: text, ErrorIn: errorIn}
+		MinLength: db.MinPassword, Error: text, ErrorIn: errorIn}
 	page.Flash = s.flash(c)
 	if page.Failures, page.Locked, err = s.app.LoginFailures(c.Request.Context(), user); err != nil {
 		return err

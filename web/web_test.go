@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"lastseen/app"
+	"lastseen/app/config"
 	"lastseen/app/useragent"
 	"lastseen/db"
 	"lastseen/db/sqlite"
@@ -90,7 +91,7 @@ func newServer(t testing.TB, settings ...string) *testServer {
 		name, value, _ := strings.Cut(setting, "=")
 		values[name] = value
 	}
-	config, err := app.ParseConfig(func(name string) (string, bool) { v, ok := values[name]; return v, ok },
+	cfg, err := config.Parse(func(name string) (string, bool) { v, ok := values[name]; return v, ok },
 		func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
@@ -105,8 +106,8 @@ func newServer(t testing.TB, settings ...string) *testServer {
 		level = slog.LevelInfo
 	}
 	log := slog.New(slog.NewTextHandler(ts.log, &slog.HandlerOptions{Level: level}))
-	geo := geoip.Open(config.GeoIPCity, config.GeoIPASN, log)
-	ts.app = app.New(store, geo, agents(), config, log)
+	geo := geoip.Open(cfg.GeoIPCity, cfg.GeoIPASN, log)
+	ts.app = app.New(store, geo, agents(), cfg, log)
 	ts.app.Now = func() time.Time {
 		ts.mu.Lock()
 		defer ts.mu.Unlock()

@@ -20,6 +20,7 @@ import (
 	"unicode/utf8"
 
 	"lastseen/app"
+	"lastseen/app/config"
 	"lastseen/db"
 
 	"github.com/mattn/go-isatty"
@@ -32,13 +33,13 @@ type Program struct {
 	Version string // in one line
 	// Open opens the app on its data directory, beside a server or without
 	// one. It makes a data directory that is missing only if create is true.
-	Open func(ctx context.Context, c app.Config, log *slog.Logger, create bool) (*app.App, func() error, error)
+	Open func(ctx context.Context, c config.Config, log *slog.Logger, create bool) (*app.App, func() error, error)
 	// Serve serves until ctx ends.
-	Serve func(ctx context.Context, c app.Config, log *slog.Logger) error
+	Serve func(ctx context.Context, c config.Config, log *slog.Logger) error
 	// Restore puts a backup in the place of the database of a stopped server.
-	Restore func(ctx context.Context, c app.Config, log *slog.Logger, backup string, keepSessions bool) (keptAs string, err error)
+	Restore func(ctx context.Context, c config.Config, log *slog.Logger, backup string, keepSessions bool) (keptAs string, err error)
 	// Demo serves a throwaway instance until ctx ends, and prints how to reach it.
-	Demo func(ctx context.Context, c app.Config, log *slog.Logger, out io.Writer) error
+	Demo func(ctx context.Context, c config.Config, log *slog.Logger, out io.Writer) error
 	// What --json prints: things as the API shows them.
 	SessionObject func(app.Session) any
 	UserObject    func(db.User) any
@@ -144,10 +145,10 @@ func strict(c *cli.Command) {
 	}
 }
 
-// settingFlags are the flags of app.Settings; they go before or after a command.
+// settingFlags are the flags of config.Settings; they go before or after a command.
 func settingFlags() []cli.Flag {
 	var flags []cli.Flag
-	for _, s := range app.Settings {
+	for _, s := range config.Settings {
 		if s.Flag == "" {
 			continue
 		}
@@ -162,7 +163,7 @@ func settingFlags() []cli.Flag {
 func environmentHelp() string {
 	var b strings.Builder
 	b.WriteString("Settings that are environment variables only:\n")
-	for _, s := range app.Settings {
+	for _, s := range config.Settings {
 		if s.Flag == "" {
 			fmt.Fprintf(&b, "  %s: %s", s.Env, s.Usage)
 			if s.Default != "" {
@@ -178,7 +179,7 @@ func environmentHelp() string {
 }
 
 // settings reads and checks all settings, and makes the log they ask for.
-func (p *Program) settings(c *cli.Command) (app.Config, *slog.Logger, error) {
+func (p *Program) settings(c *cli.Command) (config.Config, *slog.Logger, error) {
 	environment := func(name string) (string, bool) {
 		for _, entry := range p.Environ {
 			if n, v, _ := strings.Cut(entry, "="); n == name {
@@ -187,14 +188,14 @@ func (p *Program) settings(c *cli.Command) (app.Config, *slog.Logger, error) {
 		}
 		return "", false
 	}
-	config, err := app.ParseConfig(func(name string) (string, bool) { return c.String(name), c.IsSet(name) }, environment)
+	cfg, err := config.Parse(func(name string) (string, bool) { return c.String(name), c.IsSet(name) }, environment)
 	if err != nil {
-		return config, nil, usageError{err}
+		return cfg, nil, usageError{err}
 	}
-	return config, p.log(config), nil
+	return cfg, p.log(cfg), nil
 }
 
-func (p *Program) log(c app.Config) *slog.Logger {
+func (p *Program) log(c config.Config) *slog.Logger {
 	options := &slog.HandlerOptions{Level: slog.LevelInfo}
 	if c.LogDebug {
 		options.Level = slog.LevelDebug
@@ -227,11 +228,11 @@ func (p *Program) withApp(create bool, f func(ctx context.Context, c *cli.Comman
 		if _, err := arguments(c); err != nil {
 			return err
 		}
-		config, log, err := p.settings(c)
+		cfg, log, err := p.settings(c)
 		if err != nil {
 			return err
 		}
-		a, closeApp, err := p.Open(ctx, config, quietly(log), create)
+		a, closeApp, err := p.Open(ctx, cfg, quietly(log), create)
 		if err != nil {
 			return err
 		}
@@ -252,18 +253,18 @@ func (p *Program) serve(ctx context.Context, c *cli.Command) error {
 	if _, err := arguments(c); err != nil {
 		return err
 	}
-	config, log, err := p.settings(c)
+	cfg, log, err := p.settings(c)
 	if err != nil {
 		return err
 	}
-	for _, unknown := range app.UnknownVariables(p.Environ) {
+	for _, unknown := range config.UnknownVariables(p.Environ) {
 		if unknown[1] != "" {
 			log.Warn("unknown environment variable", "name", unknown[0], "did_you_mean", unknown[1])
 		} else {
 			log.Warn("unknown environment variable", "name", unknown[0])
 		}
 	}
-	return p.Serve(ctx, config, log)
+	return p.Serve(ctx, cfg, log)
 }
 
 func (p *Program) demo(ctx context.Context, c *cli.Command) error {
@@ -271,7 +272,7 @@ func (p *Program) demo(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	// A demo is alike everywhere: it looks at no setting but these.
-	config, err := app.ParseConfig(func(name string) (string, bool) {
+	cfg, err := config.Parse(func(name string) (string, bool) {
 		return c.String(name), c.IsSet(name) && (name == "listen" || strings.HasPrefix(name, "log-"))
 	}, func(name string) (string, bool) {
 		if name != "LASTSEEN_LISTEN" && !strings.HasPrefix(name, "LASTSEEN_LOG_") {
@@ -287,7 +288,7 @@ func (p *Program) demo(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return usageError{err}
 	}
-	return p.Demo(ctx, config, p.log(config), p.Out)
+	return p.Demo(ctx, cfg, p.log(cfg), p.Out)
 }
 
 // table prints rows in columns, the heads first. On a terminal that is too narrow

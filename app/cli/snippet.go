@@ -11,7 +11,7 @@ import (
 	"strings"
 	"text/template"
 
-	"lastseen/app"
+	"lastseen/app/config"
 
 	"github.com/urfave/cli/v3"
 )
@@ -92,7 +92,7 @@ func (p *Program) proxySnippet(_ context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	config, _, err := p.settings(c)
+	cfg, _, err := p.settings(c)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (p *Program) proxySnippet(_ context.Context, c *cli.Command) error {
 		if s.proxy != args[0] {
 			continue
 		}
-		data, err := newProxySnippet(config, c.String("app"), c.String("upstream"))
+		data, err := newProxySnippet(cfg, c.String("app"), c.String("upstream"))
 		if err != nil {
 			return usageError{err}
 		}
@@ -109,8 +109,8 @@ func (p *Program) proxySnippet(_ context.Context, c *cli.Command) error {
 	return usagef("there is no snippet for %q; see `lastseen proxy-snippet --help`", args[0])
 }
 
-func newProxySnippet(config app.Config, host, upstream string) (proxySnippet, error) {
-	listenHost, listenPort, err := net.SplitHostPort(config.Listen)
+func newProxySnippet(cfg config.Config, host, upstream string) (proxySnippet, error) {
+	listenHost, listenPort, err := net.SplitHostPort(cfg.Listen)
 	if err != nil {
 		return proxySnippet{}, fmt.Errorf("--listen: %w", err)
 	}
@@ -118,7 +118,7 @@ func newProxySnippet(config app.Config, host, upstream string) (proxySnippet, er
 		listenHost = "127.0.0.1"
 	}
 	if listenPort == "0" {
-		return proxySnippet{}, fmt.Errorf("--listen: a proxy needs the port, is %q", config.Listen)
+		return proxySnippet{}, fmt.Errorf("--listen: a proxy needs the port, is %q", cfg.Listen)
 	}
 	s := proxySnippet{Lastseen: net.JoinHostPort(listenHost, listenPort), LastseenPort: listenPort, Upstream: upstream, EntryPoint: "web"}
 	upstreamHost, upstreamPort, err := net.SplitHostPort(upstream)
@@ -127,26 +127,26 @@ func newProxySnippet(config app.Config, host, upstream string) (proxySnippet, er
 	}
 	s.UpstreamPort = upstreamPort
 
-	public := config.PublicURL
+	public := cfg.PublicURL
 	if public == nil {
 		return s, errors.New("--public-url: needed, browsers are led there to sign in")
 	}
 	s.Public, s.HostPort = public.String(), public.Host
-	s.Host, s.Port, _ = app.ParseHost(public.Host)
+	s.Host, s.Port, _ = config.ParseHost(public.Host)
 	s.TLS = public.Scheme == "https"
 	if s.TLS {
 		s.EntryPoint = "websecure"
 	}
-	s.Domain = cmp.Or(config.CookieDomain, s.Host)
+	s.Domain = cmp.Or(cfg.CookieDomain, s.Host)
 
-	if host == "" && config.CookieDomain == "" {
+	if host == "" && cfg.CookieDomain == "" {
 		return s, errors.New("--app: needed, or --cookie-domain for a name under it")
 	}
-	name, port, ok := app.ParseHost(cmp.Or(host, "app."+config.CookieDomain))
+	name, port, ok := config.ParseHost(cmp.Or(host, "app."+cfg.CookieDomain))
 	if !ok {
 		return s, fmt.Errorf("--app: %q is no host name", host)
 	}
-	if !config.Reaches(name) {
+	if !cfg.Reaches(name) {
 		return s, fmt.Errorf("--app: the cookie of %s does not reach %s: set --cookie-domain to a domain that both are under", public, name)
 	}
 	if name == s.Host {
@@ -163,13 +163,13 @@ func newProxySnippet(config app.Config, host, upstream string) (proxySnippet, er
 	s.Label = strings.NewReplacer(".", "-", "_", "-", ":", "-").Replace(name)
 
 	settings := []string{"--public-url " + s.Public}
-	if config.CookieDomain != "" {
-		settings = append(settings, "--cookie-domain "+config.CookieDomain)
+	if cfg.CookieDomain != "" {
+		settings = append(settings, "--cookie-domain "+cfg.CookieDomain)
 	}
 	trusted := "127.0.0.1"
-	if len(config.TrustedProxies) > 0 {
+	if len(cfg.TrustedProxies) > 0 {
 		var all []string
-		for _, prefix := range config.TrustedProxies {
+		for _, prefix := range cfg.TrustedProxies {
 			all = append(all, prefix.String())
 		}
 		trusted = strings.Join(all, ",")

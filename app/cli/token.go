@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"lastseen/app"
+	"lastseen/app/config"
 	"lastseen/db"
 
 	"github.com/urfave/cli/v3"
@@ -35,7 +36,7 @@ func (p *Program) tokenCreate(ctx context.Context, c *cli.Command, a *app.App) e
 	}
 	n := app.NewToken{User: user, Identifier: c.String("identifier")}
 	if text := c.String("expires"); text != "" {
-		if n.Lifetime, err = app.ParseDuration(text); err != nil || n.Lifetime == 0 {
+		if n.Lifetime, err = config.ParseDuration(text); err != nil || n.Lifetime == 0 {
 			return usagef("--expires: %q is no lifetime: write 12h or 90d, or leave it out for ever", text)
 		}
 	}

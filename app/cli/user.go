@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"lastseen/app"
+	"lastseen/app/config"
 	"lastseen/db"
 
 	"github.com/google/uuid"
@@ -149,7 +150,7 @@ func (p *Program) userCreate(ctx context.Context, c *cli.Command, a *app.App) er
 		Username: args[0], Name: c.String("name"), Email: c.String("email"),
 		Superuser: c.Bool("superuser"), Groups: c.StringSlice("group"),
 	}
-	if err := app.CheckUsername(n.Username); err != nil { // before asking for a password
+	if err := db.CheckUsername(n.Username); err != nil { // before asking for a password
 		return err
 	}
 	if n.Password, err = p.password(ctx, c); err != nil {
@@ -223,7 +224,7 @@ func readHidden(ctx context.Context, fd int) (line []byte, err error) {
 }
 
 func readPassword(r io.Reader, from string) (string, error) {
-	password, err := app.ReadSecret(r)
+	password, err := config.ReadSecret(r)
 	if err != nil {
 		return "", fmt.Errorf("read the password from %s: %w", from, err)
 	}

@@ -1,4 +1,4 @@
-package app
+package config
 
 import (
 	"cmp"
@@ -17,9 +17,11 @@ import (
 
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
+
+	"lastseen/db"
 )
 
-// Config is what a person may set. It is filled by ParseConfig, which checks
+// Config is what a person may set. It is filled by Parse, which checks
 // it, and passed by value; the zero value of a field is safe or refused.
 type Config struct {
 	DataDir      string
@@ -118,14 +120,14 @@ var Settings = []Setting{
 	}},
 	{Env: "LASTSEEN_BOOTSTRAP_USERNAME", Default: "admin", Usage: "name of the first superuser, made only while there is no user", set: func(c *Config, v string) error {
 		c.BootstrapUsername = v
-		return CheckUsername(v)
+		return db.CheckUsername(v)
 	}},
 	{Env: "LASTSEEN_BOOTSTRAP_PASSWORD", Secret: true, Usage: "the first superuser's password", set: func(c *Config, v string) error {
 		c.BootstrapPassword = v
 		if v == "" {
 			return nil
 		}
-		return CheckPassword(v)
+		return db.CheckPassword(v)
 	}},
 	{Env: "LASTSEEN_BOOTSTRAP_TOKEN", Secret: true, Usage: "an API key for the first superuser; 20 characters or more", set: func(c *Config, v string) error {
 		c.BootstrapToken = v
@@ -144,9 +146,9 @@ func (s Setting) Name() string {
 	return s.Env
 }
 
-// ParseConfig reads every setting through given, which returns a flag's value,
+// Parse reads every setting through given, which returns a flag's value,
 // and through environment. The error tells everything that is wrong, one line each.
-func ParseConfig(flag func(name string) (string, bool), environment func(name string) (string, bool)) (Config, error) {
+func Parse(flag func(name string) (string, bool), environment func(name string) (string, bool)) (Config, error) {
 	var c Config
 	var errs []error
 	badURL := false

@@ -1,10 +1,12 @@
-package app
+package config
 
 import (
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"lastseen/db"
 )
 
 // However an editor or a shell writes a password into a file, it is that password.
@@ -17,7 +19,7 @@ func TestReadSecret(t *testing.T) {
 		{"UTF-16, big end first", "\xfe\xff\x00p\x00\xe4\x00\r\x00\n", "pä"},
 		{"a mark within", "p\xef\xbb\xbfw", "p\ufeffw"},
 		{"spaces", " p w \n", " p w "},
-		{"no text", "p\xe4w", "p\xe4w"}, // CheckPassword refuses it
+		{"no text", "p\xe4w", "p\xe4w"}, // db.CheckPassword refuses it
 		{"empty", "", ""},
 		{"the mark alone", "\xef\xbb\xbf", ""},
 	} {
@@ -29,7 +31,7 @@ func TestReadSecret(t *testing.T) {
 			t.Fatal(err)
 		}
 		c, err := parse(nil, map[string]string{"LASTSEEN_BOOTSTRAP_PASSWORD_FILE": file})
-		if CheckPassword(tt.want) == nil && (c.BootstrapPassword != tt.want || err != nil) {
+		if db.CheckPassword(tt.want) == nil && (c.BootstrapPassword != tt.want || err != nil) {
 			t.Errorf("%s: got %q, %v as a setting", tt.name, c.BootstrapPassword, err)
 		}
 	}

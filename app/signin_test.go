@@ -344,9 +344,9 @@ func TestResetBesideAChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.mu.Unlock()
-	var input *InputError
+	var input *db.InputError
 	if err := <-done; !errors.As(err, &input) {
-		t.Errorf("the change: got %v, want an InputError", err)
+		t.Errorf("the change: got %v, want an db.InputError", err)
 	}
 	if err := signIn(a, "ada", "reset by the admin", "192.0.2.9"); err != nil {
 		t.Errorf("the reset password: %v", err)
@@ -374,7 +374,7 @@ func TestFailuresFromTheFuture(t *testing.T) {
 // What no page can send is no password, and what no address can hold names no key.
 func TestOddSecrets(t *testing.T) {
 	for _, password := range []string{"one line\nand another", "a NUL\x00 byte here", "\xff\xfe is no text", "tab\tulator"} {
-		if err := CheckPassword(password); err == nil {
+		if err := db.CheckPassword(password); err == nil {
 			t.Errorf("%q is taken for a password", password)
 		}
 	}
