@@ -1,13 +1,10 @@
 package web
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -166,46 +163,4 @@ func inputErrors(err error) map[string][]string {
 		return map[string][]string{input.Field: {input.Problem}}
 	}
 	return nil
-}
-
-var jsonType = []string{"application/json"}
-
-// writeJSON answers with v as authentik does: compact, raw UTF-8, no charset.
-func writeJSON(c *gin.Context, status int, v any) {
-	writeBody(c, status, mustMarshal(v))
-}
-
-// mustMarshal is marshal of one of our own types.
-func mustMarshal(v any) []byte {
-	body, err := marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	return body
-}
-
-// marshal is json.Marshal without escaping for HTML. What marshals itself is compact as
-// it is; encoding/json would read it once more to see to that.
-func marshal(v any) ([]byte, error) {
-	if self, ok := v.(json.Marshaler); ok {
-		return self.MarshalJSON()
-	}
-	var buf bytes.Buffer
-	encoder := json.NewEncoder(&buf)
-	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(v)
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), err
-}
-
-// netBuffer is up to how many bytes of a body net/http counts by itself.
-const netBuffer = 2048
-
-func writeBody(c *gin.Context, status int, body []byte) {
-	h := c.Writer.Header()
-	h["Content-Type"] = jsonType
-	if len(body) >= netBuffer {
-		h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	}
-	c.Status(status)
-	_, _ = c.Writer.Write(body) // a client that left is nobody's error
 }

@@ -30,20 +30,6 @@ const (
 // isGateAuth reports whether a proxy asks here on behalf of an app's request.
 func isGateAuth(path string) bool { return strings.HasPrefix(path, authPrefix) }
 
-func (s *Server) gateRoutes(r *gin.Engine, get, post func(string, handler)) {
-	for _, path := range []string{"nginx", "traefik", "caddy", "envoy/*asked"} {
-		r.Any(authPrefix+path, s.handle(s.gate))
-	}
-	get(gatePrefix+"/start", s.start)
-	get(gatePrefix+"/denied", s.denied)
-	get(signOutPath, s.signOutForm)
-	post(signOutPath, s.signOut)
-	get(gatePrefix+"/ping", func(c *gin.Context) error {
-		c.Status(http.StatusNoContent)
-		return nil
-	})
-}
-
 // gate answers a proxy, whatever the method: noMethod brings the rarer ones.
 func (s *Server) gate(c *gin.Context) error {
 	path := c.Request.URL.Path

@@ -148,7 +148,7 @@ func TestDescription(t *testing.T) {
 	// Every route is described, and every operation is a route.
 	ts := newServer(t)
 	routes := map[string]bool{}
-	for _, r := range ts.apiRoutes() {
+	for _, r := range ts.apiRoutes {
 		path := regexp.MustCompile(`:(\w+)`).ReplaceAllString(r.path, "{$1}")
 		if r.get != nil {
 			routes["GET "+path] = true

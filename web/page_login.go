@@ -2,14 +2,11 @@ package web
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"lastseen/app"
-	"lastseen/db"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
@@ -108,23 +105,6 @@ func (s *Server) renderLogin(c *gin.Context, status int, page loginPage) error {
 	return s.render(c, status, "login", &page)
 }
 
-// parseForm reads a form; any other content type is refused, so that no other
-// site can send one as something a browser does not ask about first.
-func parseForm(c *gin.Context) (url.Values, error) {
-	if c.ContentType() != "application/x-www-form-urlencoded" {
-		return nil, errMediaType
-	}
-	if err := c.Request.ParseForm(); err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			c.Header("Connection", "close") // rather than to read on
-			return nil, errTooLarge
-		}
-		return nil, fmt.Errorf("%w: %w", errMalformed, err)
-	}
-	return c.Request.PostForm, nil
-}
-
 func (s *Server) login(c *gin.Context) error {
 	form, err := parseForm(c)
 	if err != nil {
@@ -151,88 +131,5 @@ func (s *Server) login(c *gin.Context) error {
 	}
 	s.setCookie(c, token, sess)
 	redirect(c, rd)
-	return nil
-}
-
-// setCookie hands the browser its session's token. One that is not to be
-// remembered is dropped when the browser closes; the session lives as long.
-func (s *Server) setCookie(c *gin.Context, token string, sess db.Session) {
-	cookie := s.cookie(token)
-	if sess.Remember {
-		cookie.MaxAge = max(1, int(sess.Ends.Sub(sess.Created)/time.Second))
-	}
-	http.SetCookie(c.Writer, &cookie)
-}
-
-func (s *Server) dropCookie(c *gin.Context) {
-	cookie := s.cookie("")
-	cookie.MaxAge = -1
-	http.SetCookie(c.Writer, &cookie)
-}
-
-func (s *Server) cookie(value string) http.Cookie {
-	return http.Cookie{
-		Name: sessionCookie, Value: value, Path: "/", Domain: s.app.Config.CookieDomain,
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.app.Config.PublicURL.Scheme == "https",
-	}
-}
-
-func (s *Server) logoutForm(c *gin.Context) error {
-	if _, err := s.byCookie(c); errors.Is(err, app.ErrUnauthenticated) {
-		redirect(c, "/login")
-		return nil
-	} else if err != nil {
-		return err
-	}
-	return s.render(c, http.StatusOK, "logout", &logoutPage{layout: s.layout(c, ""), Action: "/logout"})
-}
-
-func (s *Server) logout(c *gin.Context) error {
-	caller, err := s.byCookie(c)
-	if err == nil {
-		err = s.app.SignOut(c.Request.Context(), caller)
-	}
-	if err != nil && !errors.Is(err, app.ErrUnauthenticated) {
-		return err
-	}
-	s.dropCookie(c)
-	redirect(c, "/login")
-	return nil
-}
-
-// setupForm exists for who brings the printed token, and until there is a user.
-func (s *Server) setupForm(c *gin.Context) error {
-	token := c.Query("token")
-	open, err := s.app.SetupOpen(c.Request.Context(), token)
-	if err != nil {
-		return err
-	}
-	if !open {
-		return errNoPage
-	}
-	return s.render(c, http.StatusOK, "setup", &setupPage{layout: s.layout(c, ""), Token: token, MinLength: db.MinPassword})
-}
-
-func (s *Server) setup(c *gin.Context) error {
-	form, err := parseForm(c)
-	if err != nil {
-		return err
-	}
-	client, _ := s.client(c.Request)
-	page := setupPage{Token: form.Get("token"), Username: form.Get("username"), MinLength: db.MinPassword}
-	credentials := app.Credentials{Username: page.Username, Password: form.Get("password")}
-	token, sess, err := s.app.Setup(c.Request.Context(), page.Token, credentials, client)
-	var input *db.InputError
-	switch {
-	case errors.Is(err, app.ErrForbidden):
-		return errNoPage
-	case errors.As(err, &input):
-		page.layout, page.Error = s.layout(c, ""), input.Problem
-		return s.render(c, http.StatusBadRequest, "setup", &page)
-	case err != nil:
-		return err
-	}
-	s.setCookie(c, token, sess)
-	redirect(c, homePath)
 	return nil
 }

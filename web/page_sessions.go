@@ -15,42 +15,6 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// viewerRoutes are the pages of who is signed in.
-func (s *Server) viewerRoutes(get, post func(string, handler)) {
-	get("/sessions", s.signedIn(s.sessionsPage))
-	get("/sessions/live", s.signedIn(s.liveRevision))
-	get("/sessions/export.csv", s.signedIn(s.exportCSV))
-	get("/sessions/export.json", s.signedIn(s.exportJSON))
-	get("/sessions/revoke-others", s.signedIn(s.revokeOthersForm))
-	post("/sessions/revoke-others", s.signedIn(s.revokeOthers))
-	get("/sessions/:uuid", s.signedIn(s.sessionPage))
-	get("/sessions/:uuid/revoke", s.signedIn(s.revokeForm))
-	post("/sessions/:uuid/revoke", s.signedIn(s.revoke))
-
-	get("/profile", s.signedIn(s.profileForm))
-	post("/profile", s.signedIn(s.changeProfile))
-	post("/profile/password", s.signedIn(s.changePassword))
-	post("/preferences", s.preferences)
-
-	get("/events", s.signedIn(s.eventsPage))
-	get("/tokens", s.signedIn(s.tokensForm))
-	post("/tokens", s.signedIn(s.createToken))
-	post("/tokens/:identifier/delete", s.signedIn(s.deleteToken))
-
-	get("/users", s.superuser(s.usersForm))
-	post("/users", s.superuser(s.createUser))
-	get("/users/:id", s.superuser(s.userForm))
-	post("/users/:id", s.superuser(s.changeUser))
-	post("/users/:id/groups", s.superuser(s.changeGroups))
-	post("/users/:id/password", s.superuser(s.resetPassword))
-	post("/users/:id/enable", s.superuser(s.enableUser))
-	post("/users/:id/disable", s.superuser(s.disableUser))
-	post("/users/:id/unlock", s.superuser(s.unlockUser))
-	post("/users/:id/delete", s.superuser(s.deleteUser))
-	get("/doctor", s.superuser(s.doctorPage))
-	post("/doctor/backup", s.superuser(s.downloadBackup))
-}
-
 // superuser is for pages of theirs alone.
 func (s *Server) superuser(h handler) handler {
 	return s.signedIn(func(c *gin.Context) error {

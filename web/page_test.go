@@ -211,8 +211,10 @@ func usedKeys(t *testing.T) (used, texts map[string]bool) {
 	collect(used, "*.go", `\b(?:msg|w\.text|w\.say)\(`+text)
 	collect(used, "*.go", `\.text\([^"()]+(?:\([^()]*\))?, `+text) // p.text(lang, "...")
 	collect(used, "*.go", `\bpick\(`+text+`, `+text)
-	collect(used, "../app/*.go", `\bInputError\{[^"{}]*(?:"[a-z_]*", )?`+text+`\}`) // what it says of input
-	collect(used, "../app/*.go", `\bproblem = `+text)
+	for _, folder := range []string{"../app/*.go", "../db/*.go"} { // what they say of input
+		collect(used, folder, `\bInputError\{[^"{}]*(?:"[a-z_]*", (?:Problem: )?)?`+text+`\}`)
+		collect(used, folder, `\bproblem = `+text)
+	}
 	collect(used, "../app/doctor.go", `\b(?:c\.)?Name(?:: |, setting = )`+text)
 	collect(texts, "*.go", text)
 	for _, m := range months {

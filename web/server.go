@@ -30,13 +30,14 @@ var readWithin = 10 * time.Second
 // A Server answers requests for one app. It may be used by any number of
 // requests at once.
 type Server struct {
-	app     *app.App
-	log     *slog.Logger
-	pages   *pages
-	origin  *http.CrossOriginProtection
-	engine  *gin.Engine
-	version string
-	metrics *metrics.Set
+	app       *app.App
+	log       *slog.Logger
+	pages     *pages
+	origin    *http.CrossOriginProtection
+	engine    *gin.Engine
+	apiRoutes []apiRoute
+	version   string
+	metrics   *metrics.Set
 
 	unavailable complaint // the database
 	untrusted   complaint // a peer that asked the gate
@@ -88,14 +89,74 @@ func (s *Server) routes() *gin.Engine {
 	post("/logout", s.logout)
 	get("/setup", s.setupForm)
 	post("/setup", s.setup)
-	s.viewerRoutes(get, post)
+	get("/sessions", s.signedIn(s.sessionsPage))
+	get("/sessions/live", s.signedIn(s.liveRevision))
+	get("/sessions/export.csv", s.signedIn(s.exportCSV))
+	get("/sessions/export.json", s.signedIn(s.exportJSON))
+	get("/sessions/revoke-others", s.signedIn(s.revokeOthersForm))
+	post("/sessions/revoke-others", s.signedIn(s.revokeOthers))
+	get("/sessions/:uuid", s.signedIn(s.sessionPage))
+	get("/sessions/:uuid/revoke", s.signedIn(s.revokeForm))
+	post("/sessions/:uuid/revoke", s.signedIn(s.revoke))
+
+	get("/profile", s.signedIn(s.profileForm))
+	post("/profile", s.signedIn(s.changeProfile))
+	post("/profile/password", s.signedIn(s.changePassword))
+	post("/preferences", s.preferences)
+
+	get("/events", s.signedIn(s.eventsPage))
+	get("/tokens", s.signedIn(s.tokensForm))
+	post("/tokens", s.signedIn(s.createToken))
+	post("/tokens/:identifier/delete", s.signedIn(s.deleteToken))
+
+	get("/users", s.superuser(s.usersForm))
+	post("/users", s.superuser(s.createUser))
+	get("/users/:id", s.superuser(s.userForm))
+	post("/users/:id", s.superuser(s.changeUser))
+	post("/users/:id/groups", s.superuser(s.changeGroups))
+	post("/users/:id/password", s.superuser(s.resetPassword))
+	post("/users/:id/enable", s.superuser(s.enableUser))
+	post("/users/:id/disable", s.superuser(s.disableUser))
+	post("/users/:id/unlock", s.superuser(s.unlockUser))
+	post("/users/:id/delete", s.superuser(s.deleteUser))
+	get("/doctor", s.superuser(s.doctorPage))
+	post("/doctor/backup", s.superuser(s.downloadBackup))
+
 	get("/rules", s.superuser(s.rulesForm))
 	post("/rules", s.superuser(s.createRule))
 	post("/rules/:id/delete", s.superuser(s.deleteRule))
-	s.gateRoutes(r, get, post)
+
+	for _, path := range []string{"nginx", "traefik", "caddy", "envoy/*asked"} {
+		r.Any(authPrefix+path, s.handle(s.gate))
+	}
+	get(gatePrefix+"/start", s.start)
+	get(gatePrefix+"/denied", s.denied)
+	get(signOutPath, s.signOutForm)
+	post(signOutPath, s.signOut)
+	get(gatePrefix+"/ping", func(c *gin.Context) error {
+		c.Status(http.StatusNoContent)
+		return nil
+	})
 
 	get(apiPrefix+"/", s.browseAPI)
-	for _, route := range s.apiRoutes() {
+	s.apiRoutes = []apiRoute{
+		{path: "/core/authenticated_sessions/", name: "Authenticated Session List", get: s.listSessions},
+		{path: "/core/authenticated_sessions/bulk_delete/", name: "Authenticated Session Bulk Delete", delete: s.deleteSessions},
+		{path: "/core/authenticated_sessions/:uuid/", name: "Authenticated Session Instance", get: s.getSession, delete: s.deleteSession},
+		{path: "/core/authenticated_sessions/:uuid/used_by/", name: "Used by", get: s.sessionUsedBy},
+		{path: "/core/users/", name: "User List", get: s.listUsers},
+		{path: "/core/users/me/", name: "Me", get: s.getMe},
+		{path: "/core/users/:id/", name: "User Instance", get: s.getUser},
+		{path: "/core/tokens/", name: "Token List", get: s.listTokens},
+		{path: "/core/tokens/:identifier/", name: "Token Instance", get: s.getToken},
+		{path: "/events/events/", name: "Event List", get: s.listEvents},
+		{path: "/events/events/per_month/", name: "Events Per Month", get: s.eventsPerMonth},
+		{path: "/events/events/volume/", name: "Event Volume", get: s.eventVolume},
+		{path: "/events/events/:uuid/", name: "Event Instance", get: s.getEvent},
+		{path: "/root/config/", name: "Config", open: true, get: s.getConfig},
+		{path: "/schema/", name: "Schema", open: true, picks: true, get: s.getSchema},
+	}
+	for _, route := range s.apiRoutes {
 		s.addAPI(r, route)
 	}
 	return r
