@@ -525,7 +525,7 @@ func TestDemo(t *testing.T) {
 		for _, m := range regexp.MustCompile(`"continent":"(..)"`).FindAllStringSubmatch(body, -1) {
 			continents[m[1]] = true
 		}
-		if count := strings.Count(body, `"uuid"`); count < 150 || len(continents) < 5 {
+		if count := strings.Count(body, `"uuid"`); count < 150 || len(continents) < 5 || strings.Contains(body, `"lat":null`) {
 			t.Errorf("%d sessions from %v", count, continents)
 		}
 	} else {

@@ -47,8 +47,10 @@ func (f File) Age(now time.Time) time.Duration {
 	return max(0, now.Sub(f.Built))
 }
 
-// Stale is whether the loaded file is older than 30 days.
-func (f File) Stale(now time.Time) bool { return f.Age(now) > maxAge }
+// Stale is whether the loaded file is older than 30 days; a sample does not age.
+func (f File) Stale(now time.Time) bool {
+	return f.Age(now) > maxAge && !strings.HasPrefix(strings.ToLower(f.Type), samplePrefix)
+}
 
 // Describe says the state in a line of English.
 func (f File) Describe(now time.Time) string {
@@ -80,6 +82,8 @@ func newFile(kind, path string, m maxminddb.Metadata) File {
 	return f
 }
 
+const samplePrefix = "lastseen-sample-"
+
 // attributions go by how a type begins. DB-IP names one "DBIP-ASN-Lite
 // (compat=GeoLite2-ASN)".
 var attributions = []struct {
@@ -96,7 +100,7 @@ var attributions = []struct {
 	{"city ipv", ipLocationDB},
 	{"country ipv", ipLocationDB},
 	{"asn ipv", ipLocationDB},
-	{"lastseen-sample-", Attribution{Text: "Places and networks are sample data, not for real use"}},
+	{samplePrefix, Attribution{Text: "Places and networks are sample data, not for real use"}},
 }
 
 var ipLocationDB = Attribution{"IP location data by ip-location-db", "https://github.com/sapics/ip-location-db"}

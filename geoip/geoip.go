@@ -26,9 +26,10 @@ type Place struct {
 	City      string // in English, "" if the record names none
 
 	// Degrees, north and east positive; of no meaning unless Located.
-	Lat, Long  float64
-	Located    bool   // whether the record has coordinates
-	AccuracyKm uint16 // radius around them, 0 if the record has none
+	Lat, Long   float64
+	Located     bool
+	CountryOnly bool   // whether they are the country's centre, for want of others in the record
+	AccuracyKm  uint16 // radius around them, 0 if the record has none
 }
 
 // A Network is the autonomous system that announces an address.

@@ -128,7 +128,7 @@ func TestLookup(t *testing.T) {
 	}
 	for _, n := range table {
 		got := db.Lookup(n.Prefix.Addr().Next())
-		wantPlace := Place{Continent: n.Continent, Country: n.Country, City: n.City, Lat: n.Lat, Long: n.Long, Located: n.Located, AccuracyKm: n.AccuracyKm}
+		wantPlace := centred(Place{Continent: n.Continent, Country: n.Country, City: n.City, Lat: n.Lat, Long: n.Long, Located: n.Located, AccuracyKm: n.AccuracyKm})
 		wantNetwork := Network{ASN: n.ASN, Org: n.Org, Prefix: n.Prefix}
 		if got.Place == nil || *got.Place != wantPlace {
 			t.Errorf("%v: got %+v, want %+v", n.Prefix, got.Place, wantPlace)
@@ -396,6 +396,7 @@ func TestDescribe(t *testing.T) {
 		{File{Path: "x.mmdb", State: Loaded, Type: "GeoLite2-City", Built: built}, "GeoLite2-City of 2 September 2026, 68 days old", true},
 		{File{Path: "x.mmdb", State: Loaded, Type: "GeoLite2-City", Built: now.Add(-30 * 24 * time.Hour)}, "GeoLite2-City of 10 October 2026, 30 days old", false},
 		{File{Path: "x.mmdb", State: Loaded, Type: "GeoLite2-City", Built: now.Add(time.Hour)}, "GeoLite2-City of 9 November 2026, 0 days old", false},
+		{File{Path: "x.mmdb", State: Loaded, Type: "Lastseen-Sample-City", Built: built}, "Lastseen-Sample-City of 2 September 2026, 68 days old", false},
 		{File{Path: "x.mmdb", State: Loaded, Type: "Sample", Error: "file is empty"}, "Sample; what is now at x.mmdb is not in use: file is empty", false},
 	}
 	for _, tt := range tests {

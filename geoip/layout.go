@@ -90,11 +90,14 @@ func network(r maxminddb.Result) (*Network, error) {
 	return &n, nil
 }
 
-// newPlace keeps what is valid, and is nil if nothing is.
+// newPlace keeps what is valid, and is nil if nothing is. Without coordinates a
+// place is at its country's centre.
 func newPlace(continent, country, city string, lat, long number, accuracy uint16) *Place {
 	p := Place{Continent: code(continent), Country: code(country), City: clean(city)}
 	if lat.within(-90, 90) && long.within(-180, 180) {
 		p.Lat, p.Long, p.AccuracyKm, p.Located = lat.value, long.value, accuracy, true
+	} else if centre, ok := centres[p.Country]; ok {
+		p.Lat, p.Long, p.Located, p.CountryOnly = centre.lat, centre.long, true, true
 	}
 	if p == (Place{}) {
 		return nil

@@ -41,7 +41,8 @@ func TestLayouts(t *testing.T) {
 
 	whole := &Place{Continent: "EU", Country: "SE", City: "Linköping", Lat: 58.4167, Long: 15.6167, Located: true, AccuracyKm: 76}
 	noRadius := &Place{Country: "SE", City: "Linköping", Lat: 58.4167, Long: 15.6167, Located: true}
-	noCity := &Place{Continent: "EU", Country: "SE"}
+	noCity := &Place{Continent: "EU", Country: "SE", Lat: 62.2, Long: 16.49, Located: true, CountryOnly: true}
+	countryAlone := &Place{Country: "SE", Lat: 62.2, Long: 16.49, Located: true, CountryOnly: true}
 	network := &Network{ASN: 29518, Org: "Bredband2 AB", Prefix: netip.MustParsePrefix("89.160.20.0/24")}
 	tests := []struct {
 		name, databaseType string
@@ -59,7 +60,7 @@ func TestLayouts(t *testing.T) {
 		{"IP2Location LITE", "IP2LITE-City", nested, whole, nil, "lite.ip2location.com"},
 		{"ip-location-db city", "city ipv4", flat(float(58.4167), float(15.6167)), noRadius, nil, "ip-location-db"},
 		{"ip-location-db city, coordinates in text", "city ipv4", flat(text("58.4167"), text("15.6167")), noRadius, nil, "ip-location-db"},
-		{"ip-location-db country", "country ipv4", object{"country_code": text("SE")}, &Place{Country: "SE"}, nil, "ip-location-db"},
+		{"ip-location-db country", "country ipv4", object{"country_code": text("SE")}, countryAlone, nil, "ip-location-db"},
 		{"ip-location-db ASN", "asn ipv4", autonomous, nil, network, "ip-location-db"},
 		{"IPinfo Lite", "ipinfo ipinfo_lite.mmdb", ipinfo, noCity, network, "ipinfo.io"},
 		{"unknown", "My-City", nested, whole, nil, ""},
@@ -131,13 +132,13 @@ func TestValues(t *testing.T) {
 	long := strings.Repeat("ä", 300)
 	at := func(lat, long mmdbtype.DataType) object { return object{"latitude": lat, "longitude": long} }
 	located := func(lat, long float64) *Place { return &Place{Country: "SE", Lat: lat, Long: long, Located: true} }
-	unlocated := &Place{Country: "SE"}
+	unlocated := &Place{Country: "SE", Lat: 62.2, Long: 16.49, Located: true, CountryOnly: true}
 	for _, tt := range []struct {
 		name   string
 		record object
 		want   *Place
 	}{
-		{"lower case", object{"country_code": text("se"), "continent_code": text("eu")}, &Place{Country: "SE", Continent: "EU"}},
+		{"lower case", object{"country_code": text("se"), "continent_code": text("eu")}, &Place{Country: "SE", Continent: "EU", Lat: 62.2, Long: 16.49, Located: true, CountryOnly: true}},
 		{"not two letters", object{"city": text("x"), "country_code": text("SWE"), "continent_code": text("E1")}, &Place{City: "x"}},
 		{"not ASCII", object{"city": text("x"), "country_code": text("ä")}, &Place{City: "x"}},
 		{"too long", object{"city": text(long)}, &Place{City: long[:200]}},

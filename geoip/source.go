@@ -153,9 +153,11 @@ func (s *source[T]) reload() {
 	s.current.Store(db)
 	file := newFile(s.kind, s.path, db.reader.Metadata)
 	s.status.Store(&file)
-	s.log.LogAttrs(context.Background(), slog.LevelInfo, "GeoIP file loaded",
-		slog.String("kind", s.kind), slog.String("file", s.path),
-		slog.String("type", file.Type), slog.Time("built", file.Built))
+	facts := []slog.Attr{slog.String("kind", s.kind), slog.String("file", s.path), slog.String("type", file.Type)}
+	if !file.Built.IsZero() {
+		facts = append(facts, slog.Time("built", file.Built))
+	}
+	s.log.LogAttrs(context.Background(), slog.LevelInfo, "GeoIP file loaded", facts...)
 }
 
 // keep goes on with old, if there is one, because of err.

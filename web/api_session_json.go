@@ -62,15 +62,15 @@ func appendSession(b []byte, s *app.Session) []byte {
 	b = appendMember(b, `,"patch":`, a.BrowserPatch)
 	b = appendMember(b, `},"string":`, a.String)
 	b = append(b, `},"geo_ip":`...)
-	if p := s.Location.Place; p == nil {
+	if p := s.Location.Place; p == nil || !p.Located { // clients take lat and long for numbers
 		b = append(b, `null`...)
 	} else {
 		b = appendMember(b, `{"continent":`, p.Continent)
 		b = appendMember(b, `,"country":`, p.Country)
 		b = append(b, `,"lat":`...)
-		b = appendCoordinate(b, p.Lat, p.Located)
+		b = appendCoordinate(b, p.Lat)
 		b = append(b, `,"long":`...)
-		b = appendCoordinate(b, p.Long, p.Located)
+		b = appendCoordinate(b, p.Long)
 		b = appendMember(b, `,"city":`, p.City)
 		b = append(b, '}')
 	}
@@ -131,11 +131,7 @@ func appendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// appendCoordinate writes a number, or null when the record has none.
-func appendCoordinate(b []byte, f float64, known bool) []byte {
-	if !known {
-		return append(b, `null`...)
-	}
+func appendCoordinate(b []byte, f float64) []byte {
 	return strconv.AppendFloat(b, f, 'f', -1, 64) // finite, as geoip sees to
 }
 

@@ -38,7 +38,7 @@ func FuzzAppendSession(f *testing.F) {
 				String     string
 				User_agent struct{ Family string }
 			}
-			Geo_ip struct {
+			Geo_ip *struct {
 				City string
 				Lat  *float64
 			}
@@ -61,14 +61,14 @@ func FuzzAppendSession(f *testing.F) {
 			return v
 		}
 		if got.UUID != s.UUID || got.Current != located || got.User != user || got.User_agent.String != valid(agent) ||
-			got.User_agent.User_agent.Family != valid(agent) || got.Last_user_agent != valid(agent) || got.Geo_ip.City != valid(city) ||
+			got.User_agent.User_agent.Family != valid(agent) || got.Last_user_agent != valid(agent) || (got.Geo_ip != nil) != located ||
 			(got.ASN.As_org == nil) != (city == "") || got.ASN.Network != "2001:db8::/32" {
 			t.Fatalf("%s does not say %+v", body, s)
 		}
 		if want := s.LastUsed.UTC().Format("2006-01-02T15:04:05.000000Z"); got.Last_used != want {
 			t.Fatalf("last used %s, want %s", got.Last_used, want)
 		}
-		if located && *got.Geo_ip.Lat != lat || !located && got.Geo_ip.Lat != nil {
+		if located && (*got.Geo_ip.Lat != lat || got.Geo_ip.City != valid(city)) {
 			t.Fatalf("%s does not say %v", body, lat)
 		}
 	})

@@ -307,6 +307,9 @@ func (s *Server) sessionPage(c *gin.Context) error {
 	if n := sess.Location.Network; n != nil {
 		page.ASN, page.CIDR = int(n.ASN), n.Prefix.String()
 	}
+	if p := sess.Location.Place; p != nil {
+		page.CountryOnly = p.City == "" && (p.CountryOnly || !p.Located)
+	}
 	for _, f := range s.app.GeoIPFiles() {
 		if f.Kind == "city" && f.State == geoip.Loaded {
 			page.PlaceFrom, page.PlaceBuilt = f.Type, f.Built

@@ -262,21 +262,22 @@ type confirmPage struct {
 type sessionPage struct {
 	layout
 	sessionRow
-	SignedInBy string // an English key, such as "with a password"
-	Absolute   time.Time
-	Idle       time.Time // zero when sessions do not end from idleness
-	ReportedBy string    // the proxy that named the address; "" for the peer's own
-	ASN        int
-	CIDR       string
-	PlaceFrom  string // the database, such as "GeoLite2-City"
-	PlaceBuilt time.Time
-	NoPlaces   bool
-	Device     string // "Apple iPhone"
-	SystemFull string // with its whole version
-	ClientFull string
-	UserAgent  string
-	Apps       []appUse
-	APIPath    string
+	SignedInBy  string // an English key, such as "with a password"
+	Absolute    time.Time
+	Idle        time.Time // zero when sessions do not end from idleness
+	ReportedBy  string    // the proxy that named the address; "" for the peer's own
+	ASN         int
+	CIDR        string
+	CountryOnly bool      // the place is no more than that
+	PlaceFrom   string    // the database, such as "GeoLite2-City"
+	PlaceBuilt  time.Time // zero when it does not say
+	NoPlaces    bool
+	Device      string // "Apple iPhone"
+	SystemFull  string // with its whole version
+	ClientFull  string
+	UserAgent   string
+	Apps        []appUse
+	APIPath     string
 }
 
 type appUse struct {

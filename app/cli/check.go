@@ -36,7 +36,11 @@ func (p *Program) geoipLookup(_ context.Context, c *cli.Command) error {
 	if l := location.Place; l != nil {
 		rows = append(rows, []string{"continent", l.Continent}, []string{"country", l.Country}, []string{"city", l.City})
 		if l.Located {
-			rows = append(rows, []string{"coordinates", fmt.Sprintf("%.4f, %.4f", l.Lat, l.Long)})
+			at := fmt.Sprintf("%.4f, %.4f", l.Lat, l.Long)
+			if l.CountryOnly {
+				at += " (the middle of the country; the record has none)"
+			}
+			rows = append(rows, []string{"coordinates", at})
 		}
 	} else {
 		rows = append(rows, []string{"place", "unknown"})

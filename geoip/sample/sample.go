@@ -14,7 +14,7 @@ import (
 
 //go:generate go test -run TestFiles -update .
 
-// City and ASN are MaxMind DB files in the layout of GeoLite2, undated.
+// City and ASN are MaxMind DB files in the layout of GeoLite2.
 var (
 	//go:embed city.mmdb
 	City []byte
