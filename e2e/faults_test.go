@@ -54,7 +54,7 @@ func (p *patient) ready() (string, int) {
 
 // gate asks as nginx does for somebody who is signed in.
 func (p *patient) gate() (string, int) {
-	status, _ := p.get(p.browser, "/outpost.goauthentik.io/auth/nginx", "X-Original-Url", p.url+"/")
+	status, _ := p.get(p.browser, "/outpost.goauthentik.io/auth/nginx", "X-Original-Url", "http://127.0.0.1:8080/")
 	return "the gate", status
 }
 
@@ -65,7 +65,7 @@ func (p *patient) api() (string, int) {
 
 // stranger asks the gate with a cookie that nobody was given.
 func (p *patient) stranger() (string, int) {
-	status, _ := p.get(http.DefaultClient, "/outpost.goauthentik.io/auth/nginx", "X-Original-Url", p.url+"/", "Cookie", "lastseen_session=made-up")
+	status, _ := p.get(http.DefaultClient, "/outpost.goauthentik.io/auth/nginx", "X-Original-Url", "http://127.0.0.1:8080/", "Cookie", "lastseen_session=made-up")
 	return "the gate, to a stranger", status
 }
 

@@ -11,50 +11,10 @@ import (
 	"strings"
 
 	"lastseen/app"
+	"lastseen/web/view"
 
 	"github.com/gin-gonic/gin"
 )
-
-// apiPage describes the API from its own document. Whoever is signed in can try
-// what reads; the answer is on the page, so that it needs no script.
-type apiPage struct {
-	layout
-	Intro  string
-	Groups []apiGroup
-}
-
-type apiGroup struct {
-	Name, Description string
-	Operations        []apiCall
-}
-
-// apiCall is an operation as the page shows it.
-type apiCall struct {
-	ID, Method, Path, Summary, Description string
-
-	Open       bool // needs no sign-in
-	CanTry     bool
-	Parameters []apiField
-	Answers    []apiAnswer
-	Curl       string
-	Tried      *apiTried
-}
-
-type apiField struct {
-	Name, Kind, Description, Example, Value string
-
-	Required bool
-	Choices  []string
-}
-
-type apiAnswer struct{ Status, Description string }
-
-// apiTried is an answer that whoever looks asked for.
-type apiTried struct {
-	Request string
-	Status  int
-	Body    string
-}
 
 // browseAPI shows the page. The operation to try is in the query, with its
 // parameters, so that a try can be bookmarked.
@@ -73,11 +33,11 @@ func (s *Server) browseAPI(c *gin.Context) error {
 	return s.render(c, http.StatusOK, "api", page)
 }
 
-func newAPIPage(l layout, server *url.URL, query url.Values) *apiPage {
+func newAPIPage(l view.Layout, server *url.URL, query url.Values) *view.APIPage {
 	d := describedAPI()
-	page := apiPage{layout: l, Intro: d.Info.Description}
+	page := view.APIPage{Layout: l, Intro: d.Info.Description}
 	for _, tag := range d.Tags {
-		group := apiGroup{Name: tag.Name, Description: tag.Description}
+		group := view.APIGroup{Name: tag.Name, Description: tag.Description}
 		for _, op := range d.Paths {
 			if slices.Contains(op.Tags, tag.Name) {
 				call := newAPICall(op, server, query)
@@ -90,15 +50,15 @@ func newAPIPage(l layout, server *url.URL, query url.Values) *apiPage {
 	return &page
 }
 
-func newAPICall(op apiOperation, server *url.URL, query url.Values) apiCall {
-	call := apiCall{
+func newAPICall(op apiOperation, server *url.URL, query url.Values) view.APICall {
+	call := view.APICall{
 		ID: op.ID, Method: op.Method, Path: apiPrefix + op.Path, Summary: op.Summary, Description: op.Description,
 		Open: op.Security != nil && len(*op.Security) == 0,
 	}
 	example := call.Path
 	var required []string
 	for _, p := range op.Parameters {
-		field := apiField{Name: p.Name, Kind: p.kind(), Description: p.Description, Required: p.Required, Choices: p.choices()}
+		field := view.APIField{Name: p.Name, Kind: p.kind(), Description: p.Description, Required: p.Required, Choices: p.choices()}
 		if p.Example != nil {
 			field.Example = strings.Trim(fmt.Sprint(p.Example), "[]")
 		}
@@ -127,15 +87,15 @@ func newAPICall(op apiOperation, server *url.URL, query url.Values) apiCall {
 	call.Curl += "'" + strings.TrimSuffix(server.String(), "/") + example + "'"
 	for status, r := range op.Responses {
 		if status != "default" {
-			call.Answers = append(call.Answers, apiAnswer{status, r.Description})
+			call.Answers = append(call.Answers, view.APIAnswer{Status: status, Description: r.Description})
 		}
 	}
-	slices.SortFunc(call.Answers, func(a, b apiAnswer) int { return strings.Compare(a.Status, b.Status) })
+	slices.SortFunc(call.Answers, func(a, b view.APIAnswer) int { return strings.Compare(a.Status, b.Status) })
 	return call
 }
 
 // try asks the API itself what the form says, as whoever looks at the page.
-func (s *Server) try(c *gin.Context, call apiCall) *apiTried {
+func (s *Server) try(c *gin.Context, call view.APICall) *view.APITried {
 	path, query := call.Path, url.Values{}
 	for _, f := range call.Parameters {
 		if strings.Contains(path, "{"+f.Name+"}") {
@@ -163,9 +123,9 @@ func (s *Server) try(c *gin.Context, call apiCall) *apiTried {
 	}
 	lines := strings.Split(string(body), "\n")
 	for i, line := range lines {
-		lines[i] = visible(line)
+		lines[i] = view.Visible(line)
 	}
-	return &apiTried{Request: "GET " + target.RequestURI(), Status: answer.status, Body: strings.Join(lines, "\n")}
+	return &view.APITried{Request: "GET " + target.RequestURI(), Status: answer.status, Body: strings.Join(lines, "\n")}
 }
 
 // A recorder keeps an answer instead of sending it.

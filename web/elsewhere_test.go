@@ -18,7 +18,7 @@ func (ts *testServer) eachRoute(f func(route gin.RouteInfo, path string)) {
 	bob := mustUser(ts, "bob")
 	sess, _ := ts.session("bob", "192.0.2.1", "curl/8")
 	values := map[string]string{
-		":uuid": sess.UUID.String(), ":id": fmt.Sprint(bob.ID), ":identifier": "none", ":name": strings.TrimPrefix(ts.pages.urls["app.css"], "/static/"), "*asked": "x",
+		":uuid": sess.UUID.String(), ":id": fmt.Sprint(bob.ID), ":identifier": "none", ":name": strings.TrimPrefix(ts.pages.Urls["app.css"], "/static/"), "*asked": "x",
 	}
 	n := 0
 	for _, route := range ts.engine.Routes() {
@@ -227,7 +227,7 @@ func TestNamesWeAnswerTo(t *testing.T) {
 		path string
 		want int
 	}{
-		{"/-/health/live/", 200}, {"/-/health/ready/", 200}, {plain.pages.urls["app.css"], 200},
+		{"/-/health/live/", 200}, {"/-/health/ready/", 200}, {plain.pages.Urls["app.css"], 200},
 		{"/outpost.goauthentik.io/auth/nginx", 403}, // from nobody's proxy
 		{"/outpost.goauthentik.io/start?rd=/", 421},
 	} {

@@ -14,6 +14,7 @@ import (
 	"lastseen/app"
 	"lastseen/app/config"
 	"lastseen/db"
+	"lastseen/web/view"
 
 	"github.com/gin-gonic/gin"
 )
@@ -439,7 +440,7 @@ func (s *Server) signOutForm(c *gin.Context) error {
 	} else if err != nil {
 		return err
 	}
-	page := logoutPage{layout: s.layout(c, ""), Action: signOutPath}
+	page := view.LogoutPage{Layout: s.layout(c, ""), Action: signOutPath}
 	if u, err := url.Parse(startTarget(c.Request.URL.RawQuery)); err == nil && s.reachable(u.Host) {
 		page.App, _, _ = config.ParseHost(u.Host)
 	}

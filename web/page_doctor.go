@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lastseen/app"
+	"lastseen/web/view"
 
 	"github.com/gin-gonic/gin"
 )
@@ -14,9 +15,9 @@ import (
 // doctorPage shows the app's checks, and those that only a request can make.
 func (s *Server) doctorPage(c *gin.Context) error {
 	checks := append(s.app.Doctor(c.Request.Context()), s.checkClient(c.Request), s.checkScheme(c.Request))
-	page := doctorPage{layout: s.layout(c, "doctor"), At: s.app.Now()}
+	page := view.DoctorPage{Layout: s.layout(c, "doctor"), At: s.app.Now()}
 	for _, found := range checks {
-		page.Checks = append(page.Checks, check(found))
+		page.Checks = append(page.Checks, view.Check(found))
 	}
 	return s.render(c, http.StatusOK, "doctor", &page)
 }
@@ -43,7 +44,7 @@ func (s *Server) checkClient(r *http.Request) app.Check {
 	client, ok := s.client(r)
 	peer := peerAddr(r)
 	headers := strings.Join(r.Header.Values("X-Forwarded-For"), ", ")
-	check := app.Check{State: app.Good, Name: msg("Your address"), Found: client.IP.String() + ": the other end of the connection."}
+	check := app.Check{State: app.Good, Name: view.Msg("Your address"), Found: client.IP.String() + ": the other end of the connection."}
 	switch {
 	case headers != "" && !s.trusted(peer):
 		check.State = app.Warning
@@ -66,7 +67,7 @@ func (s *Server) checkClient(r *http.Request) app.Check {
 // checkScheme compares how this request came with the public URL.
 func (s *Server) checkScheme(r *http.Request) app.Check {
 	public := s.app.Config.PublicURL
-	check := app.Check{State: app.Good, Name: msg("Scheme"), Found: "This page was asked for at " + r.Host + ", and the public URL is " + public.String() + "."}
+	check := app.Check{State: app.Good, Name: view.Msg("Scheme"), Found: "This page was asked for at " + r.Host + ", and the public URL is " + public.String() + "."}
 	if !strings.EqualFold(r.Host, public.Host) {
 		check.State = app.Warning
 		check.Do = "Open it at the public URL, or set --public-url to the address that people use; the proxy must pass the Host header on."

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"lastseen/db"
+	"lastseen/web/view"
 
 	"github.com/gin-gonic/gin"
 )
@@ -15,31 +16,31 @@ import (
 var eventActions = []db.Action{db.Login, db.LoginFailed, db.Logout, db.PasswordSet, db.SecretView, db.ModelCreated, db.ModelUpdated, db.ModelDeleted}
 
 var modelWords = map[db.Action]string{
-	db.ModelCreated: msg("added"),
-	db.ModelUpdated: msg("changed"),
-	db.ModelDeleted: msg("removed"),
+	db.ModelCreated: view.Msg("added"),
+	db.ModelUpdated: view.Msg("changed"),
+	db.ModelDeleted: view.Msg("removed"),
 }
 
 // modelEvents say what was done to what.
 var modelEvents = map[string]string{
-	"model_created user":                 msg("account added"),
-	"model_updated user":                 msg("account changed"),
-	"model_deleted user":                 msg("account deleted"),
-	"model_created token":                msg("token made"),
-	"model_deleted token":                msg("token deleted"),
-	"model_created rule":                 msg("rule added"),
-	"model_deleted rule":                 msg("rule deleted"),
-	"model_deleted authenticatedsession": msg("session signed out"),
+	"model_created user":                 view.Msg("account added"),
+	"model_updated user":                 view.Msg("account changed"),
+	"model_deleted user":                 view.Msg("account deleted"),
+	"model_created token":                view.Msg("token made"),
+	"model_deleted token":                view.Msg("token deleted"),
+	"model_created rule":                 view.Msg("rule added"),
+	"model_deleted rule":                 view.Msg("rule deleted"),
+	"model_deleted authenticatedsession": view.Msg("session signed out"),
 }
 
 func (s *Server) eventsPage(c *gin.Context) error {
 	ctx, asks := c.Request.Context(), caller(c)
-	page := eventsPage{
-		layout: s.layout(c, "events"), All: asks.User.Superuser, History: s.historyDays(),
+	page := view.EventsPage{
+		Layout: s.layout(c, "events"), All: asks.User.Superuser, History: s.historyDays(),
 		Search: c.Query("search"), Action: c.Query("action"),
 	}
 	for _, action := range eventActions {
-		page.Actions = append(page.Actions, choice{string(action), eventWord(action, "")})
+		page.Actions = append(page.Actions, view.Choice{Value: string(action), Text: eventWord(action, "")})
 	}
 	number := pageNumber(c)
 	f := db.EventFilter{Search: pageWords(page.Search), Limit: viewPageSize, Offset: (number - 1) * viewPageSize}
@@ -69,13 +70,13 @@ func eventWord(action db.Action, model string) string {
 	if word, ok := modelWords[action]; ok {
 		return word
 	}
-	return eventWords[string(action)]
+	return view.EventWords[string(action)]
 }
 
-func (s *Server) newEventRow(lang string, e db.Event) eventRow {
+func (s *Server) newEventRow(lang string, e db.Event) view.EventRow {
 	model, _ := e.Context["model"].(map[string]any)
 	modelName, _ := model["model_name"].(string)
-	row := eventRow{At: e.Created, What: eventWord(e.Action, modelName), User: e.Actor}
+	row := view.EventRow{At: e.Created, What: eventWord(e.Action, modelName), User: e.Actor}
 	if e.IP.IsValid() {
 		row.IP, row.Place = e.IP.String(), placeName(s.app.Locate(e.IP).Place)
 	}
@@ -109,5 +110,5 @@ func (s *Server) eventDevice(lang string, e db.Event) string {
 	if agent.String == "" {
 		return ""
 	}
-	return s.deviceName(lang, sessionRow{Client: clientName(agent), System: systemName(agent)})
+	return s.deviceName(lang, view.SessionRow{Client: clientName(agent), System: systemName(agent)})
 }

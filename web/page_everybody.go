@@ -13,6 +13,7 @@ import (
 	"lastseen/app"
 	"lastseen/db"
 	"lastseen/geoip"
+	"lastseen/web/view"
 
 	"github.com/gin-gonic/gin"
 )
@@ -38,8 +39,8 @@ func (s *Server) sessionsPage(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	page := sessionsPage{
-		layout: s.layout(c, "sessions"), Everybody: true, Filter: filter,
+	page := view.SessionsPage{
+		Layout: s.layout(c, "sessions"), Everybody: true, Filter: filter,
 		History: s.historyDays(), NoPlaces: s.noPlaces(), Pages: newPager(filter.Page, viewPageSize, total, filter.Link),
 	}
 	page.Flash = s.flash(c)
@@ -76,8 +77,8 @@ func (s *Server) sessionsPage(c *gin.Context) error {
 }
 
 // parseViewFilter reads the address of everybody's view.
-func parseViewFilter(c *gin.Context) sessionFilter {
-	f := sessionFilter{
+func parseViewFilter(c *gin.Context) view.SessionFilter {
+	f := view.SessionFilter{
 		Search: c.Query("search"), User: db.Normal(strings.TrimSpace(c.Query("user"))), Country: c.Query("country"), Network: c.Query("network"),
 		Kind: c.Query("kind"), State: c.Query("state"), Group: c.Query("group"), Sort: c.Query("sort"), Page: pageNumber(c),
 	}
@@ -92,7 +93,7 @@ type listed struct {
 
 // everybody finds what the filter chooses, and how many there are. It returns
 // all of them when they are few enough to be sorted here, or else the page.
-func (s *Server) everybody(c *gin.Context, f sessionFilter) (found []listed, total int, err error) {
+func (s *Server) everybody(c *gin.Context, f view.SessionFilter) (found []listed, total int, err error) {
 	ctx, asks := c.Request.Context(), caller(c)
 	if f.State != "ended" {
 		stored := db.SessionFilter{Search: pageWords(f.Search), Ordering: viewOrder(f)}
@@ -103,7 +104,7 @@ func (s *Server) everybody(c *gin.Context, f sessionFilter) (found []listed, tot
 			stored.Kind = &f.Kind
 		}
 		if f.Country != "" || f.Network != "" {
-			if stored.IPs, err = s.app.Addresses(ctx, f.fitsLocation); err != nil {
+			if stored.IPs, err = s.app.Addresses(ctx, func(l geoip.Location) bool { return fitsLocation(f, l) }); err != nil {
 				return nil, 0, err
 			}
 		}
@@ -132,7 +133,7 @@ func (s *Server) everybody(c *gin.Context, f sessionFilter) (found []listed, tot
 			return nil, 0, err
 		}
 		for _, e := range ended {
-			if l := (listed{s.app.Enrich(e.Session), &e}); f.fits(l) {
+			if l := (listed{s.app.Enrich(e.Session), &e}); fits(f, l) {
 				found = append(found, l)
 			}
 		}
@@ -142,7 +143,7 @@ func (s *Server) everybody(c *gin.Context, f sessionFilter) (found []listed, tot
 }
 
 // viewOrder is the order of the view in the database's columns.
-func viewOrder(f sessionFilter) []db.Order {
+func viewOrder(f view.SessionFilter) []db.Order {
 	name, descending := strings.CutPrefix(f.Sort, "-")
 	column, ok := map[string]string{"user": "user__username", "used": "last_used", "expires": "expires"}[name]
 	if !ok {
@@ -155,23 +156,23 @@ func viewOrder(f sessionFilter) []db.Order {
 	return order
 }
 
-func (f sessionFilter) fitsLocation(l geoip.Location) bool {
+func fitsLocation(f view.SessionFilter, l geoip.Location) bool {
 	return (f.Country == "" || l.Place != nil && l.Place.Country == f.Country) &&
 		(f.Network == "" || l.Network != nil && strconv.Itoa(int(l.Network.ASN)) == f.Network)
 }
 
 // fits is the filter for sessions that the database did not choose.
-func (f sessionFilter) fits(l listed) bool {
+func fits(f view.SessionFilter, l listed) bool {
 	for _, word := range pageWords(f.Search) {
 		word = db.Fold(word)
 		if !strings.Contains(db.Fold(l.Username), word) && !strings.Contains(l.IP.String(), word) && !strings.Contains(db.Fold(l.Agent.String), word) {
 			return false
 		}
 	}
-	return (f.User == "" || l.Username == f.User) && (f.Kind == "" || l.Agent.Kind == f.Kind) && f.fitsLocation(l.Location)
+	return (f.User == "" || l.Username == f.User) && (f.Kind == "" || l.Agent.Kind == f.Kind) && fitsLocation(f, l.Location)
 }
 
-func sortListed(found []listed, f sessionFilter) {
+func sortListed(found []listed, f view.SessionFilter) {
 	name, descending := strings.CutPrefix(f.Sort, "-")
 	compare, ok := map[string]func(a, b listed) int{
 		"user":    func(a, b listed) int { return cmp.Compare(a.Username, b.Username) },
@@ -208,8 +209,8 @@ func placeKey(l listed) string {
 }
 
 // groups puts rows under headings, in the order that they have.
-func (s *Server) groups(c *gin.Context, shown []listed, by string) []sessionGroup {
-	groups := []sessionGroup{{}}
+func (s *Server) groups(c *gin.Context, shown []listed, by string) []view.SessionGroup {
+	groups := []view.SessionGroup{{}}
 	for _, l := range shown {
 		row := newSessionRow(l.Session)
 		if l.ended != nil {
@@ -222,12 +223,12 @@ func (s *Server) groups(c *gin.Context, shown []listed, by string) []sessionGrou
 		case "device":
 			label, kind = row.System, row.Kind
 			if label == "" {
-				label = s.pages.text(s.language(c), "Unknown system")
+				label = s.pages.Text(s.language(c), "Unknown system")
 			}
 		}
 		last := &groups[len(groups)-1]
 		if len(last.Rows) > 0 && (last.Label != label || last.Kind != kind) {
-			groups = append(groups, sessionGroup{})
+			groups = append(groups, view.SessionGroup{})
 			last = &groups[len(groups)-1]
 		}
 		last.Label, last.Kind = label, kind
@@ -237,7 +238,7 @@ func (s *Server) groups(c *gin.Context, shown []listed, by string) []sessionGrou
 }
 
 // choices are the countries and networks that the list can be narrowed to.
-func choices(found []listed, f sessionFilter) (countries, networks []choice) {
+func choices(found []listed, f view.SessionFilter) (countries, networks []view.Choice) {
 	codes, orgs := map[string]string{}, map[string]string{}
 	if f.Country != "" {
 		codes[f.Country] = f.Country
@@ -254,20 +255,20 @@ func choices(found []listed, f sessionFilter) (countries, networks []choice) {
 			orgs[asn] = cmp.Or(n.Org, "AS"+asn)
 		}
 	}
-	list := func(values map[string]string) []choice {
-		var all []choice
+	list := func(values map[string]string) []view.Choice {
+		var all []view.Choice
 		for value, text := range values {
-			all = append(all, choice{value, text})
+			all = append(all, view.Choice{Value: value, Text: text})
 		}
-		slices.SortFunc(all, func(a, b choice) int { return cmp.Or(cmp.Compare(a.Text, b.Text), cmp.Compare(a.Value, b.Value)) })
+		slices.SortFunc(all, func(a, b view.Choice) int { return cmp.Or(cmp.Compare(a.Text, b.Text), cmp.Compare(a.Value, b.Value)) })
 		return all
 	}
 	return list(codes), list(orgs)
 }
 
 // newPager says where a list stands; link is the address of one of its pages.
-func newPager(page, size, total int, link func(int) string) pager {
-	p := pager{Page: page, Pages: max(1, (total+size-1)/size), Total: total}
+func newPager(page, size, total int, link func(int) string) view.Pager {
+	p := view.Pager{Page: page, Pages: max(1, (total+size-1)/size), Total: total}
 	p.Page = min(p.Page, p.Pages)
 	if total > 0 {
 		p.First = (p.Page-1)*size + 1

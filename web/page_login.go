@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"lastseen/app"
+	"lastseen/web/view"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
@@ -54,7 +55,7 @@ func (s *Server) loginForm(c *gin.Context) error {
 	if !errors.Is(err, app.ErrUnauthenticated) {
 		return err
 	}
-	return s.renderLogin(c, http.StatusOK, loginPage{RD: rd})
+	return s.renderLogin(c, http.StatusOK, view.LoginPage{RD: rd})
 }
 
 // maxReturns is how often, within ten seconds, somebody who is signed in already
@@ -89,8 +90,8 @@ func (s *Server) sendBack(c *gin.Context, rd string) error {
 	return nil
 }
 
-func (s *Server) renderLogin(c *gin.Context, status int, page loginPage) error {
-	page.layout = s.layout(c, "")
+func (s *Server) renderLogin(c *gin.Context, status int, page view.LoginPage) error {
+	page.Layout = s.layout(c, "")
 	if s.app.SetupToken() != "" {
 		has, err := s.app.HasUsers(c.Request.Context())
 		if err != nil {
@@ -116,7 +117,7 @@ func (s *Server) login(c *gin.Context) error {
 	rd := s.rd(form.Get("rd"))
 	client, _ := s.client(c.Request)
 	token, sess, err := s.app.SignIn(c.Request.Context(), credentials, client, tokens(c.Request))
-	page := loginPage{RD: rd, Username: credentials.Username, Remember: credentials.Remember}
+	page := view.LoginPage{RD: rd, Username: credentials.Username, Remember: credentials.Remember}
 	var busy *app.BusyError
 	switch {
 	case errors.Is(err, app.ErrBadCredentials):

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"lastseen/app"
+	"lastseen/web/view"
 
 	"github.com/gin-gonic/gin"
 )
@@ -16,7 +17,7 @@ func (s *Server) logoutForm(c *gin.Context) error {
 	} else if err != nil {
 		return err
 	}
-	return s.render(c, http.StatusOK, "logout", &logoutPage{layout: s.layout(c, ""), Action: "/logout"})
+	return s.render(c, http.StatusOK, "logout", &view.LogoutPage{Layout: s.layout(c, ""), Action: "/logout"})
 }
 
 func (s *Server) logout(c *gin.Context) error {

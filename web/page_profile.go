@@ -5,22 +5,23 @@ import (
 	"net/http"
 
 	"lastseen/db"
+	"lastseen/web/view"
 
 	"github.com/gin-gonic/gin"
 )
 
 func (s *Server) profileForm(c *gin.Context) error {
-	return s.renderProfile(c, http.StatusOK, profilePage{})
+	return s.renderProfile(c, http.StatusOK, view.ProfilePage{})
 }
 
 // renderProfile fills in what the page shows of the caller; what was typed
 // wrongly stays in page.
-func (s *Server) renderProfile(c *gin.Context, status int, page profilePage) error {
+func (s *Server) renderProfile(c *gin.Context, status int, page view.ProfilePage) error {
 	user, err := s.app.User(c.Request.Context(), caller(c), caller(c).User.ID)
 	if err != nil {
 		return err
 	}
-	page.layout = s.layout(c, "profile")
+	page.Layout = s.layout(c, "profile")
 	page.Flash = s.flash(c)
 	page.Username, page.Joined, page.PasswordChanged, page.MinLength = user.Username, user.Created, user.PasswordChanged, db.MinPassword
 	if page.ErrorIn != "details" {
@@ -41,12 +42,12 @@ func (s *Server) changeProfile(c *gin.Context) error {
 	err = s.app.UpdateProfile(c.Request.Context(), caller(c), name, email)
 	var input *db.InputError
 	if errors.As(err, &input) {
-		return s.renderProfile(c, http.StatusBadRequest, profilePage{Name: name, Email: email, ErrorIn: "details", Error: input.Problem})
+		return s.renderProfile(c, http.StatusBadRequest, view.ProfilePage{Name: name, Email: email, ErrorIn: "details", Error: input.Problem})
 	}
 	if err != nil {
 		return err
 	}
-	s.say(c, s.pages.text(s.language(c), "Saved."))
+	s.say(c, s.pages.Text(s.language(c), "Saved."))
 	redirect(c, "/profile")
 	return nil
 }
@@ -60,12 +61,12 @@ func (s *Server) changePassword(c *gin.Context) error {
 	err = s.app.ChangePassword(c.Request.Context(), caller(c), client, form.Get("current_password"), form.Get("new_password"))
 	var input *db.InputError
 	if errors.As(err, &input) {
-		return s.renderProfile(c, http.StatusBadRequest, profilePage{ErrorIn: "password", Error: input.Problem})
+		return s.renderProfile(c, http.StatusBadRequest, view.ProfilePage{ErrorIn: "password", Error: input.Problem})
 	}
 	if err != nil {
 		return err
 	}
-	s.say(c, s.pages.text(s.language(c), "Your password is changed, and your other devices are signed out."))
+	s.say(c, s.pages.Text(s.language(c), "Your password is changed, and your other devices are signed out."))
 	redirect(c, "/profile")
 	return nil
 }

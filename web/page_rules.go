@@ -5,21 +5,22 @@ import (
 	"strconv"
 
 	"lastseen/db"
+	"lastseen/web/view"
 
 	"github.com/gin-gonic/gin"
 )
 
 var (
-	ruleExists  = msg("This path is open already.")
-	ruleCreated = msg("Added a rule for %s.")
-	ruleDeleted = msg("Deleted the rule for %s.")
+	ruleExists  = view.Msg("This path is open already.")
+	ruleCreated = view.Msg("Added a rule for %s.")
+	ruleDeleted = view.Msg("Deleted the rule for %s.")
 )
 
 func (s *Server) rulesForm(c *gin.Context) error {
-	return s.renderRules(c, http.StatusOK, rulesPage{})
+	return s.renderRules(c, http.StatusOK, view.RulesPage{})
 }
 
-func (s *Server) renderRules(c *gin.Context, status int, page rulesPage) error {
+func (s *Server) renderRules(c *gin.Context, status int, page view.RulesPage) error {
 	rules, err := s.app.Rules(c.Request.Context())
 	if err != nil {
 		return err
@@ -27,10 +28,10 @@ func (s *Server) renderRules(c *gin.Context, status int, page rulesPage) error {
 	if page.Groups, err = s.app.GroupNames(c.Request.Context()); err != nil {
 		return err
 	}
-	page.layout = s.layout(c, "rules")
+	page.Layout = s.layout(c, "rules")
 	page.Flash = s.flash(c)
 	for _, r := range rules {
-		row := ruleRow{ID: r.ID, Host: r.Host, Groups: r.Groups, Path: r.Path}
+		row := view.RuleRow{ID: r.ID, Host: r.Host, Groups: r.Groups, Path: r.Path}
 		if r.Path == "" {
 			page.Allowed = append(page.Allowed, row)
 		} else {
@@ -45,7 +46,7 @@ func (s *Server) createRule(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	page := rulesPage{ErrorIn: "allow", New: ruleRow{Host: form.Get("host"), Groups: groupNames(form.Get("groups")), Path: form.Get("path")}}
+	page := view.RulesPage{ErrorIn: "allow", New: view.RuleRow{Host: form.Get("host"), Groups: groupNames(form.Get("groups")), Path: form.Get("path")}}
 	var rule db.Rule
 	switch form.Get("kind") {
 	case "allow":
@@ -62,7 +63,7 @@ func (s *Server) createRule(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	s.say(c, s.pages.text(s.language(c), ruleCreated, rule.Host))
+	s.say(c, s.pages.Text(s.language(c), ruleCreated, rule.Host))
 	redirect(c, "/rules")
 	return nil
 }
@@ -76,7 +77,7 @@ func (s *Server) deleteRule(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	s.say(c, s.pages.text(s.language(c), ruleDeleted, rule.Host))
+	s.say(c, s.pages.Text(s.language(c), ruleDeleted, rule.Host))
 	redirect(c, "/rules")
 	return nil
 }

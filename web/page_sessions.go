@@ -11,6 +11,7 @@ import (
 	"lastseen/app"
 	"lastseen/db"
 	"lastseen/geoip"
+	"lastseen/web/view"
 
 	"github.com/gin-gonic/gin"
 )
@@ -26,8 +27,8 @@ func (s *Server) superuser(h handler) handler {
 }
 
 // newSessionRow is a session in a list.
-func newSessionRow(sess app.Session) sessionRow {
-	row := sessionRow{
+func newSessionRow(sess app.Session) view.SessionRow {
+	row := view.SessionRow{
 		UUID: sess.UUID.String(), Kind: sess.Agent.Kind, User: sess.Username,
 		Client: clientName(sess.Agent), System: systemName(sess.Agent),
 		IP: sess.IP.String(), Place: placeName(sess.Location.Place),
@@ -47,11 +48,11 @@ func newSessionRow(sess app.Session) sessionRow {
 }
 
 // newEndedRow is one that ended.
-func (s *Server) newEndedRow(e db.EndedSession) sessionRow {
+func (s *Server) newEndedRow(e db.EndedSession) view.SessionRow {
 	row := newSessionRow(s.app.Enrich(e.Session))
 	row.Ended, row.EndedBy = e.Ended, endings[e.Reason]
 	if e.Reason == db.Revoked && e.EndedBy != e.Username {
-		row.EndedBy = endedByAdmin
+		row.EndedBy = view.EndedByAdmin
 	}
 	return row
 }
@@ -127,12 +128,12 @@ func (s *Server) ownSessions(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	page := sessionsPage{layout: s.layout(c, "sessions"), History: s.historyDays(), NoPlaces: s.noPlaces()}
+	page := view.SessionsPage{Layout: s.layout(c, "sessions"), History: s.historyDays(), NoPlaces: s.noPlaces()}
 	page.Flash = s.flash(c)
 	if page.Revision, err = s.app.Revision(ctx); err != nil {
 		return err
 	}
-	var group sessionGroup
+	var group view.SessionGroup
 	for _, sess := range sessions {
 		if row := newSessionRow(sess); row.Current {
 			page.Current = &row
@@ -142,7 +143,7 @@ func (s *Server) ownSessions(c *gin.Context) error {
 	}
 	markNewCountries(&group, sessions, ended, s.app.Enrich)
 	page.Others = len(group.Rows)
-	page.Groups = []sessionGroup{group}
+	page.Groups = []view.SessionGroup{group}
 	for _, e := range ended {
 		page.Ended = append(page.Ended, s.newEndedRow(e))
 	}
@@ -155,7 +156,7 @@ func (s *Server) ownSessions(c *gin.Context) error {
 
 // markNewCountries marks the rows from a country that none of the sessions
 // signed in before came from, if it is known of any of those.
-func markNewCountries(group *sessionGroup, sessions []app.Session, ended []db.EndedSession, enrich func(db.Session) app.Session) {
+func markNewCountries(group *view.SessionGroup, sessions []app.Session, ended []db.EndedSession, enrich func(db.Session) app.Session) {
 	all := slices.Clone(sessions)
 	for _, e := range ended {
 		all = append(all, enrich(e.Session))
@@ -175,8 +176,8 @@ func markNewCountries(group *sessionGroup, sessions []app.Session, ended []db.En
 
 // newMap draws where sessions are, each place linked to what url says; nil when
 // no place is known.
-func newMap(sessions []app.Session, url func(*geoip.Place) string) *worldMap {
-	var dots []dot
+func newMap(sessions []app.Session, url func(*geoip.Place) string) *view.WorldMap {
+	var dots []view.Dot
 	index := map[string]int{}
 	unplaced := 0
 	for _, sess := range sessions {
@@ -190,21 +191,21 @@ func newMap(sessions []app.Session, url func(*geoip.Place) string) *worldMap {
 		if !ok {
 			i = len(dots)
 			index[name] = i
-			dots = append(dots, dot{Lat: p.Lat, Long: p.Long, Label: name, URL: url(p)})
+			dots = append(dots, view.Dot{Lat: p.Lat, Long: p.Long, Label: name, URL: url(p)})
 		}
 		dots[i].Count++
 	}
 	if len(dots) == 0 {
 		return nil
 	}
-	return newWorldMap(dots, unplaced)
+	return view.NewWorldMap(dots, unplaced)
 }
 
 // chartDays is how far back the chart of sign-ins goes.
 const chartDays = 30
 
 // signIns draws the sign-ins of the last days, of those the filter chooses.
-func (s *Server) signIns(c *gin.Context, f db.EventFilter) (*chart, error) {
+func (s *Server) signIns(c *gin.Context, f db.EventFilter) (*view.Chart, error) {
 	const day = 24 * time.Hour
 	first := s.app.Now().UTC().Truncate(day).Add(-(chartDays - 1) * day)
 	f.Actions, f.Since = []db.Action{db.Login, db.LoginFailed}, first
@@ -212,7 +213,7 @@ func (s *Server) signIns(c *gin.Context, f db.EventFilter) (*chart, error) {
 	if err != nil {
 		return nil, err
 	}
-	days := make([]chartDay, chartDays)
+	days := make([]view.ChartDay, chartDays)
 	for i := range days {
 		days[i].Day = first.Add(time.Duration(i) * day)
 	}
@@ -227,23 +228,23 @@ func (s *Server) signIns(c *gin.Context, f db.EventFilter) (*chart, error) {
 			days[i].Failed += count.Count
 		}
 	}
-	return newChart(days), nil
+	return view.NewChart(days), nil
 }
 
 // endings say in English keys why a session ended.
 var endings = map[db.Reason]string{
-	db.SignedOut:       endedSignOut,
-	db.Revoked:         endedRevoked,
-	db.Replaced:        endedReplaced,
-	db.Expired:         endedExpired,
-	db.Idle:            endedIdle,
-	db.PasswordChanged: endedPassword,
-	db.UserDisabled:    endedDisabled,
-	db.Restored:        endedRestored,
+	db.SignedOut:       view.EndedSignOut,
+	db.Revoked:         view.EndedRevoked,
+	db.Replaced:        view.EndedReplaced,
+	db.Expired:         view.EndedExpired,
+	db.Idle:            view.EndedIdle,
+	db.PasswordChanged: view.EndedPassword,
+	db.UserDisabled:    view.EndedDisabled,
+	db.Restored:        view.EndedRestored,
 }
 
 // signedInBy says in English keys how a session began.
-var signedInBy = map[string]string{"password": signedInPassword, "setup": signedInSetup}
+var signedInBy = map[string]string{"password": view.SignedInPassword, "setup": view.SignedInSetup}
 
 func (s *Server) historyDays() int { return int(s.app.Config.History.Hours() / 24) }
 
@@ -277,11 +278,11 @@ func (s *Server) visible(c *gin.Context) (app.Session, error) {
 
 // sessionPage shows all that is known of one session, living or ended.
 func (s *Server) sessionPage(c *gin.Context) error {
-	page := sessionPage{NoPlaces: s.noPlaces()}
+	page := view.SessionPage{NoPlaces: s.noPlaces()}
 	sess, err := s.visible(c)
 	switch {
 	case err == nil:
-		page.sessionRow = newSessionRow(sess)
+		page.SessionRow = newSessionRow(sess)
 	case errors.Is(err, db.ErrNotFound):
 		id, err := sessionUUID(c)
 		if err != nil {
@@ -291,11 +292,11 @@ func (s *Server) sessionPage(c *gin.Context) error {
 		if err != nil {
 			return err
 		}
-		sess, page.sessionRow = s.app.Enrich(e.Session), s.newEndedRow(e)
+		sess, page.SessionRow = s.app.Enrich(e.Session), s.newEndedRow(e)
 	default:
 		return err
 	}
-	page.layout = s.layout(c, "sessions")
+	page.Layout = s.layout(c, "sessions")
 	page.SignedInBy = signedInBy[sess.Method]
 	page.Absolute = sess.Ends
 	if sess.Expires.Before(sess.Ends) {
@@ -330,7 +331,7 @@ func (s *Server) sessionPage(c *gin.Context) error {
 		return err
 	}
 	for _, host := range hosts {
-		page.Apps = append(page.Apps, appUse{Host: host.Host, FirstUsed: host.First, LastUsed: host.Last})
+		page.Apps = append(page.Apps, view.AppUse{Host: host.Host, FirstUsed: host.First, LastUsed: host.Last})
 	}
 	page.APIPath = apiPrefix + "/core/authenticated_sessions/" + page.UUID + "/"
 	return s.render(c, http.StatusOK, "session", &page)
@@ -341,7 +342,7 @@ func (s *Server) revokeForm(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	page := confirmPage{layout: s.layout(c, "sessions"), Sessions: []sessionRow{newSessionRow(sess)}, Action: c.Request.URL.Path, Back: s.listOf(c, sess)}
+	page := view.ConfirmPage{Layout: s.layout(c, "sessions"), Sessions: []view.SessionRow{newSessionRow(sess)}, Action: c.Request.URL.Path, Back: s.listOf(c, sess)}
 	return s.render(c, http.StatusOK, "confirm", &page)
 }
 
@@ -370,19 +371,19 @@ func (s *Server) revoke(c *gin.Context) error {
 	if row.Place != "" {
 		name += " (" + row.Place + ")"
 	}
-	s.say(c, s.pages.text(lang, "Signed out %s.", name))
+	s.say(c, s.pages.Text(lang, "Signed out %s.", name))
 	redirect(c, s.listOf(c, sess))
 	return nil
 }
 
-func (s *Server) deviceName(lang string, row sessionRow) string {
+func (s *Server) deviceName(lang string, row view.SessionRow) string {
 	switch {
 	case row.Client != "" && row.System != "":
-		return s.pages.text(lang, "%s on %s", row.Client, row.System)
+		return s.pages.Text(lang, "%s on %s", row.Client, row.System)
 	case row.Client+row.System != "":
 		return row.Client + row.System
 	}
-	return s.pages.text(lang, "Unknown client")
+	return s.pages.Text(lang, "Unknown client")
 }
 
 func (s *Server) revokeOthersForm(c *gin.Context) error {
@@ -390,7 +391,7 @@ func (s *Server) revokeOthersForm(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	page := confirmPage{layout: s.layout(c, "sessions"), Others: true, Action: c.Request.URL.Path, Back: homePath}
+	page := view.ConfirmPage{Layout: s.layout(c, "sessions"), Others: true, Action: c.Request.URL.Path, Back: homePath}
 	for _, sess := range sessions {
 		if !sess.Current {
 			page.Sessions = append(page.Sessions, newSessionRow(sess))
@@ -405,7 +406,7 @@ func (s *Server) revokeOthers(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	s.say(c, s.pages.text(s.language(c), "Signed out %d other devices.", n))
+	s.say(c, s.pages.Text(s.language(c), "Signed out %d other devices.", n))
 	redirect(c, homePath)
 	return nil
 }
@@ -420,7 +421,7 @@ func (s *Server) say(c *gin.Context, text string) {
 }
 
 // flash is what the last page said, once.
-func (s *Server) flash(c *gin.Context) *flash {
+func (s *Server) flash(c *gin.Context) *view.Flash {
 	cookie, err := c.Request.Cookie(flashCookie)
 	if err != nil {
 		return nil
@@ -432,7 +433,7 @@ func (s *Server) flash(c *gin.Context) *flash {
 	if err != nil || text == "" {
 		return nil
 	}
-	return &flash{Kind: "good", Text: text, At: s.app.Now()}
+	return &view.Flash{Kind: "good", Text: text, At: s.app.Now()}
 }
 
 // preferences keeps the theme and the language in the browser.

@@ -6,6 +6,7 @@ import (
 
 	"lastseen/app"
 	"lastseen/db"
+	"lastseen/web/view"
 
 	"github.com/gin-gonic/gin"
 )
@@ -20,7 +21,7 @@ func (s *Server) setupForm(c *gin.Context) error {
 	if !open {
 		return errNoPage
 	}
-	return s.render(c, http.StatusOK, "setup", &setupPage{layout: s.layout(c, ""), Token: token, MinLength: db.MinPassword})
+	return s.render(c, http.StatusOK, "setup", &view.SetupPage{Layout: s.layout(c, ""), Token: token, MinLength: db.MinPassword})
 }
 
 func (s *Server) setup(c *gin.Context) error {
@@ -29,7 +30,7 @@ func (s *Server) setup(c *gin.Context) error {
 		return err
 	}
 	client, _ := s.client(c.Request)
-	page := setupPage{Token: form.Get("token"), Username: form.Get("username"), MinLength: db.MinPassword}
+	page := view.SetupPage{Token: form.Get("token"), Username: form.Get("username"), MinLength: db.MinPassword}
 	credentials := app.Credentials{Username: page.Username, Password: form.Get("password")}
 	token, sess, err := s.app.Setup(c.Request.Context(), page.Token, credentials, client)
 	var input *db.InputError
@@ -37,7 +38,7 @@ func (s *Server) setup(c *gin.Context) error {
 	case errors.Is(err, app.ErrForbidden):
 		return errNoPage
 	case errors.As(err, &input):
-		page.layout, page.Error = s.layout(c, ""), input.Problem
+		page.Layout, page.Error = s.layout(c, ""), input.Problem
 		return s.render(c, http.StatusBadRequest, "setup", &page)
 	case err != nil:
 		return err

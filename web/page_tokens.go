@@ -7,21 +7,22 @@ import (
 	"lastseen/app"
 	"lastseen/app/config"
 	"lastseen/db"
+	"lastseen/web/view"
 
 	"github.com/gin-gonic/gin"
 )
 
 func (s *Server) tokensForm(c *gin.Context) error {
-	return s.renderTokens(c, http.StatusOK, tokensPage{})
+	return s.renderTokens(c, http.StatusOK, view.TokensPage{})
 }
 
-func (s *Server) renderTokens(c *gin.Context, status int, page tokensPage) error {
+func (s *Server) renderTokens(c *gin.Context, status int, page view.TokensPage) error {
 	ctx, asks := c.Request.Context(), caller(c)
 	tokens, _, err := s.app.Tokens(ctx, asks, db.TokenFilter{Limit: maxPageSize})
 	if err != nil {
 		return err
 	}
-	page.layout, page.All = s.layout(c, "tokens"), asks.User.Superuser
+	page.Layout, page.All = s.layout(c, "tokens"), asks.User.Superuser
 	page.Flash = s.flash(c)
 	for _, t := range tokens {
 		page.Tokens = append(page.Tokens, s.newTokenRow(t))
@@ -32,7 +33,7 @@ func (s *Server) renderTokens(c *gin.Context, status int, page tokensPage) error
 			return err
 		}
 		for _, u := range users {
-			page.Users = append(page.Users, choice{strconv.FormatInt(u.ID, 10), u.Username})
+			page.Users = append(page.Users, view.Choice{Value: strconv.FormatInt(u.ID, 10), Text: u.Username})
 		}
 		if page.New.User == "" {
 			page.New.User = strconv.FormatInt(asks.User.ID, 10)
@@ -41,8 +42,8 @@ func (s *Server) renderTokens(c *gin.Context, status int, page tokensPage) error
 	return s.render(c, status, "tokens", &page)
 }
 
-func (s *Server) newTokenRow(t db.Token) tokenRow {
-	return tokenRow{
+func (s *Server) newTokenRow(t db.Token) view.TokenRow {
+	return view.TokenRow{
 		Identifier: t.Identifier, User: t.User.Username, Description: t.Description, Created: t.Created, Expires: t.Expires,
 		Expired: !t.Expires.IsZero() && !t.Expires.After(s.app.Now()),
 	}
@@ -71,13 +72,13 @@ func (s *Server) createToken(c *gin.Context) error {
 	}
 	key, token, err := s.app.CreateToken(ctx, asks.Actor(), n)
 	if text := sentence(err, tokenExists); text != "" {
-		return s.renderTokens(c, http.StatusBadRequest, tokensPage{Error: text,
-			New: tokenRow{Identifier: n.Identifier, Description: n.Description, User: form.Get("user")}})
+		return s.renderTokens(c, http.StatusBadRequest, view.TokensPage{Error: text,
+			New: view.TokenRow{Identifier: n.Identifier, Description: n.Description, User: form.Get("user")}})
 	}
 	if err != nil {
 		return err
 	}
-	page := tokenCreatedPage{layout: s.layout(c, "tokens"), tokenRow: s.newTokenRow(token), Key: key, PublicURL: s.app.Config.PublicURL.String()}
+	page := view.TokenCreatedPage{Layout: s.layout(c, "tokens"), TokenRow: s.newTokenRow(token), Key: key, PublicURL: s.app.Config.PublicURL.String()}
 	return s.render(c, http.StatusOK, "token_created", &page)
 }
 
@@ -90,7 +91,7 @@ func (s *Server) deleteToken(c *gin.Context) error {
 	if err := s.app.DeleteToken(ctx, asks.Actor(), token); err != nil {
 		return err
 	}
-	s.say(c, s.pages.text(s.language(c), tokenDeleted, token.Identifier))
+	s.say(c, s.pages.Text(s.language(c), tokenDeleted, token.Identifier))
 	redirect(c, "/tokens")
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"lastseen/app"
 	"lastseen/db"
+	"lastseen/web/view"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
@@ -18,24 +19,24 @@ import (
 
 // Sentences of these pages that are not the app's own.
 var (
-	userExists     = msg("There is already a user of that name.")
-	lastSuperuser  = msg("The only superuser cannot be disabled, deleted or made ordinary.")
-	tokenExists    = msg("There is already a token of that name.")
-	userSaved      = msg("Saved.")
-	userCreated    = msg("Added %s.")
-	userDeleted    = msg("Deleted %s.")
-	passwordReset  = msg("%s has a new password, and is signed out everywhere.")
-	userIsEnabled  = msg("%s may sign in again.")
-	userIsDisabled = msg("%s is signed out everywhere and may not sign in.")
-	userIsUnlocked = msg("The wrong passwords for %s are forgotten.")
-	tokenDeleted   = msg("Deleted the token %s.")
+	userExists     = view.Msg("There is already a user of that name.")
+	lastSuperuser  = view.Msg("The only superuser cannot be disabled, deleted or made ordinary.")
+	tokenExists    = view.Msg("There is already a token of that name.")
+	userSaved      = view.Msg("Saved.")
+	userCreated    = view.Msg("Added %s.")
+	userDeleted    = view.Msg("Deleted %s.")
+	passwordReset  = view.Msg("%s has a new password, and is signed out everywhere.")
+	userIsEnabled  = view.Msg("%s may sign in again.")
+	userIsDisabled = view.Msg("%s is signed out everywhere and may not sign in.")
+	userIsUnlocked = view.Msg("The wrong passwords for %s are forgotten.")
+	tokenDeleted   = view.Msg("Deleted the token %s.")
 )
 
 func (s *Server) usersForm(c *gin.Context) error {
-	return s.renderUsers(c, http.StatusOK, usersPage{})
+	return s.renderUsers(c, http.StatusOK, view.UsersPage{})
 }
 
-func (s *Server) renderUsers(c *gin.Context, status int, page usersPage) error {
+func (s *Server) renderUsers(c *gin.Context, status int, page view.UsersPage) error {
 	search := c.Query("search")
 	number := pageNumber(c)
 	ctx := c.Request.Context()
@@ -43,7 +44,7 @@ func (s *Server) renderUsers(c *gin.Context, status int, page usersPage) error {
 	if err != nil {
 		return err
 	}
-	page.layout, page.Search, page.MinLength = s.layout(c, "users"), search, db.MinPassword
+	page.Layout, page.Search, page.MinLength = s.layout(c, "users"), search, db.MinPassword
 	page.Flash = s.flash(c)
 	page.Pages = newPager(number, viewPageSize, total, func(n int) string {
 		return "/users?" + url.Values{"search": {search}, "page": {strconv.Itoa(n)}}.Encode()
@@ -58,8 +59,8 @@ func (s *Server) renderUsers(c *gin.Context, status int, page usersPage) error {
 	return s.render(c, status, "users", &page)
 }
 
-func (s *Server) newUserRow(c *gin.Context, u db.User) (userRow, error) {
-	row := userRow{
+func (s *Server) newUserRow(c *gin.Context, u db.User) (view.UserRow, error) {
+	row := view.UserRow{
 		ID: u.ID, Username: u.Username, Name: u.Name, Email: u.Email, Superuser: u.Superuser, Disabled: !u.Active,
 		LastSeen: u.LastLogin, Self: u.ID == caller(c).User.ID,
 	}
@@ -111,13 +112,13 @@ func (s *Server) createUser(c *gin.Context) error {
 	}
 	user, err := s.app.CreateUser(c.Request.Context(), caller(c).Actor(), n)
 	if text := sentence(err, userExists); text != "" {
-		return s.renderUsers(c, http.StatusBadRequest, usersPage{Error: text,
-			New: userRow{Username: n.Username, Name: n.Name, Email: n.Email, Superuser: n.Superuser, Groups: n.Groups}})
+		return s.renderUsers(c, http.StatusBadRequest, view.UsersPage{Error: text,
+			New: view.UserRow{Username: n.Username, Name: n.Name, Email: n.Email, Superuser: n.Superuser, Groups: n.Groups}})
 	}
 	if err != nil {
 		return err
 	}
-	s.say(c, s.pages.text(s.language(c), userCreated, user.Username))
+	s.say(c, s.pages.Text(s.language(c), userCreated, user.Username))
 	redirect(c, fmt.Sprintf("/users/%d", user.ID))
 	return nil
 }
@@ -144,7 +145,7 @@ func (s *Server) renderUser(c *gin.Context, status int, user db.User, errorIn, t
 	if err != nil {
 		return err
 	}
-	page := userPage{layout: s.layout(c, "users"), userRow: row, Joined: user.Created, PasswordChanged: user.PasswordChanged,
+	page := view.UserPage{Layout: s.layout(c, "users"), UserRow: row, Joined: user.Created, PasswordChanged: user.PasswordChanged,
 		MinLength: db.MinPassword, Error: text, ErrorIn: errorIn}
 	page.Flash = s.flash(c)
 	if page.Failures, page.Locked, err = s.app.LoginFailures(c.Request.Context(), user); err != nil {
@@ -181,9 +182,9 @@ func (s *Server) change(c *gin.Context, section, done string, do func(form url.V
 	}
 	lang := s.language(c)
 	if strings.Contains(done, "%s") {
-		s.say(c, s.pages.text(lang, done, user.Username))
+		s.say(c, s.pages.Text(lang, done, user.Username))
 	} else {
-		s.say(c, s.pages.text(lang, done))
+		s.say(c, s.pages.Text(lang, done))
 	}
 	redirect(c, fmt.Sprintf("/users/%d", user.ID))
 	return nil
@@ -242,7 +243,7 @@ func (s *Server) deleteUser(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	s.say(c, s.pages.text(s.language(c), userDeleted, user.Username))
+	s.say(c, s.pages.Text(s.language(c), userDeleted, user.Username))
 	redirect(c, "/users")
 	return nil
 }

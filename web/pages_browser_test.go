@@ -20,6 +20,8 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
+	"lastseen/web/browsertest"
+
 	"github.com/chromedp/chromedp"
 	"github.com/google/uuid"
 )
@@ -69,8 +71,8 @@ func TestRealPages(t *testing.T) {
 		width       int64
 	}{{"1280-light", "light", 1280}, {"360-light", "light", 360}, {"1280-dark", "dark", 1280}, {"360-dark", "dark", 360}} {
 		t.Run(l.name, func(t *testing.T) {
-			ctx := browser(t)
-			if err := chromedp.Do(ctx, look(l.width, l.theme), setCookie(ts.url, token)); err != nil {
+			ctx := browsertest.Start(t)
+			if err := chromedp.Do(ctx, browsertest.Look(l.width, l.theme), setCookie(ts.url, token)); err != nil {
 				t.Fatal(err)
 			}
 			for _, page := range pages {
@@ -96,13 +98,13 @@ func TestRealPages(t *testing.T) {
 				if err != nil || elsewhere != "" {
 					t.Errorf("%s: asks elsewhere: %s %v", page, elsewhere, err)
 				}
-				if *screens != "" {
+				if *browsertest.Screens != "" {
 					png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 					if err != nil {
 						t.Fatal(err)
 					}
 					name := "real" + strings.NewReplacer("/", "_", "?", "_", "&", "_", "=", "-", sess.UUID.String(), "uuid").Replace(page)
-					if err := os.WriteFile(filepath.Join(*screens, fmt.Sprintf("%s-%s.png", name, l.name)), png, 0o644); err != nil {
+					if err := os.WriteFile(filepath.Join(*browsertest.Screens, fmt.Sprintf("%s-%s.png", name, l.name)), png, 0o644); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -128,9 +130,9 @@ func setCookie(base, token string) chromedp.Action[chromedp.Void] {
 func TestSignOutElsewhere(t *testing.T) {
 	t.Parallel()
 	ts := newServer(t)
-	one, two := browser(t), browser(t)
+	one, two := browsertest.Start(t), browsertest.Start(t)
 	for _, ctx := range []context.Context{one, two} {
-		err := chromedp.Do(ctx, look(1280, "light"), chromedp.Navigate(ts.url+"/profile"),
+		err := chromedp.Do(ctx, browsertest.Look(1280, "light"), chromedp.Navigate(ts.url+"/profile"),
 			chromedp.SendKeys(chromedp.CSS("#username"), "ada"), chromedp.SendKeys(chromedp.CSS("#password"), password),
 			chromedp.Click(chromedp.CSS("form button.main")), chromedp.WaitVisible(chromedp.CSS("#current_password")))
 		if err != nil {
@@ -155,12 +157,12 @@ func TestSignOutWithoutScript(t *testing.T) {
 	t.Parallel()
 	ts := newServer(t)
 	ts.session("ada", "81.2.69.142", iphone)
-	ctx := browser(t)
+	ctx := browsertest.Start(t)
 	disable := chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 		return err
 	})
-	err := chromedp.Do(ctx, look(360, "light"), disable, chromedp.Navigate(ts.url+"/login"),
+	err := chromedp.Do(ctx, browsertest.Look(360, "light"), disable, chromedp.Navigate(ts.url+"/login"),
 		chromedp.SendKeys(chromedp.CSS("#username"), "ada"), chromedp.SendKeys(chromedp.CSS("#password"), password),
 		chromedp.Click(chromedp.CSS("form button.main")), chromedp.WaitVisible(chromedp.CSS("table.sessions")),
 		chromedp.Click(chromedp.CSS("table.sessions .act button")), chromedp.WaitVisible(chromedp.CSS("ul.ending")),
@@ -209,9 +211,9 @@ func TestAccessibility(t *testing.T) {
 	script := axeScript(t)
 	ts, token := demoServer(t)
 	sess, _ := ts.session("ada", "81.2.69.142", iphone)
-	ctx := browser(t)
+	ctx := browsertest.Start(t)
 	for _, theme := range []string{"light", "dark"} {
-		if err := chromedp.Do(ctx, look(1280, theme), setCookie(ts.url, token)); err != nil {
+		if err := chromedp.Do(ctx, browsertest.Look(1280, theme), setCookie(ts.url, token)); err != nil {
 			t.Fatal(err)
 		}
 		for _, page := range []string{
@@ -244,12 +246,12 @@ func TestPicture(t *testing.T) {
 		t.Skip("no -picture file")
 	}
 	ts, token := demoServer(t)
-	ctx := browser(t)
+	ctx := browsertest.Start(t)
 	everyday := chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: firefox})
 		return err
 	})
-	if err := chromedp.Do(ctx, look(1120, "light"), everyday, setCookie(ts.url, token), chromedp.Navigate(ts.url+"/sessions")); err != nil {
+	if err := chromedp.Do(ctx, browsertest.Look(1120, "light"), everyday, setCookie(ts.url, token), chromedp.Navigate(ts.url+"/sessions")); err != nil {
 		t.Fatal(err)
 	}
 	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))

@@ -14,16 +14,17 @@ import (
 
 	"lastseen/app"
 	"lastseen/app/config"
+	"lastseen/web/view"
 
 	"github.com/gin-gonic/gin"
 )
 
 // layout is the frame of a page for who asks; nav is the entry that is marked.
-func (s *Server) layout(c *gin.Context, nav string) layout {
+func (s *Server) layout(c *gin.Context, nav string) view.Layout {
 	lang := s.language(c)
-	l := layout{
+	l := view.Layout{
 		Now: s.app.Now(), Nav: nav, Version: s.version, Path: c.Request.URL.RequestURI(),
-		Languages: s.pages.languageChoices(lang),
+		Languages: s.pages.LanguageChoices(lang),
 	}
 	if theme, err := c.Request.Cookie("theme"); err == nil && (theme.Value == "light" || theme.Value == "dark") {
 		l.Theme = theme.Value
@@ -36,7 +37,7 @@ func (s *Server) layout(c *gin.Context, nav string) layout {
 		u := asks.(app.Caller).User
 		l.Viewer, l.Admin = u.Username, u.Superuser
 		for _, file := range s.app.GeoIPFiles() {
-			if line := attribution(file.Attribution); line.Text != "" && !slices.Contains(l.Attributions, line) {
+			if line := view.Attribution(file.Attribution); line.Text != "" && !slices.Contains(l.Attributions, line) {
 				l.Attributions = append(l.Attributions, line)
 			}
 		}
@@ -50,7 +51,7 @@ func (s *Server) language(c *gin.Context) string {
 	if cookie, err := c.Request.Cookie("lang"); err == nil {
 		chosen = cookie.Value
 	}
-	return s.pages.language(chosen, c.GetHeader("Accept-Language"))
+	return s.pages.Language(chosen, c.GetHeader("Accept-Language"))
 }
 
 // render answers with a page.
@@ -58,7 +59,7 @@ func (s *Server) render(c *gin.Context, status int, page string, data any) error
 	buf := drawn.Get().(*bytes.Buffer)
 	defer drawn.Put(buf)
 	buf.Reset()
-	if err := s.pages.render(buf, page, s.language(c), data); err != nil {
+	if err := s.pages.Render(buf, page, s.language(c), data); err != nil {
 		return err
 	}
 	h := c.Writer.Header()
@@ -75,7 +76,7 @@ func (s *Server) render(c *gin.Context, status int, page string, data any) error
 	if !utf8.Valid(body) { // a query may hold any bytes
 		body = bytes.ToValidUTF8(body, []byte("\uFFFD"))
 	}
-	if len(body) > minPacked && acceptsGzip(c.GetHeader("Accept-Encoding")) {
+	if len(body) > minPacked && view.AcceptsGzip(c.GetHeader("Accept-Encoding")) {
 		body = pack(body)
 		h.Set("Content-Encoding", "gzip")
 	}
@@ -104,7 +105,7 @@ func pack(body []byte) []byte {
 
 // renderError answers with what is wrong and what to do, in English keys.
 func (s *Server) renderError(c *gin.Context, status int, what, do string) {
-	page := errorPage{layout: s.layout(c, ""), Status: status, What: what, Do: do, Back: homePath, BackText: "Your sessions"}
+	page := view.ErrorPage{Layout: s.layout(c, ""), Status: status, What: what, Do: do, Back: homePath, BackText: "Your sessions"}
 	if err := s.render(c, status, "error", &page); err != nil {
 		s.log.Error("error page", "err", err)
 		c.String(status, http.StatusText(status))

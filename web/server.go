@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"lastseen/app"
+	"lastseen/web/view"
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/gin-gonic/gin"
@@ -32,7 +33,7 @@ var readWithin = 10 * time.Second
 type Server struct {
 	app       *app.App
 	log       *slog.Logger
-	pages     *pages
+	pages     *view.Pages
 	origin    *http.CrossOriginProtection
 	engine    *gin.Engine
 	apiRoutes []apiRoute
@@ -46,7 +47,7 @@ type Server struct {
 
 // New makes the server of an app whose public URL is known.
 func New(a *app.App, version string) *Server {
-	s := &Server{app: a, log: a.Log, pages: newPages(), origin: http.NewCrossOriginProtection(), version: version, metrics: metrics.NewSet(), loginPolicy: loginPolicy(a.Config)}
+	s := &Server{app: a, log: a.Log, pages: view.New(), origin: http.NewCrossOriginProtection(), version: version, metrics: metrics.NewSet(), loginPolicy: loginPolicy(a.Config)}
 	if err := s.origin.AddTrustedOrigin(a.Config.PublicURL.String()); err != nil {
 		panic(err) // the settings were checked
 	}
@@ -179,7 +180,7 @@ func (s *Server) ready(c *gin.Context) error {
 }
 
 func (s *Server) static(c *gin.Context) error {
-	if !s.pages.serveAsset(c.Writer, c.Request, c.Param("name")) {
+	if !s.pages.ServeAsset(c.Writer, c.Request, c.Param("name")) {
 		return errNoPage
 	}
 	return nil

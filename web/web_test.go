@@ -26,6 +26,7 @@ import (
 	"lastseen/db/sqlite"
 	"lastseen/geoip"
 	geosample "lastseen/geoip/sample"
+	"lastseen/web/browsertest"
 )
 
 var update = flag.Bool("update", false, "write golden files anew")
@@ -130,6 +131,8 @@ func newServer(t testing.TB, settings ...string) *testServer {
 	ts.createUser("bob", false)
 	return ts
 }
+
+const hostile = browsertest.Hostile
 
 // password is everybody's.
 const password = "correct horse battery"

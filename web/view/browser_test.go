@@ -1,4 +1,4 @@
-package web
+package view
 
 import (
 	"fmt"
@@ -9,12 +9,14 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"lastseen/web/browsertest"
+
 	"github.com/chromedp/chromedp"
 )
 
 // TestScript uses the pages with JavaScript on, as a person would.
 func TestScript(t *testing.T) {
-	ctx := browser(t)
+	ctx := browsertest.Start(t)
 	var posted, revision atomic.Value
 	posted.Store("")
 	revision.Store("41")
@@ -65,7 +67,7 @@ func TestScript(t *testing.T) {
 			if (document.activeElement.id || ++tries > 100) { clearInterval(look); done(document.activeElement.id); }
 		}, 10);
 	})`
-	run(look(1280, "light"), chromedp.Navigate(srv.URL+"/login"))
+	run(browsertest.Look(1280, "light"), chromedp.Navigate(srv.URL+"/login"))
 	check("focus", value(focused), "username")
 	run(click(".secret button"))
 	check("a shown password", value(`password.type`), "text")
@@ -114,7 +116,7 @@ func TestScript(t *testing.T) {
 
 // TestWithoutScript follows the same button with JavaScript off.
 func TestWithoutScript(t *testing.T) {
-	p := newPages()
+	p := New()
 	page := renderSample(t, p, sample{"sessions", "sessions", sampleSessions()}, "en")
 	for _, want := range []string{
 		`method="post" action="/sessions/018f3a1c-7e20-7c3d-9b1e-000000000002/revoke"`,

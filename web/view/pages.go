@@ -1,4 +1,4 @@
-package web
+package view
 
 import (
 	"net/url"
@@ -11,7 +11,7 @@ import (
 // Every text may come from a stranger: the templates escape and isolate it.
 
 // layout is the frame around every page, and part of each of their structs.
-type layout struct {
+type Layout struct {
 	Now          time.Time
 	Nav          string // the entry that is marked: sessions, events, tokens, users, rules, doctor, profile
 	Viewer       string // the user name of who is signed in, or "" on pages for anybody
@@ -20,20 +20,20 @@ type layout struct {
 	Path         string // this page's own path and query, where choosing a language or theme leads back to
 	Base         string // what links are relative to, on a page shown under an app's host; "" elsewhere
 	Languages    []languageChoice
-	Flash        *flash
-	Attributions []attribution
+	Flash        *Flash
+	Attributions []Attribution
 	Version      string
 }
 
 // flash says what just happened. Its text is ready to read, see [pages.text].
-type flash struct {
+type Flash struct {
 	Kind string // good, warning, or bad
 	Text string
 	At   time.Time
 }
 
 // attribution is the line that the makers of a loaded place database ask for.
-type attribution struct{ Text, URL string }
+type Attribution struct{ Text, URL string }
 
 type languageChoice struct {
 	Code, Name string
@@ -41,7 +41,7 @@ type languageChoice struct {
 }
 
 // languageChoices lists our languages under their own names, for the footer.
-func (p *pages) languageChoices(current string) []languageChoice {
+func (p *Pages) LanguageChoices(current string) []languageChoice {
 	var all []languageChoice
 	for _, w := range p.languages {
 		all = append(all, languageChoice{w.code, w.text("language name"), w.code == current})
@@ -51,43 +51,43 @@ func (p *pages) languageChoices(current string) []languageChoice {
 
 // msg marks an English text in Go code that a page will say in its reader's language,
 // for the test that looks for untranslated ones.
-func msg(key string) string { return key }
+func Msg(key string) string { return key }
 
 // How a session ended, for sessionRow.EndedBy.
 var (
-	endedSignOut  = msg("signed out")
-	endedRevoked  = msg("signed out from another device")
-	endedByAdmin  = msg("signed out by an administrator")
-	endedExpired  = msg("ran out")
-	endedIdle     = msg("ran out unused")
-	endedPassword = msg("ended by a new password")
-	endedReplaced = msg("replaced by a new sign-in")
-	endedDisabled = msg("ended with the account")
-	endedRestored = msg("ended when a backup was restored")
+	EndedSignOut  = Msg("signed out")
+	EndedRevoked  = Msg("signed out from another device")
+	EndedByAdmin  = Msg("signed out by an administrator")
+	EndedExpired  = Msg("ran out")
+	EndedIdle     = Msg("ran out unused")
+	EndedPassword = Msg("ended by a new password")
+	EndedReplaced = Msg("replaced by a new sign-in")
+	EndedDisabled = Msg("ended with the account")
+	EndedRestored = Msg("ended when a backup was restored")
 )
 
 // How a session began, for sessionPage.SignedInBy.
 var (
-	signedInPassword = msg("with a password")
-	signedInSetup    = msg("at setup")
+	SignedInPassword = Msg("with a password")
+	SignedInSetup    = Msg("at setup")
 )
 
 // eventWords say the actions that are more than a change of something.
-var eventWords = map[string]string{
-	"login":        msg("signed in"),
-	"login_failed": msg("sign-in refused"),
-	"logout":       msg("signed out"),
-	"password_set": msg("password changed"),
-	"secret_view":  msg("backup downloaded"),
+var EventWords = map[string]string{
+	"login":        Msg("signed in"),
+	"login_failed": Msg("sign-in refused"),
+	"logout":       Msg("signed out"),
+	"password_set": Msg("password changed"),
+	"secret_view":  Msg("backup downloaded"),
 }
 
 // choice is an option of a select.
-type choice struct{ Value, Text string }
+type Choice struct{ Value, Text string }
 
 // Signing in.
 
-type loginPage struct {
-	layout
+type LoginPage struct {
+	Layout
 	App        string // the host one is going to; "" for Lastseen itself
 	RD         string
 	Username   string
@@ -98,28 +98,28 @@ type loginPage struct {
 }
 
 // Minutes is RetryAfter, rounded up.
-func (p loginPage) Minutes() int {
+func (p LoginPage) Minutes() int {
 	return int((p.RetryAfter + time.Minute - 1) / time.Minute)
 }
 
-type setupPage struct {
-	layout
+type SetupPage struct {
+	Layout
 	Token, Username string
 	AskToken        bool // the address carried none
 	MinLength       int
 	Error           string // an English key; "" when nothing is wrong yet
 }
 
-type logoutPage struct {
-	layout
+type LogoutPage struct {
+	Layout
 	Action string // where the form posts to: /logout, or the gate's sign_out
 	App    string // the host whose sign-out was asked for
 	Next   string
 }
 
 // errorPage says what is wrong and what to do, in English keys of the language files.
-type errorPage struct {
-	layout
+type ErrorPage struct {
+	Layout
 	Status         int
 	What, Do       string
 	Back, BackText string // a link, if one helps
@@ -129,7 +129,7 @@ type errorPage struct {
 // Sessions.
 
 // sessionRow is one session in a list.
-type sessionRow struct {
+type SessionRow struct {
 	UUID                       string
 	Kind                       string // an icon: phone, tablet, desktop, tv, console, script, bot, unknown
 	Client, System             string // "Firefox 140", "Linux"; either may be ""
@@ -147,33 +147,33 @@ type sessionRow struct {
 
 // sessionGroup is a part of the list under a heading; a list without grouping is one
 // group without a Label.
-type sessionGroup struct {
+type SessionGroup struct {
 	Label string
 	Kind  string // an icon for a device, "" for a person
-	Rows  []sessionRow
+	Rows  []SessionRow
 }
 
-type sessionsPage struct {
-	layout
+type SessionsPage struct {
+	Layout
 	Everybody bool        // a superuser looks at all; else one's own
-	Current   *sessionRow // this device; nil in everybody's view
-	Groups    []sessionGroup
+	Current   *SessionRow // this device; nil in everybody's view
+	Groups    []SessionGroup
 	Others    int // own active sessions but this one
-	Ended     []sessionRow
+	Ended     []SessionRow
 	History   int // days for which ended ones are kept
 	People    int // whose sessions these are, in everybody's view
 	NoPlaces  bool
-	Filter    sessionFilter
-	Countries []choice
-	Networks  []choice
-	Pages     pager
-	Map       *worldMap
-	Chart     *chart
+	Filter    SessionFilter
+	Countries []Choice
+	Networks  []Choice
+	Pages     Pager
+	Map       *WorldMap
+	Chart     *Chart
 	Revision  string // what /sessions/live answers while nothing has changed
 }
 
 // Devices is how many devices one is signed in on, this one counted.
-func (p sessionsPage) Devices() int {
+func (p SessionsPage) Devices() int {
 	if p.Current == nil {
 		return p.Others
 	}
@@ -181,7 +181,7 @@ func (p sessionsPage) Devices() int {
 }
 
 // sessionFilter is the query of everybody's view.
-type sessionFilter struct {
+type SessionFilter struct {
 	Search, User, Country, Network, Kind string
 	State                                string // active (also as ""), ended, or all
 	Group                                string // "", user or device
@@ -190,12 +190,12 @@ type sessionFilter struct {
 }
 
 // Narrow reports whether anything but the order was chosen.
-func (f sessionFilter) Narrow() bool {
+func (f SessionFilter) Narrow() bool {
 	return f.Search != "" || f.User != "" || f.Country != "" || f.Network != "" || f.Kind != "" ||
 		f.State != "" && f.State != "active"
 }
 
-func (f sessionFilter) values() url.Values {
+func (f SessionFilter) values() url.Values {
 	v := url.Values{"view": {"everybody"}}
 	for name, value := range map[string]string{
 		"search": f.Search, "user": f.User, "country": f.Country, "network": f.Network,
@@ -209,7 +209,7 @@ func (f sessionFilter) values() url.Values {
 }
 
 // Link is the address of the same view with another page.
-func (f sessionFilter) Link(page int) string {
+func (f SessionFilter) Link(page int) string {
 	v := f.values()
 	if page > 1 {
 		v.Set("page", strconv.Itoa(page))
@@ -219,7 +219,7 @@ func (f sessionFilter) Link(page int) string {
 
 // SortLink is the address of the same view in another order, from its first page. The
 // column that already sorts is turned round.
-func (f sessionFilter) SortLink(column string) string {
+func (f SessionFilter) SortLink(column string) string {
 	if f.Sort == column {
 		column = "-" + column
 	}
@@ -228,7 +228,7 @@ func (f sessionFilter) SortLink(column string) string {
 }
 
 // Sorted is ascending, descending or none, for aria-sort.
-func (f sessionFilter) Sorted(column string) string {
+func (f SessionFilter) Sorted(column string) string {
 	switch f.Sort {
 	case column:
 		return "ascending"
@@ -239,29 +239,29 @@ func (f sessionFilter) Sorted(column string) string {
 }
 
 // Export is the address of the same selection as a file.
-func (f sessionFilter) Export(format string) string {
+func (f SessionFilter) Export(format string) string {
 	return "/sessions/export." + format + "?" + f.values().Encode()
 }
 
 // pager is where a list stands. Its zero value shows nothing.
-type pager struct {
+type Pager struct {
 	Page, Pages    int
 	First, Last    int // the numbers of the rows shown
 	Total          int
 	Previous, Next string // addresses, "" at the ends
 }
 
-type confirmPage struct {
-	layout
-	Sessions []sessionRow // those that will end
+type ConfirmPage struct {
+	Layout
+	Sessions []SessionRow // those that will end
 	Others   bool         // they are all but this device
 	Action   string       // where the form posts to
 	Back     string
 }
 
-type sessionPage struct {
-	layout
-	sessionRow
+type SessionPage struct {
+	Layout
+	SessionRow
 	SignedInBy  string // an English key, such as "with a password"
 	Absolute    time.Time
 	Idle        time.Time // zero when sessions do not end from idleness
@@ -276,19 +276,19 @@ type sessionPage struct {
 	SystemFull  string // with its whole version
 	ClientFull  string
 	UserAgent   string
-	Apps        []appUse
+	Apps        []AppUse
 	APIPath     string
 }
 
-type appUse struct {
+type AppUse struct {
 	Host                string
 	FirstUsed, LastUsed time.Time
 }
 
 // People.
 
-type profilePage struct {
-	layout
+type ProfilePage struct {
+	Layout
 	Username, Name, Email string
 	Groups                []string
 	Joined                time.Time
@@ -298,7 +298,7 @@ type profilePage struct {
 	ErrorIn               string // details or password
 }
 
-type userRow struct {
+type UserRow struct {
 	ID                    int64
 	Username, Name, Email string
 	Superuser, Disabled   bool
@@ -308,19 +308,19 @@ type userRow struct {
 	Self                  bool
 }
 
-type usersPage struct {
-	layout
+type UsersPage struct {
+	Layout
 	Search    string
-	Users     []userRow
-	Pages     pager
+	Users     []UserRow
+	Pages     Pager
 	MinLength int
-	New       userRow // what was typed, when the form was wrong
+	New       UserRow // what was typed, when the form was wrong
 	Error     string
 }
 
-type userPage struct {
-	layout
-	userRow
+type UserPage struct {
+	Layout
+	UserRow
 	Joined          time.Time
 	PasswordChanged time.Time
 	Failures        int  // wrong passwords in the last hour
@@ -333,31 +333,31 @@ type userPage struct {
 
 // Tokens.
 
-type tokenRow struct {
+type TokenRow struct {
 	Identifier, User, Description string
 	Created, Expires              time.Time // a zero Expires is never
 	Expired                       bool
 }
 
-type tokensPage struct {
-	layout
+type TokensPage struct {
+	Layout
 	All    bool // a superuser sees everybody's
-	Tokens []tokenRow
-	Users  []choice // for whom a superuser may make one
-	New    tokenRow
+	Tokens []TokenRow
+	Users  []Choice // for whom a superuser may make one
+	New    TokenRow
 	Error  string
 }
 
-type tokenCreatedPage struct {
-	layout
-	tokenRow
+type TokenCreatedPage struct {
+	Layout
+	TokenRow
 	Key       string // shown here and never again
 	PublicURL string
 }
 
 // Events.
 
-type eventRow struct {
+type EventRow struct {
 	At     time.Time
 	Kind   string // good, bad, warning or ""
 	What   string // an English key, such as "signed in" or "password refused"
@@ -370,35 +370,35 @@ type eventRow struct {
 	URL    string // the session's page, if it still is there
 }
 
-type eventsPage struct {
-	layout
+type EventsPage struct {
+	Layout
 	All     bool
 	History int
-	Events  []eventRow
+	Events  []EventRow
 	Search  string
 	Action  string
-	Actions []choice // their Text is an English key
-	Pages   pager
-	Chart   *chart
+	Actions []Choice // their Text is an English key
+	Pages   Pager
+	Chart   *Chart
 }
 
 // Doctor and rules.
 
-type check struct {
+type Check struct {
 	State string // good, warning or bad
 	Name  string // an English key
 	Found string // what was found, in words
 	Do    string // what to change, "" when nothing
 }
 
-type doctorPage struct {
-	layout
-	Checks []check
+type DoctorPage struct {
+	Layout
+	Checks []Check
 	At     time.Time
 }
 
 // Worst is the state of the worst check.
-func (p doctorPage) Worst() string {
+func (p DoctorPage) Worst() string {
 	worst := "good"
 	for _, c := range p.Checks {
 		if c.State == "bad" || c.State == "warning" && worst == "good" {
@@ -409,7 +409,7 @@ func (p doctorPage) Worst() string {
 }
 
 // Problems is how many checks are not good.
-func (p doctorPage) Problems() int {
+func (p DoctorPage) Problems() int {
 	n := 0
 	for _, c := range p.Checks {
 		if c.State != "good" {
@@ -419,18 +419,59 @@ func (p doctorPage) Problems() int {
 	return n
 }
 
-type ruleRow struct {
+type RuleRow struct {
 	ID     int64
 	Host   string
 	Groups []string // who may reach the host
 	Path   string   // or, which path of it is open to all
 }
 
-type rulesPage struct {
-	layout
-	Allowed, Open []ruleRow
+type RulesPage struct {
+	Layout
+	Allowed, Open []RuleRow
 	Groups        []string // those that exist, for completion
-	New           ruleRow
+	New           RuleRow
 	Error         string
 	ErrorIn       string // allow or open
+}
+
+// apiPage describes the API from its own document. Whoever is signed in can try
+// what reads; the answer is on the page, so that it needs no script.
+type APIPage struct {
+	Layout
+	Intro  string
+	Groups []APIGroup
+}
+
+type APIGroup struct {
+	Name, Description string
+	Operations        []APICall
+}
+
+// apiCall is an operation as the page shows it.
+type APICall struct {
+	ID, Method, Path, Summary, Description string
+
+	Open       bool // needs no sign-in
+	CanTry     bool
+	Parameters []APIField
+	Answers    []APIAnswer
+	Curl       string
+	Tried      *APITried
+}
+
+type APIField struct {
+	Name, Kind, Description, Example, Value string
+
+	Required bool
+	Choices  []string
+}
+
+type APIAnswer struct{ Status, Description string }
+
+// apiTried is an answer that whoever looks asked for.
+type APITried struct {
+	Request string
+	Status  int
+	Body    string
 }

@@ -1,15 +1,15 @@
-package web
+package view
 
 import (
 	"cmp"
 	"math"
 	"slices"
 
-	"lastseen/web/worldmap"
+	"lastseen/web/view/worldmap"
 )
 
 // dot is a place on the map of the world and how many sessions it stands for.
-type dot struct {
+type Dot struct {
 	Lat, Long float64
 	Count     int
 	Label     string // "London, GB"
@@ -18,28 +18,28 @@ type dot struct {
 
 // cluster is one circle on the map, in the units of its view box.
 type cluster struct {
-	dot     // the largest of its places; Count is of all
+	Dot     // the largest of its places; Count is of all
 	More    int
 	X, Y, R float64
 }
 
-type worldMap struct {
+type WorldMap struct {
 	Clusters []cluster
-	Places   []dot // the same as a list, most first
+	Places   []Dot // the same as a list, most first
 	Unplaced int   // sessions of which no place is known
 }
 
-func (*worldMap) Width() int  { return worldmap.Width }
-func (*worldMap) Height() int { return worldmap.Height }
+func (*WorldMap) Width() int  { return worldmap.Width }
+func (*WorldMap) Height() int { return worldmap.Height }
 
 // newWorldMap joins dots that lead to the same list and lie so close together that one
 // would cover the other. Circles grow with the square root of their count, so that
 // areas compare, and large ones lie below small ones.
-func newWorldMap(dots []dot, unplaced int) *worldMap {
+func NewWorldMap(dots []Dot, unplaced int) *WorldMap {
 	const near = 16
 	dots = slices.Clone(dots)
-	slices.SortStableFunc(dots, func(a, b dot) int { return cmp.Compare(b.Count, a.Count) })
-	m := &worldMap{Places: dots, Unplaced: unplaced}
+	slices.SortStableFunc(dots, func(a, b Dot) int { return cmp.Compare(b.Count, a.Count) })
+	m := &WorldMap{Places: dots, Unplaced: unplaced}
 next:
 	for _, d := range dots {
 		x, y := worldmap.Project(d.Lat, d.Long)
@@ -53,7 +53,7 @@ next:
 				continue next
 			}
 		}
-		m.Clusters = append(m.Clusters, cluster{dot: d, X: tenth(x), Y: tenth(y)})
+		m.Clusters = append(m.Clusters, cluster{Dot: d, X: tenth(x), Y: tenth(y)})
 	}
 	most := 1
 	for _, c := range m.Clusters {

@@ -1,4 +1,4 @@
-package web
+package view
 
 import (
 	"bytes"
@@ -19,17 +19,17 @@ import (
 	"time"
 )
 
-func renderSample(t *testing.T, p *pages, s sample, lang string) string {
+func renderSample(t *testing.T, p *Pages, s sample, lang string) string {
 	t.Helper()
 	var buf bytes.Buffer
-	if err := p.render(&buf, s.page, lang, s.data); err != nil {
+	if err := p.Render(&buf, s.page, lang, s.data); err != nil {
 		t.Fatal(err)
 	}
 	return buf.String()
 }
 
 func TestRender(t *testing.T) {
-	p := newPages()
+	p := New()
 	seen := map[string]bool{}
 	inline := regexp.MustCompile(`(?i)<style|\sstyle\s*=|<script(?:>|\s[^>]*>[^<])|<[^>]+\son[a-z]+\s*=\s*["']|javascript:`)
 	for _, lang := range []string{"en", "de"} {
@@ -83,7 +83,7 @@ func TestRender(t *testing.T) {
 
 // TestHostile looks for what strangers sent as anything else than text.
 func TestHostile(t *testing.T) {
-	p := newPages()
+	p := New()
 	for _, s := range samples() {
 		if !strings.Contains(s.name, "hostile") {
 			continue
@@ -121,7 +121,7 @@ func TestIsolate(t *testing.T) {
 }
 
 func TestWhen(t *testing.T) {
-	p := newPages()
+	p := New()
 	en, de := p.languages[0], p.languages[slices.IndexFunc(p.languages, func(w *words) bool { return w.code == "de" })]
 	for _, tt := range []struct {
 		ago    time.Duration
@@ -157,7 +157,7 @@ func TestWhen(t *testing.T) {
 }
 
 func TestLanguage(t *testing.T) {
-	p := newPages()
+	p := New()
 	for _, tt := range []struct{ chosen, accept, want string }{
 		{"", "", "en"},
 		{"", "de-AT,de;q=0.9,en;q=0.5", "de"},
@@ -166,11 +166,11 @@ func TestLanguage(t *testing.T) {
 		{"en", "de", "en"},
 		{"xx", "de", "de"},
 	} {
-		if got := p.language(tt.chosen, tt.accept); got != tt.want {
+		if got := p.Language(tt.chosen, tt.accept); got != tt.want {
 			t.Errorf("%q, %q: got %s, want %s", tt.chosen, tt.accept, got, tt.want)
 		}
 	}
-	if got := p.text("de", "no such message %s", "\u202ex"); got != "no such message \uFFFDx" {
+	if got := p.Text("de", "no such message %s", "\u202ex"); got != "no such message \uFFFDx" {
 		t.Errorf("a missing message: got %q", got)
 	}
 }
@@ -208,15 +208,17 @@ func usedKeys(t *testing.T) (used, texts map[string]bool) {
 	}
 	const text = `("(?:[^"\\]|\\.)*")`
 	collect(used, "templates/*.html", `\b[th] `+text)
-	collect(used, "*.go", `\b(?:msg|w\.text|w\.say)\(`+text)
-	collect(used, "*.go", `\.text\([^"()]+(?:\([^()]*\))?, `+text) // p.text(lang, "...")
-	collect(used, "*.go", `\bpick\(`+text+`, `+text)
-	for _, folder := range []string{"../app/*.go", "../db/*.go"} { // what they say of input
+	for _, folder := range []string{"*.go", "../*.go"} {
+		collect(used, folder, `\b(?:[mM]sg|w\.text|w\.say)\(`+text)
+		collect(used, folder, `\.[tT]ext\([^"()]+(?:\([^()]*\))?, `+text) // p.Text(lang, "...")
+		collect(used, folder, `\bpick\(`+text+`, `+text)
+		collect(texts, folder, text)
+	}
+	for _, folder := range []string{"../../app/*.go", "../../db/*.go"} { // what they say of input
 		collect(used, folder, `\bInputError\{[^"{}]*(?:"[a-z_]*", (?:Problem: )?)?`+text+`\}`)
 		collect(used, folder, `\bproblem = `+text)
 	}
-	collect(used, "../app/doctor.go", `\b(?:c\.)?Name(?:: |, setting = )`+text)
-	collect(texts, "*.go", text)
+	collect(used, "../../app/doctor.go", `\b(?:c\.)?Name(?:: |, setting = )`+text)
 	for _, m := range months {
 		used[m] = true
 	}
@@ -336,12 +338,12 @@ func contrast(t *testing.T, a, b string) float64 {
 }
 
 func TestAssets(t *testing.T) {
-	p := newPages()
+	p := New()
 	get := func(name, encoding string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest("GET", "/static/"+name, nil)
 		r.Header.Set("Accept-Encoding", encoding)
 		w := httptest.NewRecorder()
-		if !p.serveAsset(w, r, name) {
+		if !p.ServeAsset(w, r, name) {
 			w.Code = 404
 		}
 		return w
@@ -383,7 +385,7 @@ func TestAssets(t *testing.T) {
 	for header, want := range map[string]bool{
 		"gzip": true, "br, GZIP;q=0.5": true, "gzip;q=0": false, "": false, "identity": false, "gzip;q=x": false,
 	} {
-		if got := acceptsGzip(header); got != want {
+		if got := AcceptsGzip(header); got != want {
 			t.Errorf("Accept-Encoding %q: got %v", header, got)
 		}
 	}
@@ -394,7 +396,7 @@ func TestSymbols(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newPages()
+	p := New()
 	for _, s := range samples() {
 		for _, m := range regexp.MustCompile(`icons\.[0-9a-f]+\.svg#([^"]*)"`).FindAllStringSubmatch(renderSample(t, p, s, "en"), -1) {
 			if !bytes.Contains(sprite, []byte(`<symbol id="`+m[1]+`"`)) {
@@ -405,7 +407,7 @@ func TestSymbols(t *testing.T) {
 }
 
 func TestWorldMap(t *testing.T) {
-	m := newWorldMap([]dot{
+	m := NewWorldMap([]Dot{
 		{51.5, -0.1, 3, "London, GB", "/gb"},
 		{51.7, -1.2, 2, "Oxford, GB", "/gb"},
 		{48.9, 2.4, 9, "Paris, FR", "/fr"},
@@ -420,13 +422,13 @@ func TestWorldMap(t *testing.T) {
 		}
 	}
 	// A few coasts, to see that outline and dots use the same projection.
-	if m := newWorldMap([]dot{{0, 0, 1, "", ""}}, 0); m.Clusters[0].X != 400 {
+	if m := NewWorldMap([]Dot{{0, 0, 1, "", ""}}, 0); m.Clusters[0].X != 400 {
 		t.Errorf("the prime meridian is at %v", m.Clusters[0].X)
 	}
 }
 
 func TestSessionFilter(t *testing.T) {
-	f := sessionFilter{Search: "a&b", User: "ada", Sort: "-used", Page: 3}
+	f := SessionFilter{Search: "a&b", User: "ada", Sort: "-used", Page: 3}
 	for got, want := range map[string]string{
 		f.Link(2):           "/sessions?page=2&search=a%26b&sort=-used&user=ada&view=everybody",
 		f.SortLink("used"):  "/sessions?search=a%26b&sort=used&user=ada&view=everybody",

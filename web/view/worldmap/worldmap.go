@@ -1,5 +1,5 @@
 // Package worldmap says where on our outline of the world a place lies. The outline
-// itself, web/static/world.svg, is drawn by generate.go with the same projection.
+// itself, web/view/static/world.svg, is drawn by generate.go with the same projection.
 package worldmap
 
 import "math"

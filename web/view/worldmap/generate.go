@@ -1,11 +1,11 @@
 //go:build ignore
 
-// This program draws the outline of the world, web/static/world.svg, from a TopoJSON
+// This program draws the outline of the world, web/view/static/world.svg, from a TopoJSON
 // file of the land at 1:110m. The data is Natural Earth's (https://www.naturalearthdata.com),
 // which is in the public domain; the npm package world-atlas carries it as TopoJSON:
 //
 //	npm pack world-atlas && tar xzf world-atlas-2.0.2.tgz
-//	go run web/worldmap/generate.go package/land-110m.json > web/static/world.svg
+//	go run web/view/worldmap/generate.go package/land-110m.json > web/view/static/world.svg
 package main
 
 import (
@@ -17,7 +17,7 @@ import (
 	"strconv"
 	"strings"
 
-	"lastseen/web/worldmap"
+	"lastseen/web/view/worldmap"
 )
 
 // tolerance is how far, in units of the view box, the outline may stray from the data;
@@ -44,7 +44,7 @@ type point struct{ x, y float64 }
 func main() {
 	log.SetFlags(0)
 	if len(os.Args) != 2 {
-		log.Fatal("usage: go run web/worldmap/generate.go land-110m.json > web/static/world.svg")
+		log.Fatal("usage: go run web/view/worldmap/generate.go land-110m.json > web/view/static/world.svg")
 	}
 	data, err := os.ReadFile(os.Args[1])
 	if err != nil {
@@ -72,7 +72,7 @@ func main() {
 		}
 	}
 	fmt.Printf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d">`+
-		`<!-- Made by web/worldmap/generate.go from Natural Earth, which is in the public domain. -->`+
+		`<!-- Made by web/view/worldmap/generate.go from Natural Earth, which is in the public domain. -->`+
 		`<path id="land" d="%s"/></svg>`+"\n", worldmap.Width, worldmap.Height, path.String())
 }
 

@@ -1,4 +1,4 @@
-package web
+package view
 
 import (
 	"bytes"
@@ -26,12 +26,12 @@ var pageFiles embed.FS
 
 // pages are the viewer's templates, languages and assets. Any number of requests may
 // use it at once.
-type pages struct {
+type Pages struct {
 	languages []*words // English first
 	match     language.Matcher
 	templates map[string]map[string]func() *template.Template // by language, then page
 	assets    map[string]asset                                // by the name in the URL
-	urls      map[string]string                               // by file name
+	Urls      map[string]string                               // by file name
 }
 
 type asset struct {
@@ -41,11 +41,11 @@ type asset struct {
 
 // newPages reads what is embedded, and panics if any of it is wrong, as a template does
 // when it is first asked for: that is a mistake in the program, found by its tests.
-func newPages() *pages {
-	p := &pages{
+func New() *Pages {
+	p := &Pages{
 		templates: map[string]map[string]func() *template.Template{},
 		assets:    map[string]asset{},
-		urls:      map[string]string{},
+		Urls:      map[string]string{},
 	}
 	p.readAssets()
 	p.languages = readLanguages(pageFiles)
@@ -62,7 +62,7 @@ func newPages() *pages {
 // the language of t, are fixed when it is parsed. Each is parsed when it is first asked
 // for: most servers show few pages in few languages, and together they take six
 // megabytes that the garbage collector walks through each time.
-func (p *pages) parse(w *words) map[string]func() *template.Template {
+func (p *Pages) parse(w *words) map[string]func() *template.Template {
 	funcs := template.FuncMap{
 		"t":      w.text,
 		"h":      w.html,
@@ -73,7 +73,7 @@ func (p *pages) parse(w *words) map[string]func() *template.Template {
 		"device": w.device,
 		"bdi":    isolate,
 		"clean":  clean,
-		"raw":    visible,
+		"raw":    Visible,
 		"prose":  prose,
 		"asset":  p.asset,
 		"icon":   p.icon,
@@ -104,7 +104,7 @@ type both struct{ Page, Item any }
 
 // render writes a page, such as "sessions", in a language from [pages.language]. It
 // writes nothing when the template fails, so that w can still carry an error page.
-func (p *pages) render(w io.Writer, page, lang string, data any) error {
+func (p *Pages) Render(w io.Writer, page, lang string, data any) error {
 	templates, ok := p.templates[lang]
 	if !ok {
 		templates = p.templates[p.languages[0].code]
@@ -123,7 +123,7 @@ func (p *pages) render(w io.Writer, page, lang string, data any) error {
 
 // language picks the best language we have: the chosen one, usually a cookie's value,
 // or else by the Accept-Language header.
-func (p *pages) language(chosen, accept string) string {
+func (p *Pages) Language(chosen, accept string) string {
 	for _, w := range p.languages {
 		if w.code == chosen {
 			return chosen
@@ -135,7 +135,7 @@ func (p *pages) language(chosen, accept string) string {
 
 // text says a message, by its English key, in one of our languages. What the args hold
 // may come from strangers; the result is plain text.
-func (p *pages) text(lang, key string, args ...any) string {
+func (p *Pages) Text(lang, key string, args ...any) string {
 	for _, w := range p.languages {
 		if w.code == lang {
 			return w.text(key, args...)
@@ -146,7 +146,7 @@ func (p *pages) text(lang, key string, args ...any) string {
 
 // Assets.
 
-func (p *pages) readAssets() {
+func (p *Pages) readAssets() {
 	files, err := fs.Glob(pageFiles, "static/*")
 	if err != nil {
 		panic(err)
@@ -177,13 +177,13 @@ func (p *pages) readAssets() {
 		sum := sha256.Sum256(body)
 		hashed := strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:6]) + ext
 		p.assets[hashed] = asset{contentType, body, packed.Bytes()}
-		p.urls[name] = "/static/" + hashed
+		p.Urls[name] = "/static/" + hashed
 	}
 }
 
 // asset returns the address of a file in static/, which changes with its content.
-func (p *pages) asset(name string) (string, error) {
-	if u, ok := p.urls[name]; ok {
+func (p *Pages) asset(name string) (string, error) {
+	if u, ok := p.Urls[name]; ok {
 		return u, nil
 	}
 	return "", fmt.Errorf("no asset %s", name)
@@ -191,7 +191,7 @@ func (p *pages) asset(name string) (string, error) {
 
 // serveAsset answers a GET or HEAD for the last part of an asset's address. It reports
 // false, having written nothing, when there is no such asset.
-func (p *pages) serveAsset(w http.ResponseWriter, r *http.Request, name string) bool {
+func (p *Pages) ServeAsset(w http.ResponseWriter, r *http.Request, name string) bool {
 	a, ok := p.assets[name]
 	if !ok {
 		return false
@@ -201,7 +201,7 @@ func (p *pages) serveAsset(w http.ResponseWriter, r *http.Request, name string) 
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Set("Vary", "Accept-Encoding")
 	body := a.body
-	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
+	if AcceptsGzip(r.Header.Get("Accept-Encoding")) {
 		h.Set("Content-Encoding", "gzip")
 		body = a.packed
 	}
@@ -213,7 +213,7 @@ func (p *pages) serveAsset(w http.ResponseWriter, r *http.Request, name string) 
 	return true
 }
 
-func acceptsGzip(header string) bool {
+func AcceptsGzip(header string) bool {
 	for part := range strings.SplitSeq(header, ",") {
 		coding, params, _ := strings.Cut(part, ";")
 		if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
@@ -227,9 +227,9 @@ func acceptsGzip(header string) bool {
 
 // icon draws one of the symbols of static/icons.svg. It is an ornament: whatever it
 // means is also said in words.
-func (p *pages) icon(name string) template.HTML {
+func (p *Pages) icon(name string) template.HTML {
 	return template.HTML(`<svg class="icon" width="20" height="20" aria-hidden="true" focusable="false"><use href="` +
-		p.urls["icons.svg"] + "#" + template.HTMLEscapeString(name) + `"></use></svg>`)
+		p.Urls["icons.svg"] + "#" + template.HTMLEscapeString(name) + `"></use></svg>`)
 }
 
 // Text from strangers.
@@ -247,7 +247,7 @@ func clean(s string) string {
 
 // visible shows such characters by their numbers, for where the text itself is the
 // matter, as with a raw user agent.
-func visible(s string) string {
+func Visible(s string) string {
 	var b strings.Builder
 	for _, r := range strings.ToValidUTF8(s, "\uFFFD") {
 		if hidden(r) {

@@ -1,0 +1,64 @@
+// Package browsertest shows pages to a real browser, for tests.
+package browsertest
+
+import (
+	"context"
+	"flag"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+)
+
+// Screens is a directory for pictures of every page, by the flag -screens; "" for none.
+var Screens = flag.String("screens", "", "directory for pictures of every page")
+
+// Hostile is what strangers put into user agents, names and organisations.
+const Hostile = `<script>alert(1)</script>"'><img src=x onerror=alert(2)>` + "\u202e\u2069gnp.exe\x00\u0007{{.}}%s%!d"
+
+// Start starts headless Chromium, or skips the test where there is none. Whatever a
+// page then writes to its console, such as a breach of the policy, fails the test.
+func Start(t *testing.T) context.Context {
+	t.Helper()
+	alloc, cancel := chromedp.NewExecAllocator(t.Context(), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck)
+	t.Cleanup(cancel)
+	ctx, cancel := chromedp.NewContext(alloc)
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Skipf("no browser: %v", err)
+	}
+	ctx, cancel = context.WithTimeout(ctx, 3*time.Minute)
+	read := make(chan struct{})
+	messages := chromedp.Console(ctx)
+	go func() {
+		defer close(read)
+		for m, err := range messages {
+			if err != nil {
+				return
+			}
+			t.Errorf("console: %v (%s)", m, m.URL)
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-read })
+	return ctx
+}
+
+// Look makes the browser's window as wide, and its colours and zone as told.
+func Look(width int64, theme string) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}},
+		})
+		if err == nil {
+			_, err = cdp.Call(ctx, target, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "Europe/Berlin"})
+		}
+		if err != nil {
+			return err
+		}
+		_, err = chromedp.Run(ctx, chromedp.EmulateViewport(width, 900))
+		return err
+	})
+}

@@ -1,0 +1,251 @@
+package view
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"lastseen/web/browsertest"
+)
+
+// sample is a page with the data of a made-up household, to render and to look at.
+type sample struct {
+	name, page string
+	data       any
+}
+
+var sampleNow = time.Date(2026, 11, 9, 14, 3, 0, 0, time.UTC)
+
+func ago(d time.Duration) time.Time { return sampleNow.Add(-d) }
+
+const sampleDay = 24 * time.Hour
+
+func sampleLayout(nav string) Layout {
+	return Layout{
+		Now: sampleNow, Nav: nav, Viewer: "ada", Admin: true, Path: "/" + nav,
+		Languages: []languageChoice{{"en", "English", true}, {"de", "Deutsch", false}},
+		Attributions: []Attribution{
+			{"This product includes GeoLite2 data created by MaxMind, available from maxmind.com.", "https://www.maxmind.com"},
+		},
+		Version: "0.1.0",
+	}
+}
+
+const hostile = browsertest.Hostile
+
+func sampleRows() (current SessionRow, others []SessionRow) {
+	row := func(i int, kind, client, system, place, network, ip string, used time.Duration) SessionRow {
+		return SessionRow{
+			UUID: fmt.Sprintf("018f3a1c-7e20-7c3d-9b1e-%012d", i), Kind: kind, Client: client, System: system, User: "ada",
+			Place: place, Network: network, IP: ip,
+			Created: ago(used + 6*sampleDay), LastUsed: ago(used), Expires: ago(used - 8*sampleDay),
+		}
+	}
+	current = row(1, "desktop", "Firefox 140", "Linux", "", "", "192.168.1.20", 0)
+	current.Local, current.Current = true, true
+	others = []SessionRow{
+		row(2, "phone", "Mobile Safari 18.5", "iPhone", "London, GB", "Andrews & Arnold Ltd", "81.2.69.142", 12*time.Minute),
+		row(3, "desktop", "Chrome 138", "Windows 10", "Linköping, SE", "Bredband2 AB", "89.160.20.112", 16*time.Hour),
+		row(4, "script", "curl 8.14", "", "Milton, US", "ViaSat, Inc.", "216.160.83.56", 3*sampleDay),
+	}
+	others[1].NewCountry = true
+	return current, others
+}
+
+func sampleSessions() *SessionsPage {
+	current, others := sampleRows()
+	ended := append([]SessionRow(nil), others...)
+	for i := range ended {
+		ended[i].Ended, ended[i].EndedBy = ago(time.Duration(i+9)*sampleDay), EndedRevoked
+		ended[i].NewCountry = false
+	}
+	return &SessionsPage{
+		Layout: sampleLayout("sessions"), Current: &current, Others: len(others),
+		Groups: []SessionGroup{{Rows: others}}, Ended: ended, History: 90, Revision: "41",
+		Map: NewWorldMap([]Dot{
+			{51.5, -0.1, 1, "London, GB", "/sessions?country=GB"},
+			{58.4, 15.6, 1, "Linköping, SE", "/sessions?country=SE"},
+			{47.25, -122.3, 1, "Milton, US", "/sessions?country=US"},
+		}, 1),
+		Chart: sampleChart(2),
+	}
+}
+
+func sampleChart(scale int) *Chart {
+	var days []ChartDay
+	for i := range 30 {
+		d := ChartDay{Day: ago(time.Duration(29-i) * sampleDay), Succeeded: (i*7 + i*i) % 5 * scale / 2}
+		if i%9 == 4 {
+			d.Failed = scale/2 + i%2
+		}
+		days = append(days, d)
+	}
+	return NewChart(days)
+}
+
+func sampleEverybody() *SessionsPage {
+	current, others := sampleRows()
+	rows := append([]SessionRow{current}, others...)
+	more := []struct{ user, kind, client, system, place, network, ip string }{
+		{"grace", "tv", "Tizen 7 Browser", "Samsung TV", "Munich, DE", "Deutsche Telekom AG", "2003:e2:d700:1:9c1e:33ff:fe2a:11"},
+		{"grace", "tablet", "Mobile Safari 18.5", "iPad", "Munich, DE", "Deutsche Telekom AG", "2003:e2:d700:1:5054:ff:fe12:3456"},
+		{"alan", "desktop", "Edge 141", "Windows 11", "Tokyo, JP", "NTT Communications Corporation", "203.0.113.77"},
+		{"alan", "console", "PlayStation Browser", "PlayStation 5", "", "", "100.72.3.9"},
+		{"mary-katherine.longname", "bot", "Uptime-Kuma 1.23", "", "Sydney, AU", "Telstra Corporation Ltd", "1.128.0.1"},
+		{"edsger", "unknown", "", "", "", "", "198.51.100.4"},
+		{"edsger", "phone", "Chrome Mobile 141", "Android 16", "São Paulo, BR", "Claro NXT Telecomunicacoes Ltda", "189.40.1.2"},
+	}
+	for i, m := range more {
+		rows = append(rows, SessionRow{
+			UUID: fmt.Sprintf("018f3a1c-7e20-7c3d-9b1e-%012d", 50+i), Kind: m.kind, Client: m.client, System: m.system, User: m.user,
+			Place: m.place, Network: m.network, IP: m.ip, Carrier: m.ip == "100.72.3.9", NewCountry: i == 2,
+			Created: ago(time.Duration(i) * sampleDay), LastUsed: ago(time.Duration(i*i*5) * time.Hour), Expires: ago(-time.Duration(14-i) * sampleDay),
+		})
+	}
+	rows[7].Ended, rows[7].EndedBy = ago(2*time.Hour), EndedByAdmin
+	return &SessionsPage{
+		Layout: sampleLayout("sessions"), Everybody: true, Groups: []SessionGroup{{Rows: rows}}, History: 90, People: 37,
+		Filter:    SessionFilter{Sort: "-used", State: "all", Page: 2},
+		Countries: []Choice{{"DE", "Germany"}, {"GB", "United Kingdom"}, {"JP", "Japan"}},
+		Networks:  []Choice{{"3320", "Deutsche Telekom AG"}, {"20712", "Andrews & Arnold Ltd"}},
+		Pages:     Pager{Page: 2, Pages: 13, First: 101, Last: 200, Total: 1204, Previous: "/sessions?view=everybody", Next: "/sessions?view=everybody&page=3"},
+		Map: NewWorldMap([]Dot{
+			{51.5, -0.1, 120, "London, GB", "/sessions?view=everybody&country=GB"},
+			{53.5, -2.2, 30, "Manchester, GB", "/sessions?view=everybody&country=GB"},
+			{48.1, 11.6, 310, "Munich, DE", "/sessions?view=everybody&country=DE"},
+			{52.5, 13.4, 210, "Berlin, DE", "/sessions?view=everybody&country=DE"},
+			{58.4, 15.6, 40, "Linköping, SE", "/sessions?view=everybody&country=SE"},
+			{47.25, -122.3, 90, "Milton, US", "/sessions?view=everybody&country=US"},
+			{40.7, -74, 160, "New York, US", "/sessions?view=everybody&country=US"},
+			{35.7, 139.7, 77, "Tokyo, JP", "/sessions?view=everybody&country=JP"},
+			{-33.9, 151.2, 35, "Sydney, AU", "/sessions?view=everybody&country=AU"},
+			{-23.5, -46.6, 61, "São Paulo, BR", "/sessions?view=everybody&country=BR"},
+			{-1.3, 36.8, 12, "Nairobi, KE", "/sessions?view=everybody&country=KE"},
+		}, 59),
+		Chart: sampleChart(12),
+	}
+}
+
+func sampleHostile() *SessionsPage {
+	p := sampleEverybody()
+	p.Viewer = hostile
+	p.Flash = &Flash{"good", hostile, sampleNow}
+	for i := range p.Groups[0].Rows {
+		r := &p.Groups[0].Rows[i]
+		r.Client, r.System, r.User, r.Network, r.Place, r.UUID, r.Local = hostile, hostile, hostile, hostile, hostile, hostile, false
+	}
+	p.Groups[0].Label = hostile
+	p.Networks[0].Text, p.Networks[0].Value = hostile, hostile
+	p.Filter = SessionFilter{Search: hostile, User: hostile, Network: hostile, Sort: hostile}
+	p.Map = NewWorldMap([]Dot{{0, 0, 1, hostile, "/sessions?user=" + hostile}, {1, 0, 1, hostile, "/sessions?user=" + hostile}}, 1)
+	return p
+}
+
+func sampleDetail() *SessionPage {
+	_, others := sampleRows()
+	return &SessionPage{
+		Layout: sampleLayout("sessions"), SessionRow: others[1], SignedInBy: SignedInPassword,
+		Absolute: ago(-8 * sampleDay), ReportedBy: "10.0.0.2", ASN: 29518, CIDR: "89.160.0.0/17",
+		PlaceFrom: "GeoLite2-City", PlaceBuilt: ago(7 * sampleDay),
+		Device: "Windows computer", SystemFull: "Windows 10", ClientFull: "Chrome 138.0.7204.97",
+		UserAgent: "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36",
+		Apps:      []AppUse{{"grafana.home.example", ago(9 * sampleDay), ago(16 * time.Hour)}, {"files.home.example", ago(2 * sampleDay), ago(2 * sampleDay)}},
+		APIPath:   "/api/v3/core/authenticated_sessions/" + others[1].UUID + "/",
+	}
+}
+
+// sampleAPI is the API browser with a try.
+func sampleAPI(l Layout, tried string) *APIPage {
+	return &APIPage{Layout: l, Intro: "What it is for.", Groups: []APIGroup{
+		{Name: "Sessions", Description: "Who is signed in.", Operations: []APICall{{ID: "one", Method: "DELETE", Path: "/api/v3/core/authenticated_sessions/{uuid}/", Summary: "End a session",
+			Parameters: []APIField{{Name: "uuid", Kind: "string", Required: true}}, Answers: []APIAnswer{{"204", "It has ended."}}, Curl: "curl -X DELETE …"}}},
+		{Name: "Users", Operations: []APICall{{ID: "list", Method: "GET", Path: "/api/v3/core/users/", Summary: "List users", CanTry: true,
+			Parameters: []APIField{{Name: "search", Kind: "string", Value: "ada"}, {Name: "ordering", Kind: "string", Choices: []string{"name", "-name"}}},
+			Answers:    []APIAnswer{{"200", "A page of users."}}, Curl: "curl …",
+			Tried: &APITried{Request: "GET /api/v3/core/users/?search=ada", Status: 200, Body: tried}}}},
+	}}
+}
+
+func samples() []sample {
+	stranger := sampleLayout("")
+	stranger.Viewer, stranger.Admin, stranger.Attributions, stranger.Path = "", false, nil, "/login"
+	current, others := sampleRows()
+
+	one := sampleSessions()
+	one.Others, one.Groups, one.Ended, one.Admin, one.NoPlaces, one.Map, one.Attributions = 0, nil, nil, false, true, nil, nil
+	flashed := sampleSessions()
+	flashed.Flash = &Flash{"good", "Signed out Firefox on Windows (London).", ago(time.Second)}
+	grouped := sampleEverybody()
+	rows := grouped.Groups[0].Rows
+	grouped.Groups = []SessionGroup{{Label: "ada", Rows: rows[:4]}, {Label: "grace", Rows: rows[4:6]}, {Label: "alan", Rows: rows[6:8]}}
+	grouped.Filter = SessionFilter{Group: "user", Sort: "user", Country: "DE"}
+	none := sampleEverybody()
+	none.Groups, none.Pages, none.People, none.Filter.Search = nil, Pager{}, 0, "nothing like it"
+
+	hostileDetail := sampleDetail()
+	hostileDetail.UserAgent, hostileDetail.Client, hostileDetail.System, hostileDetail.Network = hostile, hostile, hostile, hostile
+	hostileDetail.Device, hostileDetail.SystemFull, hostileDetail.ClientFull, hostileDetail.ReportedBy = hostile, hostile, hostile, hostile
+	hostileDetail.Apps[0].Host, hostileDetail.Place, hostileDetail.User = hostile, hostile, hostile
+	bare := &SessionPage{Layout: sampleLayout("sessions"), SessionRow: current, NoPlaces: true, APIPath: "/api/v3/core/authenticated_sessions/" + current.UUID + "/"}
+	bare.Client, bare.System, bare.Kind = "", "", "unknown"
+	bare.Idle, bare.Absolute = ago(-sampleDay), ago(-9*sampleDay)
+
+	users := []UserRow{
+		{1, "ada", "Ada Lovelace", "ada@home.example", true, false, []string{"admins", "family"}, 4, ago(0), true},
+		{2, "grace", "Grace Hopper", "grace@home.example", false, false, []string{"family", "media"}, 2, ago(3 * time.Hour), false},
+		{3, "alan", "Alan Turing", "", false, true, []string{"guests"}, 0, ago(70 * sampleDay), false},
+		{4, "edsger", "", "", false, false, nil, 0, time.Time{}, false},
+	}
+	tokens := []TokenRow{
+		{"backup-script", "ada", "ends sessions before the nightly backup", ago(40 * sampleDay), time.Time{}, false},
+		{"home-assistant", "ada", "", ago(12 * sampleDay), ago(-78 * sampleDay), false},
+		{"old-laptop", "grace", "", ago(400 * sampleDay), ago(35 * sampleDay), true},
+	}
+	events := []EventRow{
+		{ago(2 * time.Minute), "good", EventWords["login"], "ada", "", "Firefox 140 on Linux", "Local network", "192.168.1.20", "", "/sessions/018f3a1c-7e20-7c3d-9b1e-000000000001"},
+		{ago(50 * time.Minute), "bad", EventWords["login_failed"], "ada", "", "curl 8.14", "Milton, US", "216.160.83.56", "", ""},
+		{ago(5 * time.Hour), "warning", EventWords["password_set"], "grace", "ada", "Firefox 140 on Linux", "Local network", "192.168.1.20", "", ""},
+		{ago(3 * sampleDay), "", EventWords["logout"], "grace", "", "Mobile Safari 18.5 on iPad", "Munich, DE", "2003:e2:d700:1:5054:ff:fe12:3456", "", ""},
+	}
+	failedDetails := "That email address has no @. Write it like name@example.com."
+	return []sample{
+		{"api", "api", sampleAPI(sampleLayout(""), "{\n  \"username\": \"ada\"\n}")},
+		{"api-stranger", "api", sampleAPI(stranger, "")},
+		{"api-hostile", "api", sampleAPI(sampleLayout(""), strings.Repeat(Visible(hostile)+"\n", 5))},
+		{"login", "login", &LoginPage{Layout: stranger, App: "grafana.home.example", RD: "https://grafana.home.example/d/1", Remember: true}},
+		{"login-failed", "login", &LoginPage{Layout: stranger, Username: "ada", Failed: true}},
+		{"login-wait", "login", &LoginPage{Layout: stranger, Username: "ada", RetryAfter: 11 * time.Minute}},
+		{"setup", "setup", &SetupPage{Layout: stranger, Token: "0a1b2c", MinLength: 12}},
+		{"setup-ask", "setup", &SetupPage{Layout: stranger, AskToken: true, MinLength: 12, Username: "ada", Error: "That setup token is not the one in use."}},
+		{"logout", "logout", &LogoutPage{Layout: sampleLayout(""), Action: "/outpost.goauthentik.io/sign_out", App: "grafana.home.example"}},
+		{"error", "error", &ErrorPage{Layout: sampleLayout(""), Status: 404, What: "There is no such page", Do: "Check the address, or start from your sessions.", Back: "/sessions", BackText: "To your sessions", Request: "5f2c71"}},
+		{"sessions", "sessions", flashed},
+		{"sessions-one", "sessions", one},
+		{"everybody", "sessions", sampleEverybody()},
+		{"everybody-grouped", "sessions", grouped},
+		{"everybody-none", "sessions", none},
+		{"hostile", "sessions", sampleHostile()},
+		{"confirm", "confirm", &ConfirmPage{Layout: sampleLayout("sessions"), Sessions: others[1:2], Action: "/sessions/x/revoke", Back: "/sessions"}},
+		{"confirm-others", "confirm", &ConfirmPage{Layout: sampleLayout("sessions"), Sessions: others, Others: true, Action: "/sessions/revoke-others", Back: "/sessions"}},
+		{"session", "session", sampleDetail()},
+		{"session-bare", "session", bare},
+		{"session-hostile", "session", hostileDetail},
+		{"profile", "profile", &ProfilePage{Layout: sampleLayout("profile"), Username: "ada", Name: "Ada Lovelace", Email: "ada", Groups: users[0].Groups, Joined: ago(200 * sampleDay), PasswordChanged: ago(200 * sampleDay), MinLength: 12, Error: failedDetails, ErrorIn: "details"}},
+		{"users", "users", &UsersPage{Layout: sampleLayout("users"), Users: users, MinLength: 12, Pages: Pager{Page: 1, Pages: 1, First: 1, Last: 4, Total: 4}, Error: "There is already a user of that name."}},
+		{"user", "user", &UserPage{Layout: sampleLayout("users"), UserRow: users[1], Joined: ago(90 * sampleDay), PasswordChanged: ago(5 * sampleDay), MinLength: 12}},
+		{"user-last", "user", &UserPage{Layout: sampleLayout("users"), UserRow: users[0], LastSuperuser: true, Joined: ago(90 * sampleDay), PasswordChanged: ago(5 * sampleDay), MinLength: 12}},
+		{"tokens", "tokens", &TokensPage{Layout: sampleLayout("tokens"), All: true, Tokens: tokens, Users: []Choice{{"1", "ada"}, {"2", "grace"}}, New: TokenRow{User: "1"}}},
+		{"token-created", "token_created", &TokenCreatedPage{Layout: sampleLayout("tokens"), TokenRow: tokens[1], Key: "ls_4b8mXJ0Zt2pQvWc7yR9hNfKsDq3eLgUa6TiBoEx1", PublicURL: "https://auth.home.example"}},
+		{"events", "events", &EventsPage{Layout: sampleLayout("events"), All: true, History: 90, Events: events, Actions: []Choice{{"login", EventWords["login"]}, {"login_failed", EventWords["login_failed"]}}, Pages: Pager{Page: 1, Pages: 1, First: 1, Last: 4, Total: 4}, Chart: sampleChart(8)}},
+		{"doctor", "doctor", &DoctorPage{Layout: sampleLayout("doctor"), At: sampleNow, Checks: []Check{
+			{"good", "Database", "Readable and writable, 1,204 sessions, 3 MB.", ""},
+			{"warning", "City database", "GeoLite2-City of 2 September 2026 is 68 days old.", "Download a newer GeoLite2-City.mmdb into data/geoip; it is used within ten seconds."},
+			{"bad", "Network database", "data/geoip/GeoLite2-ASN.mmdb does not exist.", "Put GeoLite2-ASN.mmdb there, or name another file with --geoip-asn."},
+			{"good", "Clock", "Within a second of the file system’s.", ""},
+		}}},
+		{"rules", "rules", &RulesPage{Layout: sampleLayout("rules"), Groups: []string{"admins", "family"},
+			Allowed: []RuleRow{{ID: 1, Host: "grafana.home.example", Groups: []string{"admins"}}, {ID: 2, Host: "*.media.home.example", Groups: []string{"family", "media"}}},
+			Open:    []RuleRow{{ID: 3, Host: "files.home.example", Path: "/public/*"}},
+			Error:   "That is not a host name.", ErrorIn: "open", New: RuleRow{Host: "http://x"}}},
+	}
+}
