@@ -17,16 +17,20 @@ var hashParams = argon2id.Params{Memory: 19 * 1024, Iterations: 2, Parallelism: 
 // passwords hashes and verifies, a few at once, so that a flood of sign-ins
 // can take neither all memory nor all time.
 type passwords struct {
-	running chan struct{} // bounds the hashes at once
-	waiting chan struct{} // bounds those and the callers in line
-	dummy   string        // the hash of no password, for users that do not exist
+	running  chan struct{} // bounds the hashes at once
+	waiting  chan struct{} // bounds those and the callers in line
+	stranger chan struct{} // bounds the hashes of strangers at once
+	crowd    chan struct{} // bounds those and the strangers in line
+	dummy    string        // the hash of no password, for users that do not exist
 }
 
 func newPasswords() passwords {
 	return passwords{
-		running: make(chan struct{}, 2),
-		waiting: make(chan struct{}, 64),
-		dummy:   noPassword(),
+		running:  make(chan struct{}, 2),
+		waiting:  make(chan struct{}, 64),
+		stranger: make(chan struct{}, 1),
+		crowd:    make(chan struct{}, 48),
+		dummy:    noPassword(),
 	}
 }
 
@@ -40,25 +44,44 @@ func noPassword() string {
 		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key))
 }
 
-// turn waits for one of the places to hash; done gives it back. When too many
-// wait already it is a BusyError.
-func (p passwords) turn(ctx context.Context) (done func(), err error) {
+// turn waits for one of the places to hash; done gives it back. When too many wait
+// already it is a BusyError. Some places are kept from strangers, who are all that try
+// an account from a network that never signed in to it: however many they are, those
+// whom we know get in.
+func (p passwords) turn(ctx context.Context, known bool) (done func(), err error) {
+	if known {
+		return enter(ctx, p.waiting, p.running)
+	}
+	leave, err := enter(ctx, p.crowd, p.stranger)
+	if err != nil {
+		return nil, err
+	}
+	finish, err := enter(ctx, p.waiting, p.running)
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	return func() { finish(); leave() }, nil
+}
+
+// enter takes a place in a line, and then one at its head.
+func enter(ctx context.Context, line, head chan struct{}) (leave func(), err error) {
 	select {
-	case p.waiting <- struct{}{}:
+	case line <- struct{}{}:
 	default:
 		return nil, &BusyError{RetryAfter: 5 * time.Second}
 	}
 	select {
-	case p.running <- struct{}{}:
-		return func() { <-p.running; <-p.waiting }, nil
+	case head <- struct{}{}:
+		return func() { <-head; <-line }, nil
 	case <-ctx.Done():
-		<-p.waiting
+		<-line
 		return nil, ctx.Err()
 	}
 }
 
 func (p passwords) hash(ctx context.Context, password string) (string, error) {
-	done, err := p.turn(ctx)
+	done, err := p.turn(ctx, true) // who may set one was let in before
 	if err != nil {
 		return "", err
 	}
@@ -67,19 +90,20 @@ func (p passwords) hash(ctx context.Context, password string) (string, error) {
 }
 
 // verify compares a password with a hash; an empty hash costs the same and fits none.
-func (p passwords) verify(ctx context.Context, password, hash string) (match, weak bool, err error) {
-	done, err := p.turn(ctx)
+// known says that the account was signed in to from where this comes.
+func (p passwords) verify(ctx context.Context, password, hash string, known bool) (match, weak bool, err error) {
+	done, err := p.turn(ctx, known)
 	if err != nil {
 		return false, false, err
 	}
 	defer done()
-	known := hash != ""
-	if !known {
+	has := hash != ""
+	if !has {
 		hash = p.dummy
 	}
 	match, params, err := argon2id.CheckHash(password, hash)
 	if err != nil {
 		return false, false, fmt.Errorf("stored password hash: %w", err)
 	}
-	return match && known, *params != hashParams, nil
+	return match && has, *params != hashParams, nil
 }

@@ -34,13 +34,13 @@ func (a *App) SignIn(ctx context.Context, c Credentials, client Client, held []s
 func (a *App) verify(ctx context.Context, username, password string, client Client) (db.User, error) {
 	typed := cutName(username)
 	username, network := db.Fold(typed), loginNetwork(client.IP)
-	limits, done := a.attempts.begin(username, network, loginLimits)
+	limits, crowded, done := a.attempts.begin(username, network, client.IP, loginLimits)
 	defer done()
 	if limits.Pair < 1 || limits.Network < 1 {
 		return db.User{}, a.refuse(typed, client, "too many at once", &BusyError{RetryAfter: time.Second})
 	}
 	now := a.now()
-	until, err := a.store.LoginBlockedUntil(ctx, username, network, now, limits)
+	until, known, err := a.store.LoginBlockedUntil(ctx, username, network, now, limits)
 	if err != nil {
 		return db.User{}, err
 	}
@@ -48,11 +48,15 @@ func (a *App) verify(ctx context.Context, username, password string, client Clie
 		return db.User{}, a.refuse(typed, client, "too many failures", &BusyError{RetryAfter: until.Sub(now)})
 	}
 
+	if crowded && !known {
+		return db.User{}, a.refuse(typed, client, "too many of this network at once", &BusyError{RetryAfter: time.Second})
+	}
+
 	user, err := a.store.UserByName(ctx, typed)
 	if err != nil && !errors.Is(err, db.ErrNotFound) {
 		return db.User{}, err
 	}
-	match, weak, err := a.passwords.verify(ctx, password, user.PasswordHash)
+	match, weak, err := a.passwords.verify(ctx, password, user.PasswordHash, known)
 	if err != nil {
 		return db.User{}, err
 	}

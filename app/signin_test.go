@@ -91,7 +91,7 @@ func TestSignInsUnderWayRefuseStrangersOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range loginLimits.Account {
-		_, done := a.attempts.begin("ada", loginNetwork(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)})), loginLimits)
+		_, _, done := a.attempts.begin("ada", loginNetwork(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)})), netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), loginLimits)
 		defer done()
 	}
 	var busy *BusyError
@@ -178,7 +178,7 @@ func TestHashingIsBounded(t *testing.T) {
 	p := newPasswords()
 	var done []func()
 	for range cap(p.running) {
-		d, err := p.turn(t.Context())
+		d, err := p.turn(t.Context(), true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +188,7 @@ func TestHashingIsBounded(t *testing.T) {
 	var wait sync.WaitGroup
 	for range cap(p.waiting) - cap(p.running) {
 		wait.Go(func() {
-			if _, err := p.turn(ctx); !errors.Is(err, context.Canceled) {
+			if _, err := p.turn(ctx, true); !errors.Is(err, context.Canceled) {
 				t.Errorf("a place beyond the bound: %v", err)
 			}
 		})
@@ -197,7 +197,7 @@ func TestHashingIsBounded(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	var busy *BusyError
-	if _, err := p.turn(ctx); !errors.As(err, &busy) {
+	if _, err := p.turn(ctx, true); !errors.As(err, &busy) {
 		t.Errorf("with the line full: got %v, want a BusyError", err)
 	}
 	cancel()
@@ -207,6 +207,63 @@ func TestHashingIsBounded(t *testing.T) {
 	}
 	if len(p.running) != 0 || len(p.waiting) != 0 {
 		t.Errorf("left in line: %d and %d", len(p.running), len(p.waiting))
+	}
+}
+
+// However many strangers are in line, who comes from a network that is known gets in.
+func TestStrangersLeaveRoom(t *testing.T) {
+	p := newPasswords()
+	ctx, cancel := context.WithCancel(t.Context())
+	var wait sync.WaitGroup
+	for range 300 {
+		wait.Go(func() {
+			if leave, err := p.turn(ctx, false); err == nil {
+				<-ctx.Done()
+				leave()
+			}
+		})
+	}
+	for len(p.crowd) < cap(p.crowd) {
+		time.Sleep(time.Millisecond)
+	}
+	for range 20 {
+		leave, err := p.turn(t.Context(), true)
+		if err != nil {
+			t.Fatalf("a known one: %v", err)
+		}
+		leave()
+	}
+	cancel()
+	wait.Wait()
+	if len(p.running)+len(p.waiting)+len(p.stranger)+len(p.crowd) != 0 {
+		t.Error("places are left taken")
+	}
+}
+
+// One home's networks of IPv6 do not fill the line for everybody, and each account that
+// was signed in to from there gets in all the same.
+func TestOneHomeIsNoCrowd(t *testing.T) {
+	a, _ := clocked(t, t.TempDir())
+	if _, err := a.CreateUser(t.Context(), Operator.Actor(), NewUser{Username: "ada", Password: "correct horse"}); err != nil {
+		t.Fatal(err)
+	}
+	home := Client{IP: netip.MustParseAddr("2001:db8:0:ff::1")}
+	if _, _, err := a.SignIn(t.Context(), Credentials{Username: "ada", Password: "correct horse"}, home, nil); err != nil {
+		t.Fatal(err)
+	}
+	for i := range wideAttempts {
+		_, _, done := a.attempts.begin(fmt.Sprint("stranger", i), fmt.Sprint(i), netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 7: byte(i)}), loginLimits)
+		defer done()
+	}
+	var busy *BusyError
+	if _, _, err := a.SignIn(t.Context(), Credentials{Username: "ada", Password: "correct horse"}, Client{IP: netip.MustParseAddr("2001:db8:0:aa::1")}, nil); !errors.As(err, &busy) {
+		t.Errorf("one more stranger of the home: got %v", err)
+	}
+	if _, _, err := a.SignIn(t.Context(), Credentials{Username: "ada", Password: "correct horse"}, Client{IP: netip.MustParseAddr("2001:db8:1::1")}, nil); err != nil {
+		t.Errorf("another home: %v", err)
+	}
+	if _, _, err := a.SignIn(t.Context(), Credentials{Username: "ada", Password: "correct horse"}, home, nil); err != nil {
+		t.Errorf("from the network that is known: %v", err)
 	}
 }
 

@@ -329,18 +329,35 @@ func (s *Server) isOwn(a asked) bool {
 }
 
 // toLogin leads to the sign-in page, and back to what was asked for.
-func (s *Server) toLogin(c *gin.Context, a asked) error { return s.askToSignIn(c, s.rd(a.url())) }
+func (s *Server) toLogin(c *gin.Context, a asked) error { return s.askToSignIn(c, a.url()) }
 
 // askToSignIn answers who has to sign in first: a navigation is led to the sign-in
 // page; what a page's script, an app or a command sends could do nothing with that.
-func (s *Server) askToSignIn(c *gin.Context, back string) error {
-	if isNavigation(c.Request.Header) {
-		found(c, s.loginURL(back))
+func (s *Server) askToSignIn(c *gin.Context, asked string) error {
+	r := c.Request
+	back, unsent := s.rd(asked), ""
+	if !isSafe(s.appMethod(r)) { // it cannot be sent again: back to the page with the form
+		from := r.Referer()
+		if root(from) != root(asked) {
+			from = root(asked)
+		}
+		back, unsent = s.rd(from), "&unsent=1"
+	}
+	if isNavigation(r.Header) {
+		found(c, s.loginURL(back)+unsent)
 		return nil
 	}
 	c.Writer.Header()["Vary"] = []string{"Sec-Fetch-Mode, Accept, Cookie"}
 	writeJSON(c, http.StatusUnauthorized, map[string]string{"detail": "Sign in first.", "login_url": s.loginURL(back)})
 	return nil
+}
+
+// appMethod is the method of the request to the app, as far as the proxy says.
+func (s *Server) appMethod(r *http.Request) string {
+	if !s.trusted(peerAddr(r)) {
+		return r.Method
+	}
+	return cmp.Or(r.Header.Get("X-Forwarded-Method"), r.Header.Get("X-Original-Method"), r.Method)
 }
 
 // isNavigation reports whether somebody follows a link, or may: browsers say so, and
@@ -396,7 +413,7 @@ func (s *Server) start(c *gin.Context) error {
 	if host, ok := hostOf(rd); ok && !s.reachable(host) {
 		return app.ErrUnreachable
 	}
-	return s.askToSignIn(c, s.rd(rd))
+	return s.askToSignIn(c, rd)
 }
 
 // denied is the page of a refusal for proxies that drop ours, as nginx does.

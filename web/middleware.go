@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -98,7 +99,7 @@ func (s *Server) protect(c *gin.Context) {
 	if isGateAuth(c.Request.URL.Path) {
 		return // the method and the origin are those of a request to an app
 	}
-	if err := s.origin.Check(c.Request); err != nil {
+	if err := s.origin.Check(c.Request); err != nil || s.otherScheme(c.Request) {
 		s.fail(c, errCrossOrigin)
 		c.Abort()
 		return
@@ -106,6 +107,17 @@ func (s *Server) protect(c *gin.Context) {
 	if c.Request.Body != http.NoBody {
 		c.Request.Body = whole(c.Request.Body)
 	}
+}
+
+// otherScheme reports whether an unsafe request comes from the public URL's host under
+// the other scheme, where anybody on the way may have written the page.
+func (s *Server) otherScheme(r *http.Request) bool {
+	if isSafe(r.Method) || r.Header.Get("Origin") == "" {
+		return false
+	}
+	origin, err := url.Parse(r.Header.Get("Origin"))
+	own := s.app.Config.PublicURL
+	return err == nil && strings.EqualFold(origin.Hostname(), own.Hostname()) && origin.Scheme != own.Scheme
 }
 
 // whole reads a body to its end, and says what went wrong there when that is

@@ -287,7 +287,7 @@ func newPager(page, size, total int, link func(int) string) view.Pager {
 // everybody's for superusers who ask for it, or else of one's own.
 func (s *Server) exported(c *gin.Context) ([]listed, error) {
 	if c.Query("view") != "everybody" {
-		sessions, err := s.own(c)
+		sessions, err := s.ownList(c)
 		found := make([]listed, len(sessions))
 		for i, sess := range sessions {
 			found[i].Session = sess

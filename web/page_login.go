@@ -37,13 +37,28 @@ func (s *Server) signedIn(h handler) handler {
 			}
 			return h(c)
 		}
-		back := ""
-		if c.Request.Method == http.MethodGet || c.Request.Method == http.MethodHead {
-			back = "?rd=" + url.QueryEscape(c.Request.URL.RequestURI())
+		back := "?rd=" + url.QueryEscape(c.Request.URL.RequestURI())
+		if !isSafe(c.Request.Method) { // nothing can be sent again: back to the page with the form
+			if back = s.cameFrom(c.Request); back != "" {
+				back = "?rd=" + url.QueryEscape(back)
+			}
+			s.warn(c, s.pages.Text(s.language(c), unsent))
 		}
 		redirect(c, "/login"+back)
 		return nil
 	}
+}
+
+// unsent is what somebody reads who sent something when their session had ended.
+var unsent = view.Msg("You were signed out by then, so what you sent was not taken. Sign in, and send it again from the page you came from.")
+
+// cameFrom is the page of ours that a request was sent from, or "".
+func (s *Server) cameFrom(r *http.Request) string {
+	u, err := url.Parse(r.Referer())
+	if err != nil || u.Host != r.Host {
+		return ""
+	}
+	return s.rd(u.RequestURI())
 }
 
 func (s *Server) loginForm(c *gin.Context) error {
@@ -55,28 +70,24 @@ func (s *Server) loginForm(c *gin.Context) error {
 	if !errors.Is(err, app.ErrUnauthenticated) {
 		return err
 	}
-	return s.renderLogin(c, http.StatusOK, view.LoginPage{RD: rd})
+	return s.renderLogin(c, http.StatusOK, view.LoginPage{RD: rd, Ended: len(tokens(c.Request)) > 0})
 }
 
 // maxReturns is how often, within ten seconds, somebody who is signed in already
 // is sent back to an app before we believe that it cannot see the cookie.
 const maxReturns = 5
 
+const returnsCookie = "lastseen_returns"
+
 // sendBack leads somebody who is signed in to where they wanted. When that is
 // another host and it sends them here again and again, they get a page.
 func (s *Server) sendBack(c *gin.Context, rd string) error {
 	if u, err := url.Parse(rd); err == nil && u.Host != "" && u.Host != s.app.Config.PublicURL.Host {
-		count := s.cookie("")
-		count.Name, count.Domain, count.MaxAge = "lastseen_returns", "", 10
-		n := 0
-		if last, err := c.Request.Cookie(count.Name); err == nil {
-			n, _ = strconv.Atoi(last.Value)
-		}
+		n, _ := strconv.Atoi(s.own(c.Request, returnsCookie))
 		if n >= maxReturns {
 			return errNotReturned
 		}
-		count.Value = strconv.Itoa(n + 1)
-		http.SetCookie(c.Writer, &count)
+		s.setOwn(c, returnsCookie, strconv.Itoa(n+1), 10)
 		// A cookie from before a domain was set reaches no app: widen it.
 		if own := caller(c).Session; own != uuid.Nil && s.app.Config.CookieDomain != "" {
 			for _, token := range tokens(c.Request) {
@@ -92,6 +103,10 @@ func (s *Server) sendBack(c *gin.Context, rd string) error {
 
 func (s *Server) renderLogin(c *gin.Context, status int, page view.LoginPage) error {
 	page.Layout = s.layout(c, "")
+	page.Flash = s.flash(c)
+	if c.Query("unsent") != "" { // from an app's host, which can set no cookie here
+		page.Flash = &view.Flash{Kind: "warning", Text: s.pages.Text(s.language(c), unsent)}
+	}
 	if s.app.SetupToken() != "" {
 		has, err := s.app.HasUsers(c.Request.Context())
 		if err != nil {
@@ -102,7 +117,7 @@ func (s *Server) renderLogin(c *gin.Context, status int, page view.LoginPage) er
 	if u, err := url.Parse(page.RD); err == nil && u.Host != "" && u.Host != s.app.Config.PublicURL.Host {
 		page.App = u.Host
 	}
-	c.Header("Content-Security-Policy", s.loginPolicy)
+	c.Writer.Header()["Content-Security-Policy"] = loginPolicy
 	return s.render(c, status, "login", &page)
 }
 

@@ -65,7 +65,7 @@ func TestSignIn(t *testing.T) {
 
 func TestSecureCookie(t *testing.T) {
 	ts := newServer(t, "public-url=https://auth.home.example", "cookie-domain=home.example")
-	res, _ := ts.post(nil, "/login", credentials("ada", password))
+	res, _ := ts.post(nil, "/login", credentials("ada", password), "Host", "auth.home.example")
 	if c := res.Cookies()[0]; !c.Secure || c.Domain != "home.example" {
 		t.Errorf("got %+v, want Secure and the domain", c)
 	}

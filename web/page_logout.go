@@ -29,6 +29,7 @@ func (s *Server) logout(c *gin.Context) error {
 		return err
 	}
 	s.dropCookie(c)
+	s.say(c, s.pages.Text(s.language(c), "You are signed out here."))
 	redirect(c, "/login")
 	return nil
 }

@@ -33,6 +33,13 @@ func (s *Server) renderProfile(c *gin.Context, status int, page view.ProfilePage
 	return s.render(c, status, "profile", &page)
 }
 
+// changePasswordAt tells password managers where a password is changed.
+// https://w3c.github.io/webappsec-change-password-url/
+func (s *Server) changePasswordAt(c *gin.Context) error {
+	redirect(c, "/profile")
+	return nil
+}
+
 func (s *Server) changeProfile(c *gin.Context) error {
 	form, err := parseForm(c)
 	if err != nil {

@@ -109,7 +109,7 @@ func withVersion(family string, parts ...string) string {
 }
 
 // own are the caller's sessions, last used first.
-func (s *Server) own(c *gin.Context) ([]app.Session, error) {
+func (s *Server) ownList(c *gin.Context) ([]app.Session, error) {
 	id := caller(c).User.ID
 	sessions, _, err := s.app.Sessions(c.Request.Context(), caller(c), db.SessionFilter{
 		User: &id, Limit: maxPageSize, Ordering: []db.Order{{Column: "last_used", Descending: true}},
@@ -119,7 +119,7 @@ func (s *Server) own(c *gin.Context) ([]app.Session, error) {
 
 // ownSessions is the page of one's own.
 func (s *Server) ownSessions(c *gin.Context) error {
-	sessions, err := s.own(c)
+	sessions, err := s.ownList(c)
 	if err != nil {
 		return err
 	}
@@ -387,7 +387,7 @@ func (s *Server) deviceName(lang string, row view.SessionRow) string {
 }
 
 func (s *Server) revokeOthersForm(c *gin.Context) error {
-	sessions, err := s.own(c)
+	sessions, err := s.ownList(c)
 	if err != nil {
 		return err
 	}
@@ -415,23 +415,25 @@ func (s *Server) revokeOthers(c *gin.Context) error {
 const flashCookie = "lastseen_said"
 
 func (s *Server) say(c *gin.Context, text string) {
-	cookie := s.cookie(url.QueryEscape(text))
-	cookie.Name, cookie.Domain, cookie.MaxAge = flashCookie, "", 60
-	http.SetCookie(c.Writer, &cookie)
+	s.setOwn(c, flashCookie, url.QueryEscape(text), 60)
 }
+
+// warn is say of what did not happen.
+func (s *Server) warn(c *gin.Context, text string) { s.say(c, "!"+text) }
 
 // flash is what the last page said, once.
 func (s *Server) flash(c *gin.Context) *view.Flash {
-	cookie, err := c.Request.Cookie(flashCookie)
+	said := s.own(c.Request, flashCookie)
+	if said == "" {
+		return nil
+	}
+	s.setOwn(c, flashCookie, "", -1)
+	text, err := url.QueryUnescape(said)
 	if err != nil {
 		return nil
 	}
-	gone := s.cookie("")
-	gone.Name, gone.Domain, gone.MaxAge = flashCookie, "", -1
-	http.SetCookie(c.Writer, &gone)
-	text, err := url.QueryUnescape(cookie.Value)
-	if err != nil || text == "" {
-		return nil
+	if text, bad := strings.CutPrefix(text, "!"); bad {
+		return &view.Flash{Kind: "warning", Text: text}
 	}
 	return &view.Flash{Kind: "good", Text: text, At: s.app.Now()}
 }
@@ -444,9 +446,7 @@ func (s *Server) preferences(c *gin.Context) error {
 	}
 	for _, name := range []string{"theme", "lang"} {
 		if value := form.Get(name); value != "" && len(value) <= 10 {
-			cookie := s.cookie(url.QueryEscape(value))
-			cookie.Name, cookie.Domain, cookie.MaxAge = name, "", 365*24*3600
-			http.SetCookie(c.Writer, &cookie)
+			s.setOwn(c, name, url.QueryEscape(value), 365*24*3600)
 		}
 	}
 	next, ok := s.target(form.Get("next")) // the sign-in page too, with where that leads

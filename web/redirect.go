@@ -40,14 +40,23 @@ func (s *Server) target(rd string) (safe string, ok bool) {
 // too long for one; or else to one's sessions.
 func (s *Server) rd(asked string) string {
 	target, ok := s.target(asked)
-	if host, named := hostOf(asked); !ok && named {
-		scheme, _, _ := strings.Cut(asked, "://")
-		target, ok = s.target(scheme + "://" + host + "/")
+	if !ok {
+		target, ok = s.target(root(asked))
 	}
 	if path, _, _ := strings.Cut(target, "?"); !ok || path == "/login" || path == "/" {
 		return homePath
 	}
 	return target
+}
+
+// root is the root of a URL's host, or "".
+func root(rd string) string {
+	host, ok := hostOf(rd)
+	if !ok {
+		return ""
+	}
+	scheme, _, _ := strings.Cut(rd, "://")
+	return scheme + "://" + host + "/"
 }
 
 // hostOf is what stands in a URL between // and the path, if there is that.

@@ -3,7 +3,6 @@ package web
 import (
 	"bytes"
 	"compress/gzip"
-	"fmt"
 	"math"
 	"net/http"
 	"slices"
@@ -13,7 +12,6 @@ import (
 	"unicode/utf8"
 
 	"lastseen/app"
-	"lastseen/app/config"
 	"lastseen/web/view"
 
 	"github.com/gin-gonic/gin"
@@ -26,8 +24,8 @@ func (s *Server) layout(c *gin.Context, nav string) view.Layout {
 		Now: s.app.Now(), Nav: nav, Version: s.version, Path: c.Request.URL.RequestURI(),
 		Languages: s.pages.LanguageChoices(lang),
 	}
-	if theme, err := c.Request.Cookie("theme"); err == nil && (theme.Value == "light" || theme.Value == "dark") {
-		l.Theme = theme.Value
+	if theme := s.own(c.Request, "theme"); theme == "light" || theme == "dark" {
+		l.Theme = theme
 	}
 	if shownAway(c.Request.URL.Path) {
 		l.Base, l.Languages = s.app.Config.PublicURL.String()+"/", nil
@@ -47,11 +45,7 @@ func (s *Server) layout(c *gin.Context, nav string) view.Layout {
 
 // language is the one that a page is to be in.
 func (s *Server) language(c *gin.Context) string {
-	chosen := ""
-	if cookie, err := c.Request.Cookie("lang"); err == nil {
-		chosen = cookie.Value
-	}
-	return s.pages.Language(chosen, c.GetHeader("Accept-Language"))
+	return s.pages.Language(s.own(c.Request, "lang"), c.GetHeader("Accept-Language"))
 }
 
 // render answers with a page.
@@ -117,22 +111,7 @@ func retryAfter(busy *app.BusyError) string {
 	return strconv.Itoa(max(1, int(math.Ceil(busy.RetryAfter.Seconds()))))
 }
 
-// loginPolicy is the Content-Security-Policy of the sign-in page. Chromium
-// applies form-action to the redirect that follows the form too, so it must let
-// the guarded hosts through.
-func loginPolicy(c config.Config) string {
-	hosts := []string{c.PublicURL.Hostname()}
-	if c.CookieDomain != "" {
-		hosts = append(hosts, c.CookieDomain, "*."+c.CookieDomain)
-	}
-	var sources strings.Builder
-	for _, host := range hosts {
-		if strings.Contains(host, ":") {
-			continue // an IPv6 address cannot be written in a policy; 'self' has it
-		}
-		for _, scheme := range []string{"http", "https"} {
-			fmt.Fprintf(&sources, " %s://%s:*", scheme, host)
-		}
-	}
-	return strings.Replace(contentSecurityPolicy, "form-action 'self'", "form-action 'self'"+sources.String(), 1)
-}
+// loginPolicy is the Content-Security-Policy of pages whose form leads on to an app.
+// Chromium holds form-action against every redirect that follows a form, those of the
+// app included, which may lead anywhere.
+var loginPolicy = []string{strings.Replace(contentSecurityPolicy, "form-action 'self'", "form-action *", 1)}

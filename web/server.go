@@ -42,12 +42,11 @@ type Server struct {
 
 	unavailable complaint // the database
 	untrusted   complaint // a peer that asked the gate
-	loginPolicy string    // Content-Security-Policy of the sign-in page
 }
 
 // New makes the server of an app whose public URL is known.
 func New(a *app.App, version string) *Server {
-	s := &Server{app: a, log: a.Log, pages: view.New(), origin: http.NewCrossOriginProtection(), version: version, metrics: metrics.NewSet(), loginPolicy: loginPolicy(a.Config)}
+	s := &Server{app: a, log: a.Log, pages: view.New(), origin: http.NewCrossOriginProtection(), version: version, metrics: metrics.NewSet()}
 	if err := s.origin.AddTrustedOrigin(a.Config.PublicURL.String()); err != nil {
 		panic(err) // the settings were checked
 	}
@@ -100,6 +99,7 @@ func (s *Server) routes() *gin.Engine {
 	get("/sessions/:uuid/revoke", s.signedIn(s.revokeForm))
 	post("/sessions/:uuid/revoke", s.signedIn(s.revoke))
 
+	get("/.well-known/change-password", s.changePasswordAt)
 	get("/profile", s.signedIn(s.profileForm))
 	post("/profile", s.signedIn(s.changeProfile))
 	post("/profile/password", s.signedIn(s.changePassword))

@@ -155,15 +155,13 @@ func (s *Store) LoginFailed(ctx context.Context, username, network string, event
 
 // LoginBlockedUntil says when a sign-in may be tried again, the zero time for
 // at once. username is folded. A limit below one is reached without a failure,
-// by attempts under way.
-func (s *Store) LoginBlockedUntil(ctx context.Context, username, network string, now time.Time, l db.LoginLimits) (time.Time, error) {
-	var known bool
-	err := s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM known_networks k JOIN users u ON u.id = k.user_id
+// by attempts under way. known says that the account was signed in to from there.
+func (s *Store) LoginBlockedUntil(ctx context.Context, username, network string, now time.Time, l db.LoginLimits) (until time.Time, known bool, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM known_networks k JOIN users u ON u.id = k.user_id
 		WHERE u.folded = $1 AND k.network = $2)`, username, network).Scan(&known)
 	if err != nil {
-		return time.Time{}, s.err(err)
+		return time.Time{}, false, s.err(err)
 	}
-	var until time.Time
 	for _, rule := range []struct {
 		applies bool
 		where   string
@@ -189,11 +187,11 @@ func (s *Store) LoginBlockedUntil(ctx context.Context, username, network string,
 			continue
 		}
 		if err != nil {
-			return time.Time{}, s.err(err)
+			return time.Time{}, false, s.err(err)
 		}
 		until = later(until, nth.Add(rule.window))
 	}
-	return until, nil
+	return until, known, nil
 }
 
 func later(a, b time.Time) time.Time {

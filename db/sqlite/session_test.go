@@ -424,7 +424,7 @@ func TestLoginBlockedByAttemptsUnderWay(t *testing.T) {
 		{Pair: 0, Network: 1, Account: 1}, {Pair: 1, Network: -1, Account: 1}, {Pair: 1, Network: 1, Account: 0},
 	} {
 		l.Window, l.Lock = time.Minute, time.Hour
-		if until, err := s.LoginBlockedUntil(t.Context(), "ada", "n1", start, l); err != nil || !until.After(start) {
+		if until, _, err := s.LoginBlockedUntil(t.Context(), "ada", "n1", start, l); err != nil || !until.After(start) {
 			t.Errorf("%+v: got %v, %v, want later", l, until, err)
 		}
 	}
@@ -462,7 +462,7 @@ func TestLoginBlockedUntil(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			until, err := s.LoginBlockedUntil(t.Context(), "ada", "n1", start.Add(2*time.Minute), limits)
+			until, _, err := s.LoginBlockedUntil(t.Context(), "ada", "n1", start.Add(2*time.Minute), limits)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -477,13 +477,13 @@ func TestLoginBlockedUntil(t *testing.T) {
 			if _, err := s.CreateSession(t.Context(), ada, sess, []byte("h"), nil, "n1", event(db.Login)); err != nil {
 				t.Fatal(err)
 			}
-			if until, err := s.LoginBlockedUntil(t.Context(), "ada", "n1", start.Add(2*time.Minute), limits); err != nil || !until.IsZero() {
+			if until, _, err := s.LoginBlockedUntil(t.Context(), "ada", "n1", start.Add(2*time.Minute), limits); err != nil || !until.IsZero() {
 				t.Errorf("from a known network: got %v, %v, want not blocked", until, err)
 			}
 			// Nor do attempts under way, which lower the limit.
 			lowered := limits
 			lowered.Account = -5
-			if until, err := s.LoginBlockedUntil(t.Context(), "ada", "n1", start.Add(2*time.Minute), lowered); err != nil || !until.IsZero() {
+			if until, _, err := s.LoginBlockedUntil(t.Context(), "ada", "n1", start.Add(2*time.Minute), lowered); err != nil || !until.IsZero() {
 				t.Errorf("from a known network, with many under way: got %v, %v, want not blocked", until, err)
 			}
 		})

@@ -95,6 +95,7 @@ type LoginPage struct {
 	Failed     bool // user name or password wrong, or the account disabled: always the same text
 	RetryAfter time.Duration
 	NoUsers    bool // there is nobody yet who could sign in
+	Ended      bool // the browser holds a session that is no more
 }
 
 // Minutes is RetryAfter, rounded up.

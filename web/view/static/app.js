@@ -44,6 +44,12 @@
   times(document);
   setInterval(() => times(document), 30000);
 
+  // Back must not show what was there before signing out: a browser that kept the
+  // page whole asks for it anew.
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) location.reload();
+  });
+
   // What only works with JavaScript is hidden until here.
   function reveal(within) {
     for (const b of within.querySelectorAll("button[data-show], button[data-copy]")) b.hidden = false;
