@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"maps"
+	"net/netip"
 	"time"
 
 	"lastseen/db"
@@ -10,10 +12,19 @@ import (
 // Events is one page of what the filter chooses among the events that the
 // caller may see, and how many there are in all.
 func (a *App) Events(ctx context.Context, caller Caller, f db.EventFilter) ([]db.Event, int, error) {
-	if !caller.User.Superuser {
-		f.Subject = caller.User.ID
+	if caller.User.Superuser {
+		return a.store.Events(ctx, f)
 	}
-	return a.store.Events(ctx, f)
+	f.Subject = caller.User.ID
+	events, total, err := a.store.Events(ctx, f)
+	for i := range events {
+		if e := &events[i]; e.ActorID != caller.User.ID && e.Action != db.LoginFailed {
+			e.IP, e.Email = netip.Addr{}, "" // what others did to them is theirs to know, not who these are
+			e.Context = maps.Clone(e.Context)
+			delete(e.Context, "http_request")
+		}
+	}
+	return events, total, err
 }
 
 // CountEvents counts the same events by action and span, which begins at a

@@ -285,8 +285,13 @@ func (a *App) EndedSession(ctx context.Context, caller Caller, id uuid.UUID) (db
 	return e, err
 }
 
-// Revision changes whenever a session begins or ends, whosever it is.
-func (a *App) Revision(ctx context.Context) (string, error) { return a.store.Revision(ctx) }
+// Revision changes whenever a session begins or ends that the caller may see.
+func (a *App) Revision(ctx context.Context, caller Caller) (string, error) {
+	if caller.User.Superuser {
+		return a.store.Revision(ctx, 0)
+	}
+	return a.store.Revision(ctx, caller.User.ID)
+}
 
 // Addresses are the distinct addresses of living sessions that a location fits.
 func (a *App) Addresses(ctx context.Context, fits func(geoip.Location) bool) ([]string, error) {

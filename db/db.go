@@ -241,7 +241,7 @@ type Event struct {
 // An EventFilter chooses and orders events; its zero value chooses all of
 // them, newest first. A nil pointer means any.
 type EventFilter struct {
-	Subject  int64 // 0: anybody's
+	Subject  int64 // 0: anybody's; with one, what it tells of other actors' requests is not looked at
 	UUID     *uuid.UUID
 	Actions  []Action
 	Username *string // of who did it, or the name that was tried

@@ -298,11 +298,12 @@ func (s *Server) pass(c *gin.Context, d app.Decision, host string) {
 	c.Writer.WriteHeaderNow()
 }
 
-// headerText is a value without anything that could end its line.
+// headerText is a value without anything that could end its line, or turn the order of
+// what is shown beside it.
 func headerText(s string) string {
 	if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r >= 0x7f }) {
 		s = strings.Map(func(r rune) rune {
-			if unicode.IsControl(r) {
+			if view.Hidden(r) {
 				return -1
 			}
 			return r

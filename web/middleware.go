@@ -46,8 +46,11 @@ func (s *Server) logRequests(c *gin.Context) {
 	if status < 400 && (isSafe(c.Request.Method) || isGateAuth(c.Request.URL.Path)) {
 		level = slog.LevelDebug
 	}
+	if needsNoData(c.Request.URL.Path) {
+		level = slog.LevelDebug
+	}
 	ctx := c.Request.Context()
-	if !s.log.Enabled(ctx, level) {
+	if !s.log.Enabled(ctx, level) || status == http.StatusServiceUnavailable && !s.refused.due() {
 		return
 	}
 	route := c.FullPath()
@@ -93,6 +96,9 @@ func (s *Server) recover(c *gin.Context) {
 func (s *Server) protect(c *gin.Context) {
 	h := c.Writer.Header()
 	h["X-Content-Type-Options"], h["Cache-Control"] = noSniff, noStore
+	if s.hsts && c.Request.Host == s.app.Config.PublicURL.Host {
+		h["Strict-Transport-Security"] = strictTransport
+	}
 	if c.Request.Body != http.NoBody {
 		c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxBody)
 	}
@@ -150,7 +156,7 @@ func (s *Server) usable(c *gin.Context) {
 
 // The values of headers that many answers have; the first two each one, unless a
 // handler sets another. All answers share them: nobody may append to them.
-var noSniff, noStore, varyCookie = []string{"nosniff"}, []string{"no-store"}, []string{"Cookie"}
+var noSniff, noStore, varyCookie, strictTransport = []string{"nosniff"}, []string{"no-store"}, []string{"Cookie"}, []string{"max-age=31536000"}
 
 // pageHeader is on each page besides; other answers are nothing that a browser
 // would show, frame or run.

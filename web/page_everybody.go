@@ -2,13 +2,14 @@ package web
 
 import (
 	"cmp"
-	"encoding/csv"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"lastseen/app"
 	"lastseen/db"
@@ -44,7 +45,7 @@ func (s *Server) sessionsPage(c *gin.Context) error {
 		History: s.historyDays(), NoPlaces: s.noPlaces(), Pages: newPager(filter.Page, viewPageSize, total, filter.Link),
 	}
 	page.Flash = s.flash(c)
-	if page.Revision, err = s.app.Revision(c.Request.Context()); err != nil {
+	if page.Revision, err = s.app.Revision(c.Request.Context(), caller(c)); err != nil {
 		return err
 	}
 	shown := found
@@ -333,7 +334,6 @@ func (s *Server) exportCSV(c *gin.Context) error {
 	}
 	c.Header("Content-Type", "text/csv; charset=utf-8")
 	c.Header("Content-Disposition", `attachment; filename="sessions.csv"`)
-	w := csv.NewWriter(c.Writer)
 	rows := [][]string{{"uuid", "user", "client", "system", "kind", "ip", "country", "city", "asn", "network", "signed_in", "last_used", "expires", "ended", "user_agent"}}
 	for _, l := range found {
 		var country, city, asn, org, ended string
@@ -350,20 +350,32 @@ func (s *Server) exportCSV(c *gin.Context) error {
 			country, city, asn, org, l.Created.Format(time.RFC3339), l.LastUsed.Format(time.RFC3339), l.Expires.Format(time.RFC3339), ended, l.Agent.String})
 	}
 	for _, row := range rows {
-		for i := range row {
-			row[i] = csvCell(row[i])
-		}
-		if err := w.Write(row); err != nil {
+		if _, err := io.WriteString(c.Writer, csvRow(row)); err != nil {
 			return fmt.Errorf("write CSV: %w", err)
 		}
 	}
-	w.Flush()
-	return w.Error()
+	return nil
 }
 
-// csvCell keeps a spreadsheet from taking a stranger's text for a formula.
+// csvRow is a line of CSV with every cell in quotes, so that none is taken for anything
+// but text; RFC 4180.
+func csvRow(cells []string) string {
+	var b strings.Builder
+	for i, cell := range cells {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(`"` + strings.ReplaceAll(csvCell(cell), `"`, `""`) + `"`)
+	}
+	b.WriteString("\r\n")
+	return b.String()
+}
+
+// csvCell keeps a spreadsheet from taking a stranger's text for a formula, which it
+// also does behind spaces, and in full width.
 func csvCell(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r\n", rune(s[0])) {
+	first, _ := utf8.DecodeRuneInString(strings.TrimLeft(s, " \u00a0\u3000"))
+	if strings.ContainsRune("=+-@\t\r\n＝＋－＠", first) && s != "" {
 		return "'" + s
 	}
 	return s

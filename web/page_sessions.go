@@ -130,7 +130,7 @@ func (s *Server) ownSessions(c *gin.Context) error {
 	}
 	page := view.SessionsPage{Layout: s.layout(c, "sessions"), History: s.historyDays(), NoPlaces: s.noPlaces()}
 	page.Flash = s.flash(c)
-	if page.Revision, err = s.app.Revision(ctx); err != nil {
+	if page.Revision, err = s.app.Revision(ctx, caller(c)); err != nil {
 		return err
 	}
 	var group view.SessionGroup
@@ -259,7 +259,7 @@ func (s *Server) noPlaces() bool {
 
 // liveRevision is what a page asks for to see whether its list is still true.
 func (s *Server) liveRevision(c *gin.Context) error {
-	revision, err := s.app.Revision(c.Request.Context())
+	revision, err := s.app.Revision(c.Request.Context(), caller(c))
 	if err != nil {
 		return err
 	}

@@ -133,18 +133,29 @@ func (q *query) unsupported(names ...string) {
 // maxWords bounds the words of a search: each is looked for in every row.
 const maxWords = 20
 
+// maxWord bounds a word of a search, in bytes: the longest agent is longer, but nobody
+// types that much, and SQLite takes no pattern of 50,000.
+const maxWord = 256
+
 // search splits a search as authentik does.
 func (q *query) search() []string {
 	words := distinct(strings.FieldsFunc(q.c.Query("search"), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' || r == '\x00' }))
 	if len(words) > maxWords {
 		q.wrong("search", fmt.Sprintf("Enter at most %d words.", maxWords))
 	}
+	if slices.ContainsFunc(words, func(w string) bool { return len(w) > maxWord }) {
+		q.wrong("search", fmt.Sprintf("Enter words of at most %d bytes.", maxWord))
+	}
 	return words
 }
 
-// pageWords are the first words of a page's search.
+// pageWords are the first words of a page's search, as far as they are looked for.
 func pageWords(search string) []string {
-	words := distinct(strings.Fields(search))
+	words := strings.Fields(search)
+	for i, word := range words {
+		words[i] = strings.ToValidUTF8(word[:min(len(word), maxWord)], "")
+	}
+	words = distinct(words)
 	return words[:min(len(words), maxWords)]
 }
 

@@ -41,6 +41,8 @@ type Server struct {
 	metrics   *metrics.Set
 
 	unavailable complaint // the database
+	refused     complaint // a request, for that
+	hsts        bool
 	untrusted   complaint // a peer that asked the gate
 }
 
@@ -50,6 +52,7 @@ func New(a *app.App, version string) *Server {
 	if err := s.origin.AddTrustedOrigin(a.Config.PublicURL.String()); err != nil {
 		panic(err) // the settings were checked
 	}
+	s.hsts = a.Config.HSTS && a.Config.PublicURL.Scheme == "https"
 	s.engine = s.routes()
 	return s
 }
@@ -171,7 +174,9 @@ func (s *Server) live(c *gin.Context) error {
 
 func (s *Server) ready(c *gin.Context) error {
 	if err := s.app.Ready(c.Request.Context()); err != nil {
-		s.log.Error("not ready", "err", err)
+		if s.unavailable.due() {
+			s.log.Error("not ready", "err", err)
+		}
 		c.Status(http.StatusServiceUnavailable)
 		return nil
 	}

@@ -42,6 +42,8 @@ type Config struct {
 	GeoIPCity, GeoIPASN string
 	UserAgentRegexes    string // "": the definitions built in
 
+	HSTS bool // browsers are told to come over https alone
+
 	LogFormat     string // text, json, or "" for what fits standard error
 	LogDebug      bool
 	MetricsListen string // "": off
@@ -101,6 +103,13 @@ var Settings = []Setting{
 		c.LogFormat = v
 		if v != "" && v != "text" && v != "json" {
 			return fmt.Errorf("must be text or json, is %q", v)
+		}
+		return nil
+	}},
+	{Flag: "hsts", Env: "LASTSEEN_HSTS", Default: "on", Usage: "where the public URL is https, tell browsers to come over nothing else, for a year: `on|off`", set: func(c *Config, v string) error {
+		c.HSTS = v == "on"
+		if v != "on" && v != "off" {
+			return fmt.Errorf("must be on or off, is %q", v)
 		}
 		return nil
 	}},

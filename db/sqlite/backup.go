@@ -166,7 +166,11 @@ func oneLine(verdict string) string { return strings.ReplaceAll(verdict, "\n", "
 // that it returns, "" if there was none. prepare is called with the new
 // database before it takes its place; when it fails nothing has changed.
 func Restore(ctx context.Context, backup, path, keepAs string, prepare func(*Store) error) (kept string, err error) {
-	if _, err := Check(ctx, backup); err != nil {
+	version, err := Check(ctx, backup)
+	if err != nil {
+		return "", err
+	}
+	if err := checkObjects(ctx, backup, version); err != nil {
 		return "", err
 	}
 	dir, err := os.MkdirTemp(filepath.Dir(path), ".lastseen-restore-")

@@ -85,8 +85,10 @@ func eventConditions(f db.EventFilter) (string, []any) {
 		args = append(args, arg)
 		where = append(where, strings.ReplaceAll(condition, "?", fmt.Sprintf("$%d", len(args))))
 	}
+	own := "" // what else must hold where an address, or what else a request told, is looked at
 	if f.Subject != 0 {
 		add(`e.subject_id = ?`, f.Subject)
+		own = ` AND (e.actor_id = e.subject_id OR e.action = 'login_failed')`
 	}
 	if f.UUID != nil {
 		add(`e.uuid = ?`, f.UUID[:])
@@ -99,7 +101,7 @@ func eventConditions(f db.EventFilter) (string, []any) {
 		add(`e.actor = ?`, *f.Username)
 	}
 	if f.IP != nil {
-		add(`e.client_ip = ?`, *f.IP)
+		add(`e.client_ip = ?`+own, *f.IP)
 	}
 	if !f.Since.IsZero() {
 		add(`e.created >= ?`, micros(f.Since))
@@ -110,7 +112,7 @@ func eventConditions(f db.EventFilter) (string, []any) {
 		}
 	}
 	for _, word := range f.Search {
-		add(`(e.actor LIKE ? ESCAPE '\' OR e.client_ip LIKE ? ESCAPE '\' OR e.action LIKE ? ESCAPE '\' OR e.context LIKE ? ESCAPE '\')`, likePattern(word))
+		add(`(e.actor LIKE ? ESCAPE '\' OR e.action LIKE ? ESCAPE '\' OR (e.client_ip LIKE ? ESCAPE '\' OR e.context LIKE ? ESCAPE '\')`+own+`)`, likePattern(word))
 	}
 	return strings.Join(where, " AND "), args
 }

@@ -111,12 +111,72 @@ func (s *Store) migrate(ctx context.Context, files fs.FS, mayMigrate bool) error
 	return nil
 }
 
+// objects are the statements that made everything in a database, by kind and name.
+// What SQLite makes for itself is left out.
+func objects(ctx context.Context, conn *sql.DB) (map[string]string, error) {
+	rows, err := conn.QueryContext(ctx, `SELECT type || ' ' || name, coalesce(sql, '') FROM sqlite_master WHERE name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	found := map[string]string{}
+	for rows.Next() {
+		var name, statement string
+		if err := rows.Scan(&name, &statement); err != nil {
+			return nil, err
+		}
+		found[name] = statement
+	}
+	return found, rows.Err()
+}
+
+// checkObjects says what in a database of a schema version is not as our migrations
+// make it: a trigger or a view of somebody else's would run with our next statement.
+func checkObjects(ctx context.Context, path string, version int) error {
+	conn, err := sql.Open("sqlite", fileURL(path, "mode=ro&immutable=1"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	got, err := objects(ctx, conn)
+	if err != nil {
+		return err
+	}
+	ours, err := sql.Open("sqlite", ":memory:")
+	if err != nil {
+		return err
+	}
+	defer ours.Close()
+	ours.SetMaxOpenConns(1) // each connection has a memory of its own
+	if err := migrateTo(ours, schema.SQLite, version); err != nil {
+		return err
+	}
+	want, err := objects(ctx, ours)
+	if err != nil {
+		return err
+	}
+	for name, statement := range got {
+		if want[name] != statement {
+			return fmt.Errorf("%s holds a %s that Lastseen did not make: it is not restored", path, name)
+		}
+	}
+	for name := range want {
+		if _, ok := got[name]; !ok {
+			return fmt.Errorf("%s lacks the %s: it is damaged, or no backup of Lastseen's", path, name)
+		}
+	}
+	return nil
+}
+
 // beforePath is where the copy made before migrating from a version is kept.
 func beforePath(path string, from int) string {
 	return fmt.Sprintf("%s.before-schema-%d", path, from+1)
 }
 
-func migrateUp(conn *sql.DB, files fs.FS) error {
+func migrateUp(conn *sql.DB, files fs.FS) error { return migrateTo(conn, files, latest(files)) }
+
+// migrateTo brings an older schema to a version.
+func migrateTo(conn *sql.DB, files fs.FS, version int) error {
 	source, err := iofs.New(files, "sqlite")
 	if err != nil {
 		return err
@@ -129,7 +189,7 @@ func migrateUp(conn *sql.DB, files fs.FS) error {
 	if err != nil {
 		return err
 	}
-	if err := m.Up(); err != nil && !errors.Is(err, migrate.ErrNoChange) {
+	if err := m.Migrate(uint(version)); err != nil && !errors.Is(err, migrate.ErrNoChange) {
 		return err
 	}
 	return nil // not m.Close: it would close the *sql.DB that we go on using

@@ -399,11 +399,19 @@ func (s *Store) endedSessions(ctx context.Context, where string, args ...any) ([
 	return found, rows.Err()
 }
 
-// Revision changes whenever a session begins or ends.
-func (s *Store) Revision(ctx context.Context) (string, error) {
-	var begun, ended int64
-	err := s.read.QueryRowContext(ctx, `SELECT coalesce((SELECT max(id) FROM sessions), 0), coalesce((SELECT max(id) FROM ended_sessions), 0)`).Scan(&begun, &ended)
-	return fmt.Sprintf("%d.%d", begun, ended), s.err(err)
+// Revision changes whenever a session of a user begins or ends, or of anybody for 0. A
+// number of a session may be given anew when a user is deleted, but that is an event.
+func (s *Store) Revision(ctx context.Context, user int64) (string, error) {
+	statement, args := `SELECT coalesce((SELECT max(id) FROM sessions), 0), coalesce((SELECT max(id) FROM ended_sessions), 0),
+		coalesce((SELECT max(id) FROM events), 0)`, []any(nil)
+	if user != 0 {
+		statement, args = `SELECT coalesce((SELECT max(id) FROM sessions WHERE user_id = $1), 0),
+			coalesce((SELECT max(id) FROM ended_sessions WHERE user_id = $1), 0),
+			coalesce((SELECT id FROM events WHERE subject_id = $1 ORDER BY created DESC, id DESC LIMIT 1), 0)`, []any{user}
+	}
+	var begun, ended, event int64
+	err := s.read.QueryRowContext(ctx, statement, args...).Scan(&begun, &ended, &event)
+	return fmt.Sprintf("%d.%d.%d", begun, ended, event), s.err(err)
 }
 
 // StaleAgents are up to limit agent strings that other definitions parsed.

@@ -286,6 +286,46 @@ func TestRestoreNeedsAllOfIt(t *testing.T) {
 	}
 }
 
+// A file whose schema is not ours, letter for letter, is not restored: a trigger in it
+// would run with our next statement, and could add a superuser.
+func TestRestoreTakesNoForeignSchema(t *testing.T) {
+	for name, foreign := range map[string]string{
+		"a trigger":              `CREATE TRIGGER x AFTER DELETE ON sessions BEGIN UPDATE users SET superuser = 1; END`,
+		"a view":                 `CREATE VIEW x AS SELECT * FROM users`,
+		"a table":                `CREATE TABLE x (y)`,
+		"an index":               `CREATE INDEX x ON users (email)`,
+		"another trigger":        `DROP TRIGGER sessions_begun; CREATE TRIGGER sessions_begun AFTER INSERT ON sessions BEGIN UPDATE users SET superuser = 1; END`,
+		"a column":               `ALTER TABLE users ADD COLUMN x TEXT`,
+		"a trigger that is gone": `DROP TRIGGER sessions_ended`,
+		"":                       `SELECT 1`,
+	} {
+		s := open(t)
+		createUser(t, s, "ada", true)
+		backup := filepath.Join(t.TempDir(), "backup.db")
+		if err := s.Backup(t.Context(), backup); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := sql.Open("sqlite", fileURL(backup, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.ExecContext(t.Context(), foreign); err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.Close(); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "lastseen.db")
+		_, err = Restore(t.Context(), backup, path, path+".old", func(*Store) error { return nil })
+		if refused := err != nil && strings.Contains(err.Error(), backup); refused != (name != "") {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if _, statErr := os.Stat(path); (statErr == nil) != (name == "") {
+			t.Errorf("%s: the database is there: %v", name, statErr)
+		}
+	}
+}
+
 // Only uses are written without waiting for the disk, whatever becomes of them.
 func TestWritesWaitForTheDisk(t *testing.T) {
 	s := open(t)

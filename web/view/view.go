@@ -238,7 +238,7 @@ func (p *Pages) icon(name string) template.HTML {
 // turn the order of what follows, or cannot be seen, become U+FFFD.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if hidden(r) {
+		if Hidden(r) {
 			return unicode.ReplacementChar
 		}
 		return r
@@ -250,7 +250,7 @@ func clean(s string) string {
 func Visible(s string) string {
 	var b strings.Builder
 	for _, r := range strings.ToValidUTF8(s, "\uFFFD") {
-		if hidden(r) {
+		if Hidden(r) {
 			fmt.Fprintf(&b, `\u%04x`, r)
 		} else {
 			b.WriteRune(r)
@@ -259,9 +259,9 @@ func Visible(s string) string {
 	return b.String()
 }
 
-// hidden is for control characters and for format characters, among them those of the
+// Hidden is for control characters and for format characters, among them those of the
 // bidirectional algorithm, but for the joiners, which some scripts need.
-func hidden(r rune) bool {
+func Hidden(r rune) bool {
 	return r != '\u200C' && r != '\u200D' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
