@@ -266,23 +266,62 @@ func (a *App) SignOut(ctx context.Context, caller Caller) error {
 // Enrich adds to a session that ended what is known of its address and agent.
 func (a *App) Enrich(sess db.Session) Session { return a.enrich(sess, Caller{}) }
 
-// EndedSessions are the latest that ended of one user, of everybody for 0, with
-// how many there are. A caller who may not see them gets their own.
-func (a *App) EndedSessions(ctx context.Context, caller Caller, user int64, limit, offset int) ([]db.EndedSession, int, error) {
-	if !caller.User.Superuser {
-		user = caller.User.ID
+// A Record is a session that lives, when Ended is zero, or one that history keeps.
+type Record struct {
+	Session
+	Ended   time.Time
+	Reason  db.Reason
+	EndedBy string
+}
+
+// History is one page of what the filter chooses among the sessions that the caller
+// may see and that have ended, the living with them where its State is Any, and how
+// many there are in all.
+func (a *App) History(ctx context.Context, caller Caller, f db.SessionFilter) ([]Record, int, error) {
+	f = a.visibleTo(ctx, caller, f)
+	found, total, err := a.store.History(ctx, f)
+	return a.records(found, caller), total, err
+}
+
+// Export hands all that the filter chooses to each, some at a time, as it was at one
+// moment. It takes as long as each does.
+func (a *App) Export(ctx context.Context, caller Caller, f db.SessionFilter, each func([]Record) error) error {
+	f = a.visibleTo(ctx, caller, f)
+	return a.store.ExportSessions(ctx, f, func(found []db.EndedSession) error { return each(a.records(found, caller)) })
+}
+
+// visibleTo narrows a filter to what the caller may see, and writes the uses that it
+// looks at.
+func (a *App) visibleTo(ctx context.Context, caller Caller, f db.SessionFilter) db.SessionFilter {
+	if f.Now = a.now(); !caller.User.Superuser {
+		f.User = &caller.User.ID
 	}
-	return a.store.EndedSessions(ctx, user, limit, offset)
+	a.flushIfQuick(ctx)
+	return f
+}
+
+func (a *App) records(found []db.EndedSession, caller Caller) []Record {
+	records := make([]Record, len(found))
+	for i, e := range found {
+		if e.Ended.IsZero() {
+			e.Expires = a.expires(e.Ends, e.LastUsed)
+		}
+		records[i] = Record{a.enrich(e.Session, caller), e.Ended, e.Reason, e.EndedBy}
+	}
+	return records
 }
 
 // EndedSession is one that ended and that the caller may see; every other one
 // is db.ErrNotFound.
-func (a *App) EndedSession(ctx context.Context, caller Caller, id uuid.UUID) (db.EndedSession, error) {
+func (a *App) EndedSession(ctx context.Context, caller Caller, id uuid.UUID) (Record, error) {
 	e, err := a.store.EndedSession(ctx, id)
 	if err == nil && e.UserID != caller.User.ID && !caller.User.Superuser {
-		return db.EndedSession{}, db.ErrNotFound
+		err = db.ErrNotFound
 	}
-	return e, err
+	if err != nil {
+		return Record{}, err
+	}
+	return a.records([]db.EndedSession{e}, caller)[0], nil
 }
 
 // Revision changes whenever a session begins or ends that the caller may see.
@@ -293,9 +332,9 @@ func (a *App) Revision(ctx context.Context, caller Caller) (string, error) {
 	return a.store.Revision(ctx, caller.User.ID)
 }
 
-// Addresses are the distinct addresses of living sessions that a location fits.
-func (a *App) Addresses(ctx context.Context, fits func(geoip.Location) bool) ([]string, error) {
-	all, err := a.store.IPs(ctx)
+// Addresses are the distinct addresses, of sessions of a state, that a location fits.
+func (a *App) Addresses(ctx context.Context, state db.State, fits func(geoip.Location) bool) ([]string, error) {
+	all, err := a.store.IPs(ctx, state)
 	if err != nil {
 		return nil, err
 	}

@@ -128,7 +128,8 @@ type Session struct {
 	Expires  time.Time
 }
 
-// An EndedSession is what history keeps of a session.
+// An EndedSession is what history keeps of a session. In lists of both kinds Ended is
+// zero for one that lives.
 type EndedSession struct {
 	Session
 	Ended   time.Time
@@ -162,10 +163,21 @@ type Use struct {
 	Agent   *Agent
 }
 
+// A State says whether sessions live.
+type State int
+
+// The states.
+const (
+	Living State = iota
+	Ended
+	Any
+)
+
 // A SessionFilter chooses and orders living sessions; its zero value chooses
 // all of them, by user name. A nil pointer means any.
 type SessionFilter struct {
-	Now      time.Time // sessions that expire by then are left out
+	State    State
+	Now      time.Time // living sessions that expire by then are left out
 	User     *int64
 	Username *string
 	IP       *string

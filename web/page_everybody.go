@@ -2,8 +2,6 @@ package web
 
 import (
 	"cmp"
-	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -19,13 +17,12 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-const (
-	viewPageSize = 100
-	// maxSorted is how many sessions are sorted and grouped by what is looked up
-	// when they are read, such as their place. Beyond it the database sorts, and
-	// knows no places.
-	maxSorted = 2000
-)
+const viewPageSize = 100
+
+// maxSorted is how many sessions are sorted and grouped by what is looked up when they
+// are read, such as their place. Beyond it the database sorts, and knows no places. A
+// test makes it smaller.
+var maxSorted = 2000
 
 // sessionsPage is one's own sessions, or, for a superuser who asks, everybody's.
 func (s *Server) sessionsPage(c *gin.Context) error {
@@ -59,6 +56,8 @@ func (s *Server) sessionsPage(c *gin.Context) error {
 	}
 	if total == len(found) {
 		page.People = len(people)
+	} else if strings.TrimPrefix(filter.Sort, "-") == "place" {
+		page.MaxSorted = maxSorted
 	}
 	page.Groups = s.groups(c, shown, filter.Group)
 	page.Countries, page.Networks = choices(found, filter)
@@ -86,61 +85,50 @@ func parseViewFilter(c *gin.Context) view.SessionFilter {
 	return f
 }
 
-// A listed session lives, or has ended.
-type listed struct {
-	app.Session
-	ended *db.EndedSession
-}
-
 // everybody finds what the filter chooses, and how many there are. It returns
 // all of them when they are few enough to be sorted here, or else the page.
-func (s *Server) everybody(c *gin.Context, f view.SessionFilter) (found []listed, total int, err error) {
-	ctx, asks := c.Request.Context(), caller(c)
-	if f.State != "ended" {
-		stored := db.SessionFilter{Search: pageWords(f.Search), Ordering: viewOrder(f)}
-		if f.User != "" {
-			stored.Username = &f.User
-		}
-		if f.Kind != "" {
-			stored.Kind = &f.Kind
-		}
-		if f.Country != "" || f.Network != "" {
-			if stored.IPs, err = s.app.Addresses(ctx, func(l geoip.Location) bool { return fitsLocation(f, l) }); err != nil {
-				return nil, 0, err
-			}
-		}
-		stored.Limit = maxSorted
-		sessions, n, err := s.app.Sessions(ctx, asks, stored)
-		if err != nil {
-			return nil, 0, err
-		}
-		if n > maxSorted && f.State != "all" {
-			stored.Limit, stored.Offset = viewPageSize, (f.Page-1)*viewPageSize
-			if sessions, n, err = s.app.Sessions(ctx, asks, stored); err != nil {
-				return nil, 0, err
-			}
-			for _, sess := range sessions {
-				found = append(found, listed{Session: sess})
-			}
-			return found, n, nil
-		}
-		for _, sess := range sessions {
-			found = append(found, listed{Session: sess})
-		}
+func (s *Server) everybody(c *gin.Context, f view.SessionFilter) (found []app.Record, total int, err error) {
+	stored, err := s.storedFilter(c, f)
+	if err != nil {
+		return nil, 0, err
 	}
-	if f.State == "ended" || f.State == "all" {
-		ended, _, err := s.app.EndedSessions(ctx, asks, 0, maxSorted, 0)
-		if err != nil {
-			return nil, 0, err
-		}
-		for _, e := range ended {
-			if l := (listed{s.app.Enrich(e.Session), &e}); fits(f, l) {
-				found = append(found, l)
-			}
-		}
+	stored.Ordering, stored.Limit = viewOrder(f), maxSorted
+	if found, total, err = s.records(c, stored); err != nil {
+		return nil, 0, err
 	}
-	sortListed(found, f)
-	return found, len(found), nil
+	if total > maxSorted {
+		stored.Limit, stored.Offset = viewPageSize, (f.Page-1)*viewPageSize
+		return s.records(c, stored)
+	}
+	sortRecords(found, f)
+	return found, total, nil
+}
+
+// records is one page of sessions of any state.
+func (s *Server) records(c *gin.Context, f db.SessionFilter) (found []app.Record, total int, err error) {
+	if f.State != db.Living {
+		return s.app.History(c.Request.Context(), caller(c), f)
+	}
+	sessions, total, err := s.app.Sessions(c.Request.Context(), caller(c), f)
+	for _, sess := range sessions {
+		found = append(found, app.Record{Session: sess})
+	}
+	return found, total, err
+}
+
+// storedFilter is a view's filter in what the database knows.
+func (s *Server) storedFilter(c *gin.Context, f view.SessionFilter) (stored db.SessionFilter, err error) {
+	stored = db.SessionFilter{Search: pageWords(f.Search), State: map[string]db.State{"ended": db.Ended, "all": db.Any}[f.State]}
+	if f.User != "" {
+		stored.Username = &f.User
+	}
+	if f.Kind != "" {
+		stored.Kind = &f.Kind
+	}
+	if f.Country != "" || f.Network != "" {
+		stored.IPs, err = s.app.Addresses(c.Request.Context(), stored.State, func(l geoip.Location) bool { return fitsLocation(f, l) })
+	}
+	return stored, err
 }
 
 // viewOrder is the order of the view in the database's columns.
@@ -148,7 +136,9 @@ func viewOrder(f view.SessionFilter) []db.Order {
 	name, descending := strings.CutPrefix(f.Sort, "-")
 	column, ok := map[string]string{"user": "user__username", "used": "last_used", "expires": "expires"}[name]
 	if !ok {
-		column, descending = "last_used", true
+		if column, descending = "last_used", true; f.State == "ended" {
+			column = "ended"
+		}
 	}
 	order := []db.Order{{Column: column, Descending: descending}}
 	if f.Group == "user" && column != "user__username" {
@@ -162,29 +152,23 @@ func fitsLocation(f view.SessionFilter, l geoip.Location) bool {
 		(f.Network == "" || l.Network != nil && strconv.Itoa(int(l.Network.ASN)) == f.Network)
 }
 
-// fits is the filter for sessions that the database did not choose.
-func fits(f view.SessionFilter, l listed) bool {
-	for _, word := range pageWords(f.Search) {
-		word = db.Fold(word)
-		if !strings.Contains(db.Fold(l.Username), word) && !strings.Contains(l.IP.String(), word) && !strings.Contains(db.Fold(l.Agent.String), word) {
-			return false
-		}
-	}
-	return (f.User == "" || l.Username == f.User) && (f.Kind == "" || l.Agent.Kind == f.Kind) && fitsLocation(f, l.Location)
-}
-
-func sortListed(found []listed, f view.SessionFilter) {
+func sortRecords(found []app.Record, f view.SessionFilter) {
 	name, descending := strings.CutPrefix(f.Sort, "-")
-	compare, ok := map[string]func(a, b listed) int{
-		"user":    func(a, b listed) int { return cmp.Compare(a.Username, b.Username) },
-		"place":   func(a, b listed) int { return cmp.Compare(placeKey(a), placeKey(b)) },
-		"used":    func(a, b listed) int { return a.LastUsed.Compare(b.LastUsed) },
-		"expires": func(a, b listed) int { return a.Expires.Compare(b.Expires) },
+	compare, ok := map[string]func(a, b app.Record) int{
+		"user":    func(a, b app.Record) int { return cmp.Compare(a.Username, b.Username) },
+		"place":   func(a, b app.Record) int { return cmp.Compare(placeKey(a), placeKey(b)) },
+		"used":    func(a, b app.Record) int { return a.LastUsed.Compare(b.LastUsed) },
+		"expires": func(a, b app.Record) int { return a.Expires.Compare(b.Expires) },
 	}[name]
 	if !ok {
-		compare, descending = func(a, b listed) int { return a.LastUsed.Compare(b.LastUsed) }, true
+		compare, descending = func(a, b app.Record) int {
+			if f.State == "ended" {
+				return a.Ended.Compare(b.Ended)
+			}
+			return a.LastUsed.Compare(b.LastUsed)
+		}, true
 	}
-	slices.SortStableFunc(found, func(a, b listed) int {
+	slices.SortStableFunc(found, func(a, b app.Record) int {
 		group := 0
 		switch f.Group {
 		case "user":
@@ -201,7 +185,7 @@ func sortListed(found []listed, f view.SessionFilter) {
 }
 
 // placeKey sorts by country, then city; the unknown last.
-func placeKey(l listed) string {
+func placeKey(l app.Record) string {
 	p := l.Location.Place
 	if p == nil {
 		return "~"
@@ -210,12 +194,12 @@ func placeKey(l listed) string {
 }
 
 // groups puts rows under headings, in the order that they have.
-func (s *Server) groups(c *gin.Context, shown []listed, by string) []view.SessionGroup {
+func (s *Server) groups(c *gin.Context, shown []app.Record, by string) []view.SessionGroup {
 	groups := []view.SessionGroup{{}}
 	for _, l := range shown {
 		row := newSessionRow(l.Session)
-		if l.ended != nil {
-			row = s.newEndedRow(*l.ended)
+		if !l.Ended.IsZero() {
+			row = newEndedRow(l)
 		}
 		label, kind := "", ""
 		switch by {
@@ -239,7 +223,7 @@ func (s *Server) groups(c *gin.Context, shown []listed, by string) []view.Sessio
 }
 
 // choices are the countries and networks that the list can be narrowed to.
-func choices(found []listed, f view.SessionFilter) (countries, networks []view.Choice) {
+func choices(found []app.Record, f view.SessionFilter) (countries, networks []view.Choice) {
 	codes, orgs := map[string]string{}, map[string]string{}
 	if f.Country != "" {
 		codes[f.Country] = f.Country
@@ -284,77 +268,99 @@ func newPager(page, size, total int, link func(int) string) view.Pager {
 	return p
 }
 
-// exported is what a file of the view holds: all that the filter chooses, of
-// everybody's for superusers who ask for it, or else of one's own.
-func (s *Server) exported(c *gin.Context) ([]listed, error) {
+// exportFilter is what a file of the view holds: all that its filter chooses, of
+// everybody's for superusers who ask for it, or else of one's own that live.
+func (s *Server) exportFilter(c *gin.Context) (db.SessionFilter, error) {
+	own := caller(c).User.ID
 	if c.Query("view") != "everybody" {
-		sessions, err := s.ownList(c)
-		found := make([]listed, len(sessions))
-		for i, sess := range sessions {
-			found[i].Session = sess
-		}
-		return found, err
+		return db.SessionFilter{User: &own}, nil
 	}
 	if !caller(c).User.Superuser {
-		return nil, app.ErrForbidden
+		return db.SessionFilter{}, app.ErrForbidden
 	}
-	f := parseViewFilter(c)
-	f.Page = 1
-	found, total, err := s.everybody(c, f)
-	for err == nil && len(found) < total {
-		f.Page++
-		var more []listed
-		more, _, err = s.everybody(c, f)
-		if len(more) == 0 {
-			break // some ended meanwhile
-		}
-		found = append(found, more...)
-	}
-	return found, err
+	return s.storedFilter(c, parseViewFilter(c))
 }
 
-func (s *Server) exportJSON(c *gin.Context) error {
-	found, err := s.exported(c)
+// chunkTime is how long somebody may take to receive a part of a file.
+const chunkTime = time.Minute
+
+// export sends a file of sessions as it is read, of any length. What goes wrong when
+// some of it has been sent breaks the connection off, so that nobody takes it for all.
+func (s *Server) export(c *gin.Context, contentType, name, before, between, after string, write func(b []byte, r app.Record) []byte) error {
+	f, err := s.exportFilter(c)
 	if err != nil {
 		return err
 	}
-	objects := make([]any, len(found))
-	for i, l := range found {
-		objects[i] = newSessionJSON(l.Session)
+	control := http.NewResponseController(c.Writer)
+	var b []byte
+	sent := 0
+	err = s.app.Export(c.Request.Context(), caller(c), f, func(records []app.Record) error {
+		if sent == 0 {
+			c.Header("Content-Type", contentType)
+			c.Header("Content-Disposition", `attachment; filename="`+name+`"`)
+			b = append(b, before...)
+		}
+		for _, r := range records {
+			if sent++; sent > 1 {
+				b = append(b, between...)
+			}
+			b = write(b, r)
+		}
+		if err := control.SetWriteDeadline(time.Now().Add(chunkTime)); err != nil {
+			return err
+		}
+		_, err := c.Writer.Write(b)
+		b = b[:0]
+		return err
+	})
+	switch {
+	case err != nil && sent > 0:
+		s.log.Warn("an export was broken off", "after", sent, "err", err)
+		panic(http.ErrAbortHandler)
+	case err != nil:
+		return err
+	case sent == 0:
+		c.Header("Content-Type", contentType)
+		c.Header("Content-Disposition", `attachment; filename="`+name+`"`)
+		b = append(b, before...)
 	}
-	c.Header("Content-Disposition", `attachment; filename="sessions.json"`)
-	writeJSON(c, http.StatusOK, objects)
-	return nil
+	_, err = c.Writer.Write(append(b, after...))
+	return err
 }
+
+// exportJSON sends the API's objects, and in each also what these do not say.
+func (s *Server) exportJSON(c *gin.Context) error {
+	return s.export(c, "application/json", "sessions.json", "[", ",", "]", func(b []byte, r app.Record) []byte {
+		b = appendSession(b, &r.Session)
+		b = appendMember(b[:len(b)-1], `,"username":`, r.Username)
+		b = appendTime(append(b, `,"signed_in":`...), r.Created)
+		b = append(b, `,"ended":`...)
+		if r.Ended.IsZero() {
+			return append(b, `null}`...)
+		}
+		b = appendTime(b, r.Ended)
+		b = appendMember(b, `,"ended_reason":`, string(r.Reason))
+		return append(appendMember(b, `,"ended_by":`, r.EndedBy), '}')
+	})
+}
+
+var csvHead = csvRow([]string{"uuid", "user", "client", "system", "kind", "ip", "country", "city", "asn", "network", "signed_in", "last_used", "expires", "ended", "ended_reason", "ended_by", "user_agent"})
 
 func (s *Server) exportCSV(c *gin.Context) error {
-	found, err := s.exported(c)
-	if err != nil {
-		return err
-	}
-	c.Header("Content-Type", "text/csv; charset=utf-8")
-	c.Header("Content-Disposition", `attachment; filename="sessions.csv"`)
-	rows := [][]string{{"uuid", "user", "client", "system", "kind", "ip", "country", "city", "asn", "network", "signed_in", "last_used", "expires", "ended", "user_agent"}}
-	for _, l := range found {
+	return s.export(c, "text/csv; charset=utf-8", "sessions.csv", csvHead, "", "", func(b []byte, r app.Record) []byte {
 		var country, city, asn, org, ended string
-		if p := l.Location.Place; p != nil {
+		if p := r.Location.Place; p != nil {
 			country, city = p.Country, p.City
 		}
-		if n := l.Location.Network; n != nil {
+		if n := r.Location.Network; n != nil {
 			asn, org = strconv.Itoa(int(n.ASN)), n.Org
 		}
-		if l.ended != nil {
-			ended = l.ended.Ended.Format(time.RFC3339)
+		if !r.Ended.IsZero() {
+			ended = r.Ended.Format(time.RFC3339)
 		}
-		rows = append(rows, []string{l.UUID.String(), l.Username, clientName(l.Agent), systemName(l.Agent), l.Agent.Kind, l.IP.String(),
-			country, city, asn, org, l.Created.Format(time.RFC3339), l.LastUsed.Format(time.RFC3339), l.Expires.Format(time.RFC3339), ended, l.Agent.String})
-	}
-	for _, row := range rows {
-		if _, err := io.WriteString(c.Writer, csvRow(row)); err != nil {
-			return fmt.Errorf("write CSV: %w", err)
-		}
-	}
-	return nil
+		return append(b, csvRow([]string{r.UUID.String(), r.Username, clientName(r.Agent), systemName(r.Agent), r.Agent.Kind, r.IP.String(),
+			country, city, asn, org, r.Created.Format(time.RFC3339), r.LastUsed.Format(time.RFC3339), r.Expires.Format(time.RFC3339), ended, string(r.Reason), r.EndedBy, r.Agent.String})...)
+	})
 }
 
 // csvRow is a line of CSV with every cell in quotes, so that none is taken for anything

@@ -48,8 +48,8 @@ func newSessionRow(sess app.Session) view.SessionRow {
 }
 
 // newEndedRow is one that ended.
-func (s *Server) newEndedRow(e db.EndedSession) view.SessionRow {
-	row := newSessionRow(s.app.Enrich(e.Session))
+func newEndedRow(e app.Record) view.SessionRow {
+	row := newSessionRow(e.Session)
 	row.Ended, row.EndedBy = e.Ended, endings[e.Reason]
 	if e.Reason == db.Revoked && e.EndedBy != e.Username {
 		row.EndedBy = view.EndedByAdmin
@@ -124,7 +124,7 @@ func (s *Server) ownSessions(c *gin.Context) error {
 		return err
 	}
 	ctx, asks := c.Request.Context(), caller(c)
-	ended, _, err := s.app.EndedSessions(ctx, asks, asks.User.ID, 100, 0)
+	ended, _, err := s.app.History(ctx, asks, db.SessionFilter{User: &asks.User.ID, State: db.Ended, Limit: 100})
 	if err != nil {
 		return err
 	}
@@ -141,11 +141,11 @@ func (s *Server) ownSessions(c *gin.Context) error {
 			group.Rows = append(group.Rows, row)
 		}
 	}
-	markNewCountries(&group, sessions, ended, s.app.Enrich)
+	markNewCountries(&group, sessions, ended)
 	page.Others = len(group.Rows)
 	page.Groups = []view.SessionGroup{group}
 	for _, e := range ended {
-		page.Ended = append(page.Ended, s.newEndedRow(e))
+		page.Ended = append(page.Ended, newEndedRow(e))
 	}
 	page.Map = newMap(sessions, func(*geoip.Place) string { return "/sessions" })
 	if page.Chart, err = s.signIns(c, db.EventFilter{Subject: asks.User.ID}); err != nil {
@@ -156,10 +156,10 @@ func (s *Server) ownSessions(c *gin.Context) error {
 
 // markNewCountries marks the rows from a country that none of the sessions
 // signed in before came from, if it is known of any of those.
-func markNewCountries(group *view.SessionGroup, sessions []app.Session, ended []db.EndedSession, enrich func(db.Session) app.Session) {
+func markNewCountries(group *view.SessionGroup, sessions []app.Session, ended []app.Record) {
 	all := slices.Clone(sessions)
 	for _, e := range ended {
-		all = append(all, enrich(e.Session))
+		all = append(all, e.Session)
 	}
 	slices.SortStableFunc(all, func(a, b app.Session) int { return a.Created.Compare(b.Created) })
 	known, fresh := map[string]bool{}, map[string]bool{}
@@ -292,7 +292,7 @@ func (s *Server) sessionPage(c *gin.Context) error {
 		if err != nil {
 			return err
 		}
-		sess, page.SessionRow = s.app.Enrich(e.Session), s.newEndedRow(e)
+		sess, page.SessionRow = e.Session, newEndedRow(e)
 	default:
 		return err
 	}

@@ -332,11 +332,15 @@ func (s *Store) Forget(ctx context.Context, before, failures time.Time) error {
 	})
 }
 
-// IPs are the distinct addresses of living sessions.
-func (s *Store) IPs(ctx context.Context) ([]string, error) {
+// IPs are the distinct addresses of sessions of a state.
+func (s *Store) IPs(ctx context.Context, state db.State) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
-	rows, err := s.list.QueryContext(ctx, `SELECT DISTINCT last_ip FROM sessions`)
+	rows, err := s.list.QueryContext(ctx, map[db.State]string{
+		db.Living: `SELECT DISTINCT last_ip FROM sessions`,
+		db.Ended:  `SELECT DISTINCT last_ip FROM ended_sessions`,
+		db.Any:    `SELECT last_ip FROM sessions UNION SELECT last_ip FROM ended_sessions`,
+	}[state])
 	if err != nil {
 		return nil, s.err(err)
 	}
@@ -350,53 +354,6 @@ func (s *Store) IPs(ctx context.Context) ([]string, error) {
 		ips = append(ips, ip)
 	}
 	return ips, s.err(rows.Err())
-}
-
-// EndedSessions are the latest that ended, of one user or, for 0, of everybody.
-func (s *Store) EndedSessions(ctx context.Context, user int64, limit, offset int) (page []db.EndedSession, total int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
-	defer cancel()
-	where, args := `1`, []any{}
-	if user != 0 {
-		where, args = `s.user_id = $1`, []any{user}
-	}
-	err = s.list.QueryRowContext(ctx, `SELECT count(*) FROM ended_sessions s WHERE `+where, args...).Scan(&total)
-	if err != nil || total == 0 {
-		return nil, total, s.err(err)
-	}
-	args = append(args, limit, offset)
-	page, err = s.endedSessions(ctx, fmt.Sprintf(`%s ORDER BY s.ended DESC, s.id DESC LIMIT $%d OFFSET $%d`, where, len(args)-1, len(args)), args...)
-	return page, total, s.err(err)
-}
-
-// EndedSession is one that ended, by its public name.
-func (s *Store) EndedSession(ctx context.Context, id uuid.UUID) (db.EndedSession, error) {
-	found, err := s.endedSessions(ctx, `s.uuid = $1`, id[:])
-	if err == nil && len(found) == 0 {
-		err = db.ErrNotFound
-	}
-	if err != nil {
-		return db.EndedSession{}, s.err(err)
-	}
-	return found[0], nil
-}
-
-func (s *Store) endedSessions(ctx context.Context, where string, args ...any) ([]db.EndedSession, error) {
-	rows, err := s.list.QueryContext(ctx, `SELECT `+sessionColumns+`, s.ended, s.reason, s.ended_by FROM ended_sessions s
-		JOIN users u ON u.id = s.user_id JOIN user_agents a ON a.id = s.agent_id WHERE `+where, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var found []db.EndedSession
-	for rows.Next() {
-		var e db.EndedSession
-		if err := rows.Scan(append(sessionFields(&e.Session), timeColumn{&e.Ended}, &e.Reason, &e.EndedBy)...); err != nil {
-			return nil, err
-		}
-		found = append(found, e)
-	}
-	return found, rows.Err()
 }
 
 // Revision changes whenever a session of a user begins or ends, or of anybody for 0. A

@@ -171,6 +171,7 @@ type SessionsPage struct {
 	Map       *WorldMap
 	Chart     *Chart
 	Revision  string // what /sessions/live answers while nothing has changed
+	MaxSorted int    // up to how many sessions are sorted by place, where these are more; 0 where it does not matter
 }
 
 // Devices is how many devices one is signed in on, this one counted.

@@ -1,0 +1,171 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"lastseen/db"
+
+	"github.com/google/uuid"
+)
+
+const recordColumns = `id, uuid, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires`
+
+// endedRows and livingRows are the tables of both kinds of sessions in one shape. What
+// lives has not ended.
+const (
+	endedRows  = `SELECT ` + recordColumns + `, ended, reason, ended_by FROM ended_sessions`
+	livingRows = `SELECT ` + recordColumns + `, NULL AS ended, '' AS reason, '' AS ended_by FROM sessions`
+)
+
+// historyOrderings are the columns to sort history by, by their names in the API.
+var historyOrderings = map[string]string{
+	"user__username": "u.username", "user": "s.user_id", "last_ip": "s.last_ip", "last_user_agent": "a.string",
+	"last_used": "s.last_used", "expires": "s.expires", "uuid": "s.uuid", "ended": "s.ended",
+}
+
+// History is one page of the ended sessions that the filter chooses, with the living
+// ones too where it says so, and how many there are in all; without an ordering those
+// that ended last come first. It looks at each of them, unless there is no filter.
+func (s *Store) History(ctx context.Context, f db.SessionFilter) (page []db.EndedSession, total int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	where, args := recordConditions(f)
+	rows := endedRows
+	if f.State == db.Any {
+		args = append(args, micros(f.Now))
+		rows += fmt.Sprintf(` UNION ALL `+livingRows+` WHERE expires > $%d`, len(args))
+	}
+	if err := s.list.QueryRowContext(ctx, `SELECT count(*) FROM (`+rows+`) s WHERE `+where, args...).Scan(&total); err != nil || f.Limit == 0 || total == 0 {
+		return nil, total, s.err(err)
+	}
+	order := "s.ended DESC, s.id DESC"
+	if len(f.Ordering) > 0 {
+		var columns []string
+		for _, o := range append(f.Ordering, db.Order{Column: "uuid", Descending: f.Ordering[0].Descending}) {
+			column := historyOrderings[o.Column]
+			if o.Descending {
+				column += " DESC"
+			}
+			columns = append(columns, column)
+		}
+		order = strings.Join(columns, ", ")
+	}
+	args = append(args, f.Limit, f.Offset)
+	page, err = queryRecords(ctx, s.list, rows, fmt.Sprintf(`%s ORDER BY %s LIMIT $%d OFFSET $%d`, where, order, len(args)-1, len(args)), args...)
+	return page, total, s.err(err)
+}
+
+// EndedSession is one that ended, by its public name.
+func (s *Store) EndedSession(ctx context.Context, id uuid.UUID) (db.EndedSession, error) {
+	found, err := queryRecords(ctx, s.list, endedRows, `s.uuid = $1`, id[:])
+	if err == nil && len(found) == 0 {
+		err = db.ErrNotFound
+	}
+	if err != nil {
+		return db.EndedSession{}, s.err(err)
+	}
+	return found[0], nil
+}
+
+// exportChunk is how many sessions an export reads at a time.
+const exportChunk = 500
+
+// ExportSessions hands all sessions that the filter chooses to each, some at a time, as
+// they were at one moment: each once, in the order in which they began, those that have
+// ended after the living. It takes as long as each does, and the memory of a chunk.
+func (s *Store) ExportSessions(ctx context.Context, f db.SessionFilter, each func([]db.EndedSession) error) error {
+	conn, err := s.pool(1, "_pragma=query_only(1)") // one of its own: it may be held for long
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return s.err(err)
+	}
+	defer tx.Rollback()
+	where, args := recordConditions(f)
+	var sources []string
+	if f.State != db.Ended {
+		args = append(args, micros(f.Now))
+		sources = append(sources, fmt.Sprintf(livingRows+` WHERE expires > $%d`, len(args)))
+	}
+	if f.State != db.Living {
+		sources = append(sources, endedRows)
+	}
+	for _, rows := range sources {
+		after := int64(0)
+		for {
+			next := append(args[:len(args):len(args)], after, exportChunk)
+			found, err := queryRecords(ctx, tx, rows, fmt.Sprintf(`%s AND s.id > $%d ORDER BY s.id LIMIT $%d`, where, len(next)-1, len(next)), next...)
+			if err != nil {
+				return s.err(err)
+			}
+			if len(found) == 0 {
+				break
+			}
+			after = found[len(found)-1].ID
+			if err := each(found); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// recordConditions are a filter in SQL. What a word means is asked of the small tables
+// once, and not of each session's user and agent.
+func recordConditions(f db.SessionFilter) (string, []any) {
+	where, args := []string{"1"}, []any{}
+	add := func(condition string, arg any) {
+		args = append(args, arg)
+		where = append(where, strings.ReplaceAll(condition, "?", fmt.Sprintf("$%d", len(args))))
+	}
+	if f.User != nil {
+		add(`s.user_id = ?`, *f.User)
+	}
+	if f.Username != nil {
+		add(`s.user_id IN (SELECT id FROM users WHERE username = ?)`, *f.Username)
+	}
+	if f.IP != nil {
+		add(`s.last_ip = ?`, *f.IP)
+	}
+	if f.IPs != nil {
+		list, _ := json.Marshal(f.IPs) // strings always marshal
+		add(`s.last_ip IN (SELECT value FROM json_each(?))`, string(list))
+	}
+	if f.Agent != nil {
+		add(`s.agent_id IN (SELECT id FROM user_agents WHERE string = ?)`, *f.Agent)
+	}
+	if f.Kind != nil {
+		add(`s.agent_id IN (SELECT id FROM user_agents WHERE kind = ?)`, *f.Kind)
+	}
+	for _, word := range f.Search {
+		add(`(s.user_id IN (SELECT id FROM users WHERE instr(folded, ?)) OR s.agent_id IN (SELECT id FROM user_agents WHERE instr(lower(string), ?)) OR instr(s.last_ip, ?))`, db.Fold(word))
+	}
+	return strings.Join(where, " AND "), args
+}
+
+func queryRecords(ctx context.Context, q interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}, from, where string, args ...any) ([]db.EndedSession, error) {
+	rows, err := q.QueryContext(ctx, `SELECT `+sessionColumns+`, s.ended, s.reason, s.ended_by FROM (`+from+`) s
+		JOIN users u ON u.id = s.user_id JOIN user_agents a ON a.id = s.agent_id WHERE `+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var found []db.EndedSession
+	for rows.Next() {
+		var e db.EndedSession
+		if err := rows.Scan(append(sessionFields(&e.Session), timeColumn{&e.Ended}, &e.Reason, &e.EndedBy)...); err != nil {
+			return nil, err
+		}
+		found = append(found, e)
+	}
+	return found, rows.Err()
+}

@@ -1,0 +1,179 @@
+package web
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"lastseen/app"
+	"lastseen/db"
+
+	"github.com/google/uuid"
+)
+
+// many stores living sessions of people, and ended ones, as if they had signed in.
+func many(t *testing.T, ts *testServer, people, living, ended int) {
+	t.Helper()
+	agent := &db.Agent{String: firefox, Definitions: agents().Version(), AgentParts: db.AgentParts{Kind: "desktop", Browser: "Firefox", OS: "Linux"}}
+	for i := range people {
+		ts.createUser(fmt.Sprint("guest", i), false)
+	}
+	for i := range living + ended {
+		user := mustUser(ts, fmt.Sprint("guest", i%people))
+		hash := [32]byte{byte(i), byte(i >> 8), byte(i >> 16), 1}
+		at := now.Add(-time.Duration(i) * time.Second)
+		sess := db.Session{UUID: uuid.New(), UserID: user.ID, Agent: agent, IP: netip.AddrFrom4([4]byte{81, 2, 69, byte(i)}), Method: "password",
+			Created: at, LastUsed: at, Ends: now.Add(time.Hour), Expires: now.Add(time.Hour)}
+		sess, err := ts.store.CreateSession(t.Context(), user, sess, hash[:], nil, "n", db.Event{UUID: uuid.New(), Created: at, Action: db.Login, Context: map[string]any{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i >= living {
+			if err := ts.app.RevokeSession(t.Context(), app.Operator, sess.UUID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// What ended beyond the newest two thousand can be found, counted, sorted and exported,
+// alone and with what lives.
+func TestHistoryIsWhole(t *testing.T) {
+	old := maxSorted
+	maxSorted = 20
+	t.Cleanup(func() { maxSorted = old })
+	ts := newServer(t)
+	many(t, ts, 3, 150, 130)
+	ada := ts.signIn("ada")
+	for _, tt := range []struct {
+		query string
+		total int
+	}{
+		{"state=ended", 130}, {"state=all", 281}, {"", 151}, {"state=ended&user=guest1", 43}, {"state=all&user=guest1", 93},
+		{"state=ended&search=guest2", 43}, {"state=all&search=guest2+firefox", 93}, {"state=ended&search=nobody", 0}, {"state=ended&country=GB", 130},
+		{"state=ended&sort=place", 130}, {"state=ended&sort=-used&page=2", 130}, {"state=all&sort=user&page=3", 281}, {"state=ended&kind=desktop", 130},
+	} {
+		_, body := ts.get(ada, "/sessions?view=everybody&"+tt.query)
+		if want := fmt.Sprintf("<strong>%d session", tt.total); !strings.Contains(body, want) {
+			t.Errorf("%s: no %q in the page", tt.query, want)
+		}
+		if strings.Contains(tt.query, "place") && !strings.Contains(body, "too many to be sorted by place") {
+			t.Errorf("%s: nothing says that it is not sorted so", tt.query)
+		}
+		_, body = ts.get(ada, "/sessions/export.json?view=everybody&"+tt.query)
+		var objects []struct {
+			UUID, Username string
+			Signed_in      time.Time
+			Ended          *time.Time
+			Ended_reason   string
+			Ended_by       string
+		}
+		if err := json.Unmarshal([]byte(body), &objects); err != nil || len(objects) != tt.total {
+			t.Fatalf("%s: %d exported, %v", tt.query, len(objects), err)
+		}
+		for _, o := range objects {
+			if o.Username == "" || o.Signed_in.IsZero() || (o.Ended != nil) != (o.Ended_reason == "revoked") || (o.Ended != nil) != (o.Ended_by != "") {
+				t.Fatalf("%s: got %+v", tt.query, o)
+			}
+		}
+		_, body = ts.get(ada, "/sessions/export.csv?view=everybody&"+tt.query)
+		if rows, err := csv.NewReader(strings.NewReader(body)).ReadAll(); err != nil || len(rows) != tt.total+1 {
+			t.Errorf("%s: %d rows, %v", tt.query, len(rows)-1, err)
+		}
+	}
+	// Each page is another part of the whole, whatever the order.
+	for _, sort := range []string{"", "used", "-used", "user", "-expires"} {
+		seen := map[string]bool{}
+		for page := 1; page <= 3; page++ {
+			_, body := ts.get(ada, fmt.Sprintf("/sessions?view=everybody&state=all&sort=%s&page=%d", sort, page))
+			for part := range strings.SplitSeq(body, `href="/sessions/`) {
+				if id, _, ok := strings.Cut(part, `"`); ok && len(id) == 36 {
+					seen[id] = true
+				}
+			}
+		}
+		if len(seen) != 281 {
+			t.Errorf("sorted by %q: %d of 281 on the pages", sort, len(seen))
+		}
+	}
+}
+
+// An export holds each session once, as it was at one moment, while they are used, begin
+// and end. LASTSEEN_TEST_EXPORT says how many there are, such as 1000000.
+func TestExportIsWhole(t *testing.T) {
+	n := 3000
+	if text := os.Getenv("LASTSEEN_TEST_EXPORT"); text != "" {
+		n, _ = strconv.Atoi(text)
+	}
+	ts := newServer(t)
+	many(t, ts, 10, n, 200)
+	ada := ts.signIn("ada")
+	stored, _, err := ts.app.Sessions(t.Context(), app.Operator, db.SessionFilter{Limit: n + 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]bool{}
+	for _, sess := range stored {
+		want[sess.UUID.String()] = true
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var busy sync.WaitGroup
+	busy.Go(func() {
+		for ctx.Err() == nil {
+			sess := stored[rand.IntN(len(stored))]
+			at := now.Add(time.Duration(rand.IntN(1000)) * time.Second)
+			if err := ts.store.RecordUses(context.Background(), slices.Values([]db.Use{{UUID: sess.UUID, Session: sess.ID, At: at}}), 0); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	req, _ := http.NewRequest("GET", ts.url+"/sessions/export.json?view=everybody&sort=used", nil)
+	res, err := ada.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	decoder := json.NewDecoder(res.Body)
+	if _, err := decoder.Token(); err != nil {
+		t.Fatal(err)
+	}
+	got, revoked := map[string]bool{}, 0
+	for decoder.More() {
+		var o struct{ UUID string }
+		if err := decoder.Decode(&o); err != nil {
+			t.Fatal(err)
+		}
+		if got[o.UUID] {
+			t.Errorf("%s is there twice", o.UUID)
+		}
+		got[o.UUID] = true
+		if len(got)%400 == 1 && revoked < 20 { // one ends, perhaps before its turn
+			revoked++
+			if err := ts.app.RevokeSession(t.Context(), app.Operator, stored[len(stored)-revoked].UUID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	cancel()
+	busy.Wait()
+	for id := range want {
+		if !got[id] {
+			t.Errorf("%s is missing", id)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%d exported of %d", len(got), len(want))
+	}
+}
