@@ -45,7 +45,7 @@ const (
 	flushAtMost     = 10 * time.Minute
 	idleFlushAtMost = time.Minute
 	expireEvery     = 10 * time.Second
-	forgetEvery     = time.Hour
+	purgeEvery      = time.Hour
 	geoipEvery      = 5 * time.Second
 	verifyAfter     = time.Second // who waits for the start is served first
 )
@@ -63,33 +63,25 @@ type App struct {
 	passwords passwords
 	attempts  attempts
 
-	// mu guards what a request needs. A use is shown whenever its session is read; a
-	// crash loses those of one interval.
-	mu       sync.Mutex
-	cache    cache
-	noted    []uint32      // known sessions of which something is to be written; some may have ended
-	reached  *reaches      // hosts that sessions reached before their last one, to be written
-	flushing int           // how much is being written
-	flushMu  sync.Mutex    // held by the one flush that runs
-	full     chan struct{} // told when what is noted should be written at once
+	live *Cache // what a request needs; a crash loses the uses of one flush's interval
 
-	copying       chan struct{} // held by the one copy that is made
-	backupProblem error         // of the last scheduled backup; guarded by mu
+	copying chan struct{} // held by the one copy that is made
 
-	setupToken string // guarded by mu; "" when there is nothing to set up
+	mu            sync.Mutex // guards what follows
+	backupProblem error      // of the last scheduled backup
+	setupToken    string     // "" when there is nothing to set up
 }
 
 // New wires the parts together; it starts nothing.
 func New(store *sqlite.Store, geo *geoip.DB, agents *useragent.Parser, c config.Config, log *slog.Logger) *App {
-	return &App{
+	a := &App{
 		Config: c, Log: log, Now: time.Now,
 		store: store, geo: geo, agents: agents,
 		passwords: newPasswords(),
-		cache:     newCache(),
-		reached:   newReaches(),
-		full:      make(chan struct{}, 1),
 		copying:   make(chan struct{}, 1),
 	}
+	a.live = NewCache(store, Options{Now: a.now, Idle: c.SessionIdle, Agents: agents, Bounds: DefaultBounds})
+	return a
 }
 
 // DatabasePath is where the database of a data directory is.
@@ -122,7 +114,7 @@ func (a *App) Run(ctx context.Context) {
 			a.Log.Error("check the database", "err", err)
 		}
 	})
-	flush, forget := time.NewTimer(flushEvery), time.NewTicker(forgetEvery)
+	flush, purge := time.NewTimer(flushEvery), time.NewTicker(purgeEvery)
 	var expired time.Time
 	var failed, logged time.Time // when a flush last failed; when that was logged: it does so every two seconds
 	for done := false; !done; {
@@ -130,17 +122,17 @@ func (a *App) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			done = true
-			err = a.flush(context.WithoutCancel(ctx))
-		case <-a.full:
+			err = a.live.Flush(context.WithoutCancel(ctx))
+		case <-a.live.FlushWanted():
 			if time.Since(failed) < flushEvery { // what could not be written is noted anew, and asks again
 				continue
 			}
-			if err = a.flush(ctx); err != nil {
+			if err = a.live.Flush(ctx); err != nil {
 				failed = time.Now()
 			}
 		case start := <-flush.C:
 			now := a.now()
-			err = a.flush(ctx)
+			err = a.live.Flush(ctx)
 			pause := min(max(flushEvery, 20*time.Since(start)), flushAtMost)
 			if a.Config.SessionIdle > 0 {
 				pause = min(pause, idleFlushAtMost)
@@ -153,8 +145,8 @@ func (a *App) Run(ctx context.Context) {
 				expired = start
 				err = a.expire(ctx, now)
 			}
-		case <-forget.C:
-			err = a.forgetHistory(ctx)
+		case <-purge.C:
+			err = a.purge(ctx)
 		}
 		if err != nil && (done || ctx.Err() == nil && time.Since(logged) > time.Minute) {
 			a.Log.Error("background work", "err", err)
@@ -164,9 +156,9 @@ func (a *App) Run(ctx context.Context) {
 	wait.Wait()
 }
 
-// forgetHistory removes what is kept no longer.
-func (a *App) forgetHistory(ctx context.Context) error {
-	defer a.forgetAll() // the IDs of agents that are gone may be given anew
+// purge removes what is kept no longer.
+func (a *App) purge(ctx context.Context) error {
+	defer a.live.Invalidate(Purged)
 	now := a.now()
 	return a.store.Forget(ctx, now.Add(-a.Config.History), now.Add(-loginLimits.Lock))
 }
@@ -197,12 +189,6 @@ func (a *App) GeoIPFiles() []geoip.File { return a.geo.Files() }
 // Locate says what the databases know of an address.
 func (a *App) Locate(ip netip.Addr) geoip.Location { return a.geo.Lookup(ip) }
 
-// parseAgent is what the definitions say of a User-Agent header.
-func (a *App) parseAgent(header string) *db.Agent {
-	clean := useragent.Clean(header)
-	return &db.Agent{String: clean, Definitions: a.agents.Version(), AgentParts: db.AgentParts(a.agents.Parse(clean))}
-}
-
 // reparseAgents brings what older definitions said up to date.
 func (a *App) reparseAgents(ctx context.Context) {
 	for {
@@ -215,7 +201,7 @@ func (a *App) reparseAgents(ctx context.Context) {
 		}
 		var parsed []*db.Agent
 		for _, s := range stale {
-			parsed = append(parsed, a.parseAgent(s))
+			parsed = append(parsed, a.live.ParseAgent(s))
 		}
 		if err := a.store.StoreAgents(ctx, parsed); err != nil {
 			if ctx.Err() == nil {

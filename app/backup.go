@@ -21,7 +21,7 @@ func (a *App) Backup(ctx context.Context, path string) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if err := a.flush(ctx); err != nil {
+	if err := a.live.Flush(ctx); err != nil {
 		a.Log.Error("write session uses", "err", err)
 	}
 	return a.store.Backup(ctx, path)

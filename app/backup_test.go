@@ -246,7 +246,7 @@ func TestBackupHoldsNobodyUp(t *testing.T) {
 		if _, err := a.Authenticate(t.Context(), []string{token}, from(fmt.Sprintf("192.0.2.%d", written%200))); err != nil {
 			t.Fatal(err)
 		}
-		if err := a.flush(t.Context()); err != nil {
+		if err := a.live.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		written++

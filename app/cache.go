@@ -2,8 +2,9 @@ package app
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"iter"
+	"sync"
+	"time"
 
 	"lastseen/app/useragent"
 	"lastseen/db"
@@ -11,395 +12,191 @@ import (
 	"github.com/google/uuid"
 )
 
-// A cache holds what was read of sessions, users, API tokens and rules, so that
-// a request needs no query. It is guarded by App.mu.
-//
-// Keys are hashes of tokens and keys, and the rows' names; bounds are maxKnown,
-// maxUsers and maxKeys, and when one is full any entry goes for a new one. What it
-// holds is believed only while Store.Epoch says that no other process wrote.
-// This process drops what it changes, by forget and forgetAll, after the change
-// and before it is answered; and what was read before a drop is not kept after
-// it, by the generation. Sessions that are not believed stay, since they hold
-// uses that are not written yet, and are read anew.
-type cache struct {
-	epoch      uint64
-	generation uint64
-	reading    uint32 // sessions that were read in it are believed
-	sessions   *known
-	keys       map[[32]byte]*db.Token
-	users      map[int64]*db.User // with groups
-	rules      gateRules          // nil until they are read
+// A Store is what a Cache reads from and writes to. Its errors are db's.
+type Store interface {
+	// Epoch says whether what was read before may still be believed: as long as it
+	// answers the same number and believable, nobody wrote but this process. A store that
+	// many processes write to never says so; then each request reads.
+	Epoch() (epoch uint64, believable bool)
 
-	agentIDs map[int64]*db.Agent
-	agentsBy map[string]*db.Agent // by what they are of
+	SessionByToken(hash []byte) (db.Session, error)
+	SessionByUUID(id uuid.UUID) (db.Session, error)
+	KnownUser(id int64) (db.User, error)
+	Agent(ctx context.Context, id int64) (*db.Agent, error)
+	TokenByKey(ctx context.Context, hash []byte) (db.Token, error)
+	Rules(ctx context.Context) ([]db.Rule, error)
+
+	Sessions(ctx context.Context, f db.SessionFilter) (page []db.Session, total int, err error)
+	Reaches(ctx context.Context, session uuid.UUID) ([]db.Reach, error)
+	RecordUses(ctx context.Context, uses iter.Seq[db.Use], idle time.Duration) error
+	RecordReaches(ctx context.Context, reaches iter.Seq2[db.SessionHost, db.Reach], limit int) error
 }
 
-const (
-	maxKeys   = 1024
-	maxUsers  = 1 << 16
-	maxAgents = 1 << 13 // by either name
-)
+// Options are what a Cache is made with.
+type Options struct {
+	Now    func() time.Time  // the clock, in the precision that is stored
+	Idle   time.Duration     // how long a session lives unused; 0: until it ends
+	Agents *useragent.Parser // what a User-Agent header says
+	Bounds Bounds
+}
 
-func newCache() cache {
-	c := cache{sessions: newKnown(), agentsBy: map[string]*db.Agent{}}
-	c.clear()
+// Bounds are how much is kept. A thing more than that takes the place of any other.
+type Bounds struct {
+	Sessions int // twice as many until what is not written of them has been
+	Users    int
+	Keys     int
+	Agents   int // also how many agents, proxies and hosts sessions share before unused ones are looked for
+	Hosts    int // reached by sessions before their last one, and not written: there is a flush then, and at twice as many they are lost
+}
+
+// DefaultBounds fit a machine with some hundred megabytes to spare.
+var DefaultBounds = Bounds{Sessions: 1 << 20, Users: 1 << 16, Keys: 1 << 10, Agents: 1 << 13, Hosts: 1 << 17}
+
+// A Cache is all of it. Its methods may be called concurrently, and hold no lock when
+// they return, nor while they ask the store. What they answer others share: nobody may
+// change it.
+type Cache struct {
+	store  Store
+	now    func() time.Time
+	idle   time.Duration
+	parser *useragent.Parser
+	bounds Bounds
+
+	mu         sync.Mutex // guards all below, but flushMu
+	epoch      uint64     // the store's, in which all was read
+	generation uint64     // counts what was invalidated
+
+	sessions       *table
+	users          map[int64]user
+	keys           map[[32]byte]*db.Token
+	rules          Rules // nil until they are read
+	agentsByID     map[int64]*db.Agent
+	agentsByHeader map[string]*db.Agent
+
+	unwritten []uint32 // sessions of which something is to be written; some may have ended
+	reached   *reaches // hosts that sessions reached before their last one, to be written
+	flushing  int      // how much is being written
+	flushMu   sync.Mutex
+	full      chan struct{}
+}
+
+// A user is one with groups, nil when they are to be read anew. Of their sessions those
+// may be believed that were read in the generation since or later.
+type user struct {
+	user  *db.User
+	since uint64
+}
+
+// NewCache makes one that is empty.
+func NewCache(store Store, o Options) *Cache {
+	c := &Cache{
+		store: store, now: o.Now, idle: o.Idle, parser: o.Agents, bounds: o.Bounds,
+		sessions:       newTable(o.Bounds),
+		agentsByHeader: map[string]*db.Agent{},
+		reached:        newReaches(o.Bounds.Hosts),
+		full:           make(chan struct{}, 1),
+	}
+	c.drop(WroteElsewhere, nil)
 	return c
 }
 
-// clear makes nothing be believed any more.
-func (c *cache) clear() {
-	c.generation++
-	c.reading++
-	c.keys, c.users, c.rules = map[[32]byte]*db.Token{}, map[int64]*db.User{}, nil
-	c.agentIDs = map[int64]*db.Agent{} // they may be given anew
-}
-
-// believe prepares the cache for a request that found this epoch in force.
-func (c *cache) believe(epoch uint64) {
-	if c.epoch != epoch {
-		c.clear()
-		c.epoch = epoch
-	}
-}
-
-// keepAgent remembers an agent, also by its row when that is known, and returns the
-// one that all sessions share.
-func (c *cache) keepAgent(id int64, agent *db.Agent) *db.Agent {
-	if shared := c.agentsBy[agent.String]; shared != nil && *shared == *agent {
-		agent = shared
-	} else {
-		agent = compact(*agent)
-	}
-	if len(c.agentsBy) >= maxAgents {
-		clear(c.agentsBy)
-	}
-	if len(c.agentIDs) >= maxAgents {
-		clear(c.agentIDs)
-	}
-	if id != 0 {
-		c.agentIDs[id] = agent
-	}
-	c.agentsBy[agent.String] = agent
-	return agent
-}
-
-// compact is an agent whose parts are in one place, in the order in which they are shown:
-// one object for the garbage collector, and quicker to read.
-func compact(a db.Agent) *db.Agent {
-	parts := [...]*string{&a.DeviceBrand, &a.Device, &a.DeviceModel, &a.OS, &a.OSMajor, &a.OSMinor, &a.OSPatch, &a.OSPatchMinor,
-		&a.Browser, &a.BrowserMajor, &a.BrowserMinor, &a.BrowserPatch, &a.String, &a.Kind}
-	var all []byte
-	for _, part := range parts {
-		all = append(all, *part...)
-	}
-	rest := string(all)
-	for _, part := range parts {
-		*part, rest = rest[:len(*part)], rest[len(*part):]
-	}
-	return &a
-}
-
-// user is the user of a known session, if both may be believed.
-func (c *cache) user(n uint32) *db.User {
-	if s := c.sessions.at(n); s.read == c.reading {
-		return c.users[s.userID]
-	}
-	return nil
-}
-
-// keep remembers a session that was read from the store, by its token too when it
-// was read by that, and returns its number. One that is known already, since two
-// read it at once or it was not believed, stays the only one, or dropping it
-// would leave the other; of both uses the later one counts.
-func (c *cache) keep(sess *db.Session, agent *db.Agent, key tokenKey, current bool) uint32 {
-	n, ok := c.sessions.byUUID.find(sess.UUID)
-	if !ok {
-		n = c.sessions.add(sess, agent)
-	} else if at := sess.LastUsed.UnixMicro(); at > c.sessions.at(n).lastUsed { // another process wrote it
-		c.sessions.use(n, at, origin{sess.IP, sess.Via, agent})
-	}
-	if key != (tokenKey{}) {
-		c.sessions.name(n, key)
-	}
-	if current {
-		c.sessions.at(n).read = c.reading
-	}
-	return n
-}
-
-// forget drops a session that this process has ended, or has tried to: then it is
-// read anew, and holds what is not written of it.
-func (a *App) forget(id uuid.UUID, ended bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.cache.generation++
-	if n, ok := a.cache.sessions.byUUID.find(id); ok {
-		if a.cache.sessions.at(n).read = 0; ended {
-			a.drop(n)
-		}
-	}
-}
-
-// drop makes a session that has ended unknown. The host that it reached last is kept
-// for its history. a.mu is held.
-func (a *App) drop(n uint32) {
-	a.keepReach(n, false)
-	a.cache.sessions.remove(n)
-}
-
-// forgetAll drops everything: users, tokens or rules have changed.
-func (a *App) forgetAll() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.cache.clear()
-}
-
-// forgetUser drops a user whose row has changed in what no decision rests on.
-func (a *App) forgetUser(id int64) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.cache.generation++
-	delete(a.cache.users, id)
-}
-
-// A stamp says what was in force when something was asked of the cache, so
-// that what is read then is kept only if it still is. a.mu is held.
+// A stamp says what was in force when something was asked, so that what is read after
+// it is kept only if that still is.
 type stamp struct {
-	epoch, generation, evicted uint64
-	settled                    bool
+	epoch, generation, evictions uint64
+	believable                   bool
 }
 
-// look takes a.mu and prepares the cache for reading. Its entries may be
-// believed only if the stamp is settled.
-func (a *App) look() stamp {
-	epoch, settled := a.store.Epoch()
-	a.mu.Lock()
-	if settled {
-		a.cache.believe(epoch)
+// stamp drops what another process may have changed. What is left may be believed if the
+// stamp says so. c.mu is held.
+func (c *Cache) stamp() stamp {
+	epoch, believable := c.store.Epoch()
+	if believable && epoch != c.epoch {
+		c.epoch = epoch
+		c.drop(WroteElsewhere, nil)
 	}
-	return stamp{epoch, a.cache.generation, a.cache.sessions.evicted, settled}
+	return stamp{epoch, c.generation, c.sessions.evictions, believable}
 }
 
-// current reports whether nothing was dropped since. a.mu is held.
-func (a *App) current(s stamp) bool {
-	return s.settled && a.cache.epoch == s.epoch && a.cache.generation == s.generation
+// current reports whether nothing was invalidated since. c.mu is held.
+func (c *Cache) current(s stamp) bool {
+	return s.believable && c.epoch == s.epoch && c.generation == s.generation
 }
 
-// findByToken finds the session of a token's hash, with its user and their groups;
-// in the cache where that may be believed. Without an error it returns the number
-// of the known session and holds a.mu, for as long as that is good. Whether the
-// session has expired and the user is active the caller judges.
-func (a *App) findByToken(ctx context.Context, hash *[32]byte) (n uint32, user *db.User, err error) {
-	key := tokenKey(hash[:])
-	s := a.look()
-	n, ok := a.cache.sessions.byKey.find(key)
-	if ok && s.settled {
-		if user = a.cache.user(n); user != nil {
-			return n, user, nil
-		}
+// cached answers what is kept where that may be believed, and otherwise reads it, and
+// keeps it unless something was invalidated meanwhile. kept and keep run with c.mu held.
+func cached[T any](c *Cache, kept func() (T, bool), read func() (T, error), keep func(T)) (T, error) {
+	c.mu.Lock()
+	s := c.stamp()
+	v, ok := kept()
+	c.mu.Unlock()
+	if ok && s.believable {
+		return v, nil
 	}
-	a.mu.Unlock()
-	n, user, err = a.readSession(ctx, s, key, func() (db.Session, error) { return a.store.SessionByToken(hash[:]) })
-	if ok && errors.Is(err, db.ErrNotFound) { // it has ended
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if n, ok := a.cache.sessions.byKey.find(key); ok {
-			a.drop(n)
-		}
-	}
-	return n, user, err
-}
-
-// SessionByToken is the session of a token with the uses that are not written yet.
-// Whether it has expired the caller judges.
-func (a *App) SessionByToken(ctx context.Context, token string) (db.Session, error) {
-	hash := secretHash(token)
-	n, user, err := a.findByToken(ctx, &hash)
+	v, err := read()
 	if err != nil {
-		return db.Session{}, err
+		return v, err
 	}
-	defer a.mu.Unlock()
-	return a.session(n, user), nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current(s) {
+		keep(v)
+	}
+	return v, nil
 }
 
-// sessionByUUID is the session with that public name likewise.
-func (a *App) sessionByUUID(ctx context.Context, id uuid.UUID) (db.Session, error) {
-	s := a.look()
-	if n, ok := a.cache.sessions.byUUID.find(id); ok && s.settled {
-		if user := a.cache.user(n); user != nil {
-			defer a.mu.Unlock()
-			return a.session(n, user), nil
-		}
+// makeRoom removes any entry of a map that is full.
+func makeRoom[K comparable, V any](m map[K]V, bound int) {
+	if len(m) < bound {
+		return
 	}
-	a.mu.Unlock()
-	n, user, err := a.readSession(ctx, s, tokenKey{}, func() (db.Session, error) { return a.store.SessionByUUID(id) })
-	if err != nil {
-		return db.Session{}, err
+	for any := range m {
+		delete(m, any)
+		return
 	}
-	defer a.mu.Unlock()
-	return a.session(n, user), nil
 }
 
-// session is a known one in full. a.mu is held.
-func (a *App) session(n uint32, user *db.User) db.Session {
-	sess := a.cache.sessions.session(n, user.Username)
-	sess.Expires = a.expires(sess.Ends, sess.LastUsed)
-	return sess
+// Key is the API token of a key's hash, with its user and their groups, or
+// db.ErrNotFound. Whether it has expired and the user is active the caller judges.
+func (c *Cache) Key(ctx context.Context, hash [32]byte) (*db.Token, error) {
+	return cached(c,
+		func() (*db.Token, bool) { t, ok := c.keys[hash]; return t, ok },
+		func() (*db.Token, error) {
+			hash := hash // escapes here alone
+			t, err := c.store.TokenByKey(ctx, hash[:])
+			return &t, err
+		},
+		func(t *db.Token) {
+			makeRoom(c.keys, c.bounds.Keys)
+			c.keys[hash] = t
+		})
 }
 
-// readSession reads a session, and what the cache lacks of its user and agent,
-// and makes it known; without an error it holds a.mu. It reads again when the session
-// was dropped for want of room meanwhile, since the row may be older than what was
-// written of it, and when its user or agent was gone, since it has ended then, or has
-// another agent.
-func (a *App) readSession(ctx context.Context, s stamp, key tokenKey, read func() (db.Session, error)) (n uint32, user *db.User, err error) {
-	for gone := 0; ; {
-		sess, err := read()
-		if err != nil {
-			return 0, nil, err
-		}
-		user, err := a.user(sess.UserID)
-		var agent *db.Agent
-		if err == nil {
-			agent, err = a.agentByID(ctx, sess.AgentID)
-		}
-		if err != nil && !errors.Is(err, db.ErrNotFound) {
-			return 0, nil, err
-		}
-		a.mu.Lock()
-		_, known := a.cache.sessions.byUUID.find(sess.UUID)
-		if err == nil && (known || !a.cache.sessions.evictedSince(sess.UUID, s.evicted)) {
-			return a.cache.keep(&sess, agent, key, a.current(s)), user, nil
-		}
-		a.mu.Unlock()
-		if err != nil {
-			if gone++; gone == 3 {
-				return 0, nil, fmt.Errorf("session %s names user %d and agent %d, of which one is not there", sess.UUID, sess.UserID, sess.AgentID)
+// Rules are those of the gate.
+func (c *Cache) Rules(ctx context.Context) (Rules, error) {
+	return cached(c,
+		func() (Rules, bool) { return c.rules, c.rules != nil },
+		func() (Rules, error) {
+			all, err := c.store.Rules(ctx)
+			return NewRules(all), err
+		},
+		func(r Rules) { c.rules = r })
+}
+
+// user is one with groups.
+func (c *Cache) user(id int64) (*db.User, error) {
+	return cached(c,
+		func() (*db.User, bool) { u := c.users[id].user; return u, u != nil },
+		func() (*db.User, error) {
+			u, err := c.store.KnownUser(id) // who signs in is read with the hash
+			return &u, err
+		},
+		func(u *db.User) {
+			since := c.users[id].since
+			if since == 0 { // what was dropped before is not known
+				makeRoom(c.users, c.bounds.Users)
+				since = c.generation
 			}
-		}
-		if err := ctx.Err(); err != nil {
-			return 0, nil, err
-		}
-		s = a.look()
-		a.mu.Unlock()
-	}
-}
-
-// user is Store.KnownUser, from the cache where it may be believed. Nobody may
-// change it.
-func (a *App) user(id int64) (*db.User, error) {
-	s := a.look()
-	if s.settled {
-		if user := a.cache.users[id]; user != nil {
-			a.mu.Unlock()
-			return user, nil
-		}
-	}
-	a.mu.Unlock()
-	user, err := a.store.KnownUser(id) // who signs in is read with the hash
-	if err != nil {
-		return nil, err
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.current(s) {
-		if len(a.cache.users) >= maxUsers {
-			for any := range a.cache.users {
-				delete(a.cache.users, any)
-				break
-			}
-		}
-		a.cache.users[id] = &user
-	}
-	return &user, nil
-}
-
-// agentByID is Store.Agent, from the cache. Nobody may change it.
-func (a *App) agentByID(ctx context.Context, id int64) (*db.Agent, error) {
-	a.mu.Lock()
-	agent, generation := a.cache.agentIDs[id], a.cache.generation
-	a.mu.Unlock()
-	if agent != nil {
-		return agent, nil
-	}
-	stored, err := a.store.Agent(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	if stored.Definitions == a.agents.Version() {
-		stored.Definitions = a.agents.Version() // the one string that all share
-	} else {
-		stored = a.parseAgent(stored.String)
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.cache.generation != generation { // the ID may be another's by now
-		id = 0
-	}
-	return a.cache.keepAgent(id, stored), nil
-}
-
-// agent is what the definitions say of a User-Agent header, parsed once for
-// many requests. Nobody may change it.
-func (a *App) agent(header string) *db.Agent {
-	clean := useragent.Clean(header)
-	a.mu.Lock()
-	agent := a.cache.agentsBy[clean]
-	a.mu.Unlock()
-	if agent != nil {
-		return agent
-	}
-	parsed := a.parseAgent(clean)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.cache.keepAgent(0, parsed)
-}
-
-// tokenByKey is Store.TokenByKey, from the cache where it may be believed. Nobody may
-// change it.
-func (a *App) tokenByKey(ctx context.Context, key string) (*db.Token, error) {
-	hash := secretHash(key)
-	s := a.look()
-	if s.settled {
-		if token, ok := a.cache.keys[hash]; ok {
-			a.mu.Unlock()
-			return token, nil
-		}
-	}
-	a.mu.Unlock()
-	token, err := a.store.TokenByKey(ctx, hash[:])
-	if err != nil {
-		return nil, err
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.current(s) {
-		if len(a.cache.keys) >= maxKeys {
-			clear(a.cache.keys)
-		}
-		a.cache.keys[hash] = &token
-	}
-	return &token, nil
-}
-
-// gateRules is Store.Rules, from the cache where it may be believed.
-func (a *App) gateRules(ctx context.Context) (gateRules, error) {
-	s := a.look()
-	if s.settled && a.cache.rules != nil {
-		rules := a.cache.rules
-		a.mu.Unlock()
-		return rules, nil
-	}
-	a.mu.Unlock()
-	all, err := a.store.Rules(ctx)
-	if err != nil {
-		return nil, err
-	}
-	rules := newGateRules(all)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.current(s) {
-		a.cache.rules = rules
-	}
-	return rules, nil
+			c.users[id] = user{u, since}
+		})
 }

@@ -50,7 +50,7 @@ func insertSession(t testing.TB, a *App, user db.User) (token string, id uuid.UU
 	token, id = newSecret(), uuid.New()
 	now := a.now()
 	sess := db.Session{
-		UUID: id, UserID: user.ID, Agent: a.agent("curl/8"), IP: netip.MustParseAddr("192.0.2.1"), Method: "password",
+		UUID: id, UserID: user.ID, Agent: a.live.Agent("curl/8"), IP: netip.MustParseAddr("192.0.2.1"), Method: "password",
 		Created: now, LastUsed: now, Ends: now.Add(a.Config.SessionDuration), Expires: now.Add(a.Config.SessionDuration),
 	}
 	hash := secretHash(token)
@@ -103,7 +103,7 @@ func TestRevokedIsRefusedNext(t *testing.T) {
 	}
 	wait.Go(func() { // flushes, as the loop does
 		for ctx.Err() == nil {
-			if err := here.flush(ctx); err != nil && ctx.Err() == nil {
+			if err := here.live.Flush(ctx); err != nil && ctx.Err() == nil {
 				t.Error(err)
 			}
 			time.Sleep(10 * time.Millisecond)

@@ -65,5 +65,5 @@ func (a *App) EventsPerDay(ctx context.Context, caller Caller, action db.Action,
 func (a *App) EventAgent(e db.Event) *db.Agent {
 	request, _ := e.Context["http_request"].(map[string]any)
 	header, _ := request["user_agent"].(string)
-	return a.agent(header)
+	return a.live.Agent(header)
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"time"
 
 	"lastseen/db"
 
@@ -55,29 +53,32 @@ func (a *App) Authorize(ctx context.Context, r ForwardRequest) (Decision, error)
 	if !a.Config.Reaches(r.Host) {
 		return Decision{Why: ErrUnreachable}, nil
 	}
-	rules, err := a.gateRules(ctx)
+	rules, err := a.live.Rules(ctx)
 	if err != nil {
 		return Decision{}, fmt.Errorf("read the rules: %w", err)
 	}
 	if a.isOpen(rules, r) {
 		return Decision{Verdict: Allow}, nil
 	}
-	user, allowed, err := a.forwardUser(ctx, r, rules)
+	caller, err := a.forwardCaller(ctx, r)
 	switch {
 	case errors.Is(err, ErrUnauthenticated):
 		return Decision{Verdict: Login}, nil
 	case err != nil:
-		return Decision{}, fmt.Errorf("look who asks: %w", err)
-	case !allowed:
-		return Decision{User: user, Why: ErrNoMember}, nil
+		return Decision{}, fmt.Errorf("find who asks: %w", err)
+	case !rules.Allow(r.Host, caller.User.Groups):
+		return Decision{User: caller.User, Why: ErrNoMember}, nil
 	}
-	return Decision{Verdict: Allow, User: user}, nil
+	if caller.Session != uuid.Nil {
+		a.live.Reach(caller.Session, r.Host)
+	}
+	return Decision{Verdict: Allow, User: caller.User}, nil
 }
 
 // isOpen reports whether a rule leaves the path open. A path that apps might
 // read in another way than we do is not.
-func (a *App) isOpen(rules gateRules, r ForwardRequest) bool {
-	rule, open := rules.open(r.Host, r.Path)
+func (a *App) isOpen(rules Rules, r ForwardRequest) bool {
+	rule, open := rules.Open(r.Host, r.Path)
 	if open && !plainPath(r.Path) {
 		a.Log.Info("open path not applied, the path can be read in several ways", "rule", rule.ID, "host", r.Host, "path", r.Path, "ip", r.Client.IP)
 		return false
@@ -85,59 +86,25 @@ func (a *App) isOpen(rules gateRules, r ForwardRequest) bool {
 	return open
 }
 
-// forwardUser finds who asks, by cookie or else by an API key, and whether the
-// rules let them reach the host.
-func (a *App) forwardUser(ctx context.Context, r ForwardRequest, rules gateRules) (user *db.User, allowed bool, err error) {
-	n, user, err := a.enter(ctx, r.Tokens, r.Client)
-	if err == nil {
-		defer a.mu.Unlock()
-		if allowed = rules.allow(r.Host, user.Groups); allowed {
-			a.reach(n, r.Host)
-		}
-		return user, allowed, nil
-	}
+// forwardCaller finds who asks: by cookie, or else by an API key.
+func (a *App) forwardCaller(ctx context.Context, r ForwardRequest) (Caller, error) {
+	caller, err := a.Authenticate(ctx, r.Tokens, r.Client)
 	if !errors.Is(err, ErrUnauthenticated) {
-		return nil, false, err
+		return caller, err
 	}
 	for _, k := range r.Keys {
 		caller, err := a.AuthenticateKey(ctx, k.Key, r.Client)
 		if errors.Is(err, ErrInvalidToken) || err == nil && k.Name != "" && db.Fold(cutName(k.Name)) != db.Fold(caller.User.Username) {
 			continue
 		}
-		if err != nil {
-			return nil, false, err
-		}
-		return caller.User, rules.allow(r.Host, caller.User.Groups), nil
+		return caller, err
 	}
-	return nil, false, ErrUnauthenticated
-}
-
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
+	return Caller{}, ErrUnauthenticated
 }
 
 // SessionHosts are the hosts that a session, living or ended, reached through
 // the gate, the last first. Whether the caller may see it they have found out.
 func (a *App) SessionHosts(ctx context.Context, id uuid.UUID) ([]db.Reach, error) {
 	a.flushIfQuick(ctx)
-	hosts, err := a.store.Reaches(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	k := a.cache.sessions
-	if n, ok := k.byUUID.find(id); ok && k.at(n).host != 0 {
-		last := k.at(n)
-		for i, h := range hosts {
-			if h.Host == k.hosts.values[last.host-1] {
-				hosts[i].Last = latest(h.Last, time.UnixMicro(last.reached).UTC())
-			}
-		}
-		slices.SortStableFunc(hosts, func(x, y db.Reach) int { return y.Last.Compare(x.Last) })
-	}
-	return hosts, nil
+	return a.live.Hosts(ctx, id)
 }

@@ -24,7 +24,7 @@ func TestIndex(t *testing.T) {
 			binary.LittleEndian.PutUint64(names[n][8:], random.Uint64())
 		}
 	}
-	x := index{name: func(n uint32) [16]byte { return names[n] }}
+	x := index{key: func(n uint32) [16]byte { return names[n] }}
 	there := map[uint32]bool{}
 	for step := range 60_000 {
 		n := random.Uint32N(uint32(len(names)))
@@ -51,12 +51,18 @@ func TestIndex(t *testing.T) {
 	}
 }
 
+// bound has an app keep no more than that in memory.
+func bound(a *App, bounds Bounds) {
+	a.live = NewCache(a.store, Options{Now: a.now, Idle: a.Config.SessionIdle, Agents: a.agents, Bounds: bounds})
+}
+
 // With room for few sessions, agents and hosts, nothing that was noted is lost, and
 // no session shows what is another's.
 func TestLittleRoom(t *testing.T) {
-	defer func(known, shared int) { maxKnown, maxShared = known, shared }(maxKnown, maxShared)
-	maxKnown, maxShared = 32, 8
 	a, advance := clocked(t, t.TempDir())
+	bounds := DefaultBounds
+	bounds.Sessions, bounds.Agents = 32, 8
+	bound(a, bounds)
 	root := create(t, a, NewUser{Username: "root", Superuser: true})
 	const n = 60
 	tokens, ids := make([]string, n), make([]uuid.UUID, n)
@@ -88,12 +94,12 @@ func TestLittleRoom(t *testing.T) {
 		u.at, u.address, u.agent = a.now(), client.IP.String(), client.Agent
 		u.hosts[host] = a.now()
 		if step%40 == 0 {
-			if err := a.flush(t.Context()); err != nil {
+			if err := a.live.Flush(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if step%100 == 0 {
-			a.forgetAll()
+			a.live.Invalidate(WroteElsewhere)
 		}
 	}
 	check := func(how string, i int, sess db.Session, err error) {
@@ -110,7 +116,7 @@ func TestLittleRoom(t *testing.T) {
 	for _, sess := range page {
 		check("listed", slices.Index(ids, sess.UUID), sess.Session, err)
 	}
-	if err := a.flush(t.Context()); err != nil {
+	if err := a.live.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for i, id := range ids {
@@ -127,9 +133,9 @@ func TestLittleRoom(t *testing.T) {
 			}
 		}
 	}
-	a.cache.sessions.tidy(0)
+	a.live.sessions.renumber(0)
 	// Now that all is written, there are no more than there is room for, or nearly so.
-	if k := a.cache.sessions; k.byUUID.count > maxKnown+2 || len(k.agents.values) > 2*maxShared+1 || len(k.hosts.values) > n {
+	if k := a.live.sessions; k.byUUID.count > bounds.Sessions+2 || len(k.agents.values) > 2*bounds.Agents+1 || len(k.hosts.values) > n {
 		t.Errorf("%d sessions are known with %d agents and %d hosts", k.byUUID.count, len(k.agents.values), len(k.hosts.values))
 	}
 }
@@ -137,9 +143,10 @@ func TestLittleRoom(t *testing.T) {
 // However many sessions are used while nothing can be written, memory holds twice as
 // many as there is room for, and each goes on authenticating.
 func TestNoRoom(t *testing.T) {
-	defer func(n int) { maxKnown = n }(maxKnown)
-	maxKnown = 16
 	a, advance := clocked(t, t.TempDir())
+	bounds := DefaultBounds
+	bounds.Sessions = 16
+	bound(a, bounds)
 	root := create(t, a, NewUser{Username: "root", Superuser: true})
 	tokens, used := make([]string, 100), make([]time.Time, 100)
 	for i := range tokens {
@@ -152,12 +159,12 @@ func TestNoRoom(t *testing.T) {
 				t.Fatal(err)
 			}
 			used[i] = a.now()
-			if n := a.cache.sessions.byUUID.count; n > 2*maxKnown {
+			if n := a.live.sessions.byUUID.count; n > 2*bounds.Sessions {
 				t.Fatalf("%d sessions are known", n)
 			}
 		}
 	}
-	if err := a.flush(t.Context()); err != nil {
+	if err := a.live.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	// The last one was noted last, and nothing came after it.

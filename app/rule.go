@@ -3,9 +3,7 @@ package app
 import (
 	"context"
 	"errors"
-	"iter"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -47,7 +45,7 @@ func (a *App) OpenPath(ctx context.Context, actor Actor, host, path string) (db.
 
 func (a *App) createRule(ctx context.Context, actor Actor, r db.Rule) (db.Rule, error) {
 	r.Created = a.now()
-	defer a.forgetAll()
+	defer a.live.Invalidate(RulesChanged)
 	r, err := a.store.CreateRule(ctx, r, a.ruleEvent(actor, db.ModelCreated))
 	if err == nil {
 		a.Log.Info("rule made", "rule", r.ID, "host", r.Host, "groups", r.Groups, "path", r.Path, "by", actor.Name)
@@ -57,7 +55,7 @@ func (a *App) createRule(ctx context.Context, actor Actor, r db.Rule) (db.Rule, 
 
 // DeleteRule removes a rule.
 func (a *App) DeleteRule(ctx context.Context, actor Actor, id int64) (db.Rule, error) {
-	defer a.forgetAll()
+	defer a.live.Invalidate(RulesChanged)
 	r, err := a.store.DeleteRule(ctx, id, a.ruleEvent(actor, db.ModelDeleted))
 	if err == nil {
 		a.Log.Info("rule deleted", "rule", r.ID, "host", r.Host, "groups", r.Groups, "path", r.Path, "by", actor.Name)
@@ -111,67 +109,4 @@ func plainPath(p string) bool {
 	}
 	clean := path.Clean(p)
 	return strings.HasPrefix(p, "/") && (p == clean || p == clean+"/" && clean != "/")
-}
-
-// gateRules are the rules of the gate by what their hosts end in: the name
-// itself of an exact one, .suffix of a *.suffix.
-type gateRules map[string][]db.Rule
-
-func newGateRules(all []db.Rule) gateRules {
-	rules := gateRules{}
-	for _, r := range all {
-		end := strings.TrimPrefix(r.Host, "*")
-		rules[end] = append(rules[end], r)
-	}
-	return rules
-}
-
-// forHost yields the rules of a host by their ends, the most specific first.
-func (g gateRules) forHost(host string) iter.Seq[[]db.Rule] {
-	return func(yield func([]db.Rule) bool) {
-		for end := host; len(g) > 0; {
-			if rules := g[end]; len(rules) > 0 && !yield(rules) {
-				return
-			}
-			dot := strings.IndexByte(end[1:], '.')
-			if dot < 0 {
-				return
-			}
-			end = end[1+dot:]
-		}
-	}
-}
-
-// open finds a rule that leaves a path of a host open to all.
-func (g gateRules) open(host, path string) (rule db.Rule, open bool) {
-	for rules := range g.forHost(host) {
-		for _, r := range rules {
-			prefix, isPrefix := strings.CutSuffix(r.Path, "*")
-			if isPrefix && strings.HasPrefix(path, prefix) || r.Path != "" && path == r.Path {
-				return r, true
-			}
-		}
-	}
-	return rule, false
-}
-
-// allow reports whether members of these groups may reach a host. The most
-// specific host that has such a rule decides; the groups of its rules add up.
-func (g gateRules) allow(host string, groups []db.Group) bool {
-	for rules := range g.forHost(host) {
-		ruled := false
-		for _, r := range rules {
-			if r.Path != "" {
-				continue
-			}
-			ruled = true
-			if slices.ContainsFunc(groups, func(g db.Group) bool { return slices.Contains(r.Groups, g.Name) }) {
-				return true
-			}
-		}
-		if ruled {
-			return false
-		}
-	}
-	return true
 }

@@ -43,7 +43,7 @@ func TestParseHost(t *testing.T) {
 
 // The most specific host with a rule decides.
 func TestGateRules(t *testing.T) {
-	rules := newGateRules([]db.Rule{
+	rules := NewRules([]db.Rule{
 		{ID: 1, Host: "*.example", Groups: []string{"all"}},
 		{ID: 2, Host: "*.home.example", Groups: []string{"family"}},
 		{ID: 3, Host: "a.home.example", Groups: []string{"a"}},
@@ -63,7 +63,7 @@ func TestGateRules(t *testing.T) {
 		{"nobody.example", "all", false},
 		{"example", "", true}, {"elsewhere.test", "", true},
 	} {
-		if got := rules.allow(tt.host, []db.Group{{Name: "other"}, {Name: tt.group}}); got != tt.want {
+		if got := rules.Allow(tt.host, []db.Group{{Name: "other"}, {Name: tt.group}}); got != tt.want {
 			t.Errorf("%s to %q: got %v, want %v", tt.host, tt.group, got, tt.want)
 		}
 	}
@@ -74,11 +74,11 @@ func TestGateRules(t *testing.T) {
 		{"b.home.example", "/open", 5}, {"b.home.example", "/open/", 0}, {"b.home.example", "/", 0}, {"c.home.example", "/open", 0},
 		{"x.b.home.example", "/hooks/1", 7}, {"x.b.home.example", "/hooks", 0}, {"b.home.example", "/hooks/1", 0},
 	} {
-		if got, _ := rules.open(tt.host, tt.path); got.ID != tt.want {
+		if got, _ := rules.Open(tt.host, tt.path); got.ID != tt.want {
 			t.Errorf("%s%s: got rule %d, want %d", tt.host, tt.path, got.ID, tt.want)
 		}
 	}
-	if !newGateRules(nil).allow("a.home.example", nil) {
+	if !NewRules(nil).Allow("a.home.example", nil) {
 		t.Error("without rules a host is refused")
 	}
 }

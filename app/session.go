@@ -15,16 +15,6 @@ import (
 	"github.com/google/uuid"
 )
 
-// A Client is where a request comes from.
-type Client struct {
-	IP    netip.Addr
-	Via   netip.Addr // the trusted proxy that reported IP; invalid when it was the peer itself
-	Agent string     // the User-Agent header as it came
-	// Relayed says that a proxy described the request to the gate: an IP or
-	// Agent that is missing was not told, and stays what it was.
-	Relayed bool
-}
-
 // A Caller is who asks. Session names the session of their cookie, uuid.Nil for an API
 // token. Other requests share the user: nobody may change it.
 type Caller struct {
@@ -82,18 +72,21 @@ func secretHash(secret string) [32]byte { return sha256.Sum256([]byte(secret)) }
 // session that lives and whose user is active it is ErrUnauthenticated. The
 // caller's groups are those at the time.
 func (a *App) Authenticate(ctx context.Context, tokens []string, client Client) (Caller, error) {
-	n, user, err := a.enter(ctx, tokens, client)
-	if err != nil {
-		return Caller{}, err
+	for _, token := range tokens {
+		hash := secretHash(token)
+		user, session, err := a.live.Touch(ctx, &hash, client)
+		if errors.Is(err, db.ErrNotFound) {
+			continue
+		}
+		return Caller{User: user, Session: session, IP: client.IP}, err
 	}
-	defer a.mu.Unlock()
-	return Caller{User: user, Session: a.cache.sessions.at(n).uuid, IP: client.IP}, nil
+	return Caller{}, ErrUnauthenticated
 }
 
 // AuthenticateKey finds the user that an API key belongs to, or ErrInvalidToken.
 // It touches no session.
 func (a *App) AuthenticateKey(ctx context.Context, key string, client Client) (Caller, error) {
-	token, err := a.tokenByKey(ctx, key)
+	token, err := a.live.Key(ctx, secretHash(key))
 	if errors.Is(err, db.ErrNotFound) {
 		return Caller{}, ErrInvalidToken
 	}
@@ -104,14 +97,6 @@ func (a *App) AuthenticateKey(ctx context.Context, key string, client Client) (C
 		return Caller{}, ErrInvalidToken
 	}
 	return Caller{User: &token.User, IP: client.IP}, nil
-}
-
-// expires is the earlier of the absolute and the idle limit.
-func (a *App) expires(ends, lastUsed time.Time) time.Time {
-	if idle := a.Config.SessionIdle; idle > 0 && lastUsed.Add(idle).Before(ends) {
-		return lastUsed.Add(idle)
-	}
-	return ends
 }
 
 // expire ends what had expired a little before now. A noted use may have moved the
@@ -126,7 +111,7 @@ func (a *App) expire(ctx context.Context, now time.Time) error {
 // enrich adds to a stored session what is known of its address and agent.
 func (a *App) enrich(sess db.Session, caller Caller) Session {
 	if sess.Agent.Definitions != a.agents.Version() {
-		sess.Agent = a.agent(sess.Agent.String)
+		sess.Agent = a.live.Agent(sess.Agent.String)
 	}
 	return Session{
 		Session:  sess,
@@ -144,8 +129,14 @@ func (a *App) Session(ctx context.Context, caller Caller, id uuid.UUID) (Session
 	return a.enrich(sess, caller), nil
 }
 
+// SessionByToken is the session of a token. Whether it has expired the caller judges.
+func (a *App) SessionByToken(ctx context.Context, token string) (db.Session, error) {
+	hash := secretHash(token)
+	return a.live.SessionByToken(ctx, &hash)
+}
+
 func (a *App) visible(ctx context.Context, caller Caller, id uuid.UUID) (db.Session, error) {
-	sess, err := a.sessionByUUID(ctx, id)
+	sess, err := a.live.Session(ctx, id)
 	if err != nil {
 		return db.Session{}, err
 	}
@@ -172,7 +163,7 @@ func (a *App) Sessions(ctx context.Context, caller Caller, f db.SessionFilter) (
 			a.Log.Error("end sessions that expired", "err", err)
 		}
 	}
-	stored, total, err := a.listed(ctx, f)
+	stored, total, err := a.live.Sessions(ctx, f)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -183,26 +174,20 @@ func (a *App) Sessions(ctx context.Context, caller Caller, f db.SessionFilter) (
 	return page, total, nil
 }
 
-// listed is Store.Sessions with the uses that are not written yet.
-func (a *App) listed(ctx context.Context, f db.SessionFilter) (stored []db.Session, total int, err error) {
-	for range 3 { // few are dropped, and lists do not wait for a quiet moment for ever
-		a.mu.Lock()
-		evicted := a.cache.sessions.evicted
-		a.mu.Unlock()
-		if stored, total, err = a.store.Sessions(ctx, f); err != nil {
-			return nil, 0, err
-		}
-		same := true
-		a.mu.Lock()
-		for i := range stored { // what was written of one that was dropped may be in neither
-			same = (a.merge(&stored[i]) || !a.cache.sessions.evictedSince(stored[i].UUID, evicted)) && same
-		}
-		a.mu.Unlock()
-		if same {
-			break
-		}
+// flushIfQuick writes what is noted, for filters and orderings to see it.
+func (a *App) flushIfQuick(ctx context.Context) (flushed bool) {
+	flushed, err := a.live.FlushIfQuick(ctx)
+	if err != nil {
+		a.Log.Error("write session uses", "err", err)
 	}
-	return stored, total, nil
+	return flushed
+}
+
+// flushUsers writes the uses of the sessions of users before they end.
+func (a *App) flushUsers(ctx context.Context, users []int64) {
+	if err := a.live.FlushUsers(ctx, users); err != nil {
+		a.Log.Error("write session uses", "err", err)
+	}
 }
 
 // RevokeSession ends a session that the caller may see; every other one is
@@ -216,8 +201,9 @@ func (a *App) RevokeSession(ctx context.Context, caller Caller, id uuid.UUID) er
 }
 
 func (a *App) revoke(ctx context.Context, actor Actor, sess db.Session) error {
-	err := a.store.EndSession(ctx, a.lastUse(sess.UUID), db.Revoked, a.revokedEvent(actor)(sess))
-	a.forget(sess.UUID, err == nil || errors.Is(err, db.ErrNotFound))
+	err := a.live.End([]uuid.UUID{sess.UUID}, func(last []db.Use) error {
+		return a.store.EndSession(ctx, last[0], db.Revoked, a.revokedEvent(actor)(sess))
+	})
 	if err != nil {
 		return err
 	}
@@ -238,7 +224,7 @@ func (a *App) revokedEvent(actor Actor) func(db.Session) db.Event {
 // is nil, but not the one spared. It says how many it ended.
 func (a *App) RevokeSessions(ctx context.Context, actor Actor, users []int64, spare uuid.UUID) (int, error) {
 	a.flushUsers(ctx, users)
-	defer a.forgetAll()
+	defer a.live.Invalidate(SessionsEnded, users...)
 	ended, err := a.store.EndSessions(ctx, users, spare, a.now(), db.Revoked, a.revokedEvent(actor))
 	if err != nil {
 		return 0, err
@@ -252,8 +238,9 @@ func (a *App) SignOut(ctx context.Context, caller Caller) error {
 	if caller.Session == uuid.Nil {
 		return ErrUnauthenticated
 	}
-	err := a.store.EndSession(ctx, a.lastUse(caller.Session), db.SignedOut, a.event(caller.Actor(), db.Logout, caller.User.ID, nil))
-	a.forget(caller.Session, err == nil || errors.Is(err, db.ErrNotFound))
+	err := a.live.End([]uuid.UUID{caller.Session}, func(last []db.Use) error {
+		return a.store.EndSession(ctx, last[0], db.SignedOut, a.event(caller.Actor(), db.Logout, caller.User.ID, nil))
+	})
 	if errors.Is(err, db.ErrNotFound) {
 		return nil // somebody was quicker
 	}

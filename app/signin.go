@@ -76,7 +76,7 @@ func (a *App) verify(ctx context.Context, username, password string, client Clie
 	}
 	if weak {
 		if hash, err := a.passwords.hash(ctx, password); err == nil {
-			defer a.forgetAll()
+			defer a.live.Invalidate(UserChanged, user.ID)
 			if err := a.store.RehashPassword(ctx, user.ID, user.PasswordHash, hash); err != nil {
 				return db.User{}, err
 			}
@@ -98,28 +98,28 @@ func (a *App) startSession(ctx context.Context, user db.User, method string, rem
 	ends := now.Add(a.Config.SessionDuration)
 	sess := db.Session{
 		UUID: uuid.New(), UserID: user.ID, Username: user.Username,
-		Agent: a.agent(client.Agent), IP: client.IP, Via: client.Via,
+		Agent: a.live.Agent(client.Agent), IP: client.IP, Via: client.Via,
 		Method: method, Remember: remember,
-		Created: now, LastUsed: now, Ends: ends, Expires: a.expires(ends, now),
+		Created: now, LastUsed: now, Ends: ends, Expires: a.live.Expires(ends, now),
 	}
-	var replaces []db.Use
+	var replaced []uuid.UUID
 	for _, token := range held {
 		old, err := a.SessionByToken(ctx, token)
 		if err == nil {
-			replaces = append(replaces, a.lastUse(old.UUID))
+			replaced = append(replaced, old.UUID)
 		} else if !errors.Is(err, db.ErrNotFound) {
 			return "", sess, err
 		}
 	}
-	defer a.forgetUser(user.ID) // for last_login
+	defer a.live.Invalidate(SignedIn, user.ID)
 	token := newSecret()
 	actor := Actor{ID: user.ID, Name: user.Username, IP: client.IP}
 	event := a.event(actor, db.Login, user.ID, map[string]any{"auth_method": method, "session": sess.UUID.String(), "http_request": httpRequest(client)})
 	hash := secretHash(token)
-	sess, err := a.store.CreateSession(ctx, user, sess, hash[:], replaces, loginNetwork(client.IP), event)
-	for _, old := range replaces {
-		a.forget(old.UUID, err == nil)
-	}
+	err := a.live.End(replaced, func(last []db.Use) (err error) {
+		sess, err = a.store.CreateSession(ctx, user, sess, hash[:], last, loginNetwork(client.IP), event)
+		return err
+	})
 	if errors.Is(err, db.ErrNotFound) { // disabled, deleted or changed since it was verified
 		return "", sess, a.refuse(user.Username, client, "changed meanwhile", ErrBadCredentials)
 	}

@@ -300,13 +300,13 @@ func TestFlushKeepsWhatItCannotWrite(t *testing.T) {
 	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := a.flush(cancelled); err == nil {
+	if err := a.live.Flush(cancelled); err == nil {
 		t.Fatal("a flush that was cancelled succeeded")
 	}
 	if sess, err := a.Session(t.Context(), Operator, id); err != nil || sess.IP.String() != "192.0.2.9" {
 		t.Errorf("shown after a failed flush: %v, %v", sess.IP, err)
 	}
-	if err := a.flush(t.Context()); err != nil {
+	if err := a.live.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if stored, err := a.store.Session(t.Context(), id); err != nil || stored.IP.String() != "192.0.2.9" || !stored.LastUsed.Equal(a.now()) {
@@ -391,7 +391,7 @@ func TestResetBesideAChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.mu.Lock() // what it takes before it writes
+	a.live.mu.Lock() // what it takes before it writes
 	done := make(chan error, 1)
 	go func() {
 		done <- a.ChangePassword(t.Context(), caller, from("192.0.2.1"), "correct horse", "the thief's own")
@@ -400,10 +400,10 @@ func TestResetBesideAChange(t *testing.T) {
 	if err := there.SetPassword(t.Context(), Operator.Actor(), user, "reset by the admin", uuid.Nil); err != nil {
 		t.Fatal(err)
 	}
-	a.mu.Unlock()
+	a.live.mu.Unlock()
 	var input *db.InputError
 	if err := <-done; !errors.As(err, &input) {
-		t.Errorf("the change: got %v, want an db.InputError", err)
+		t.Errorf("the change: got %v, want a db.InputError", err)
 	}
 	if err := signIn(a, "ada", "reset by the admin", "192.0.2.9"); err != nil {
 		t.Errorf("the reset password: %v", err)

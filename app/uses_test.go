@@ -88,7 +88,7 @@ func TestLastUsedNeverGoesBack(t *testing.T) {
 				var err error
 				switch i % 3 {
 				case 0: // past the cache
-					a.forgetAll()
+					a.live.Invalidate(WroteElsewhere)
 					fallthrough
 				case 1:
 					var s Session
@@ -117,7 +117,7 @@ func TestLastUsedNeverGoesBack(t *testing.T) {
 	time.Sleep(time.Second)
 	done.Store(true)
 	wait.Wait()
-	if err := a.flush(t.Context()); err != nil {
+	if err := a.live.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for n, id := range ids {
@@ -136,6 +136,7 @@ func TestIdleLimitBesideAServer(t *testing.T) {
 	beside.Now = server.Now
 	for _, a := range []*App{server, beside} {
 		a.Config.SessionIdle = time.Minute
+		bound(a, DefaultBounds)
 	}
 	root := create(t, server, NewUser{Username: "root", Superuser: true})
 	token, id := insertSession(t, server, root)
@@ -144,7 +145,7 @@ func TestIdleLimitBesideAServer(t *testing.T) {
 		_, err := server.Authenticate(t.Context(), []string{token}, client)
 		return err
 	}
-	if err := errors.Join(use(), server.flush(t.Context())); err != nil { // the idle limit is in the row now
+	if err := errors.Join(use(), server.live.Flush(t.Context())); err != nil { // the idle limit is in the row now
 		t.Fatal(err)
 	}
 	advance(time.Minute - time.Second)
@@ -155,7 +156,7 @@ func TestIdleLimitBesideAServer(t *testing.T) {
 	if _, _, err := beside.Sessions(t.Context(), Operator, db.SessionFilter{Limit: 10}); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(server.flush(t.Context()), use()); err != nil {
+	if err := errors.Join(server.live.Flush(t.Context()), use()); err != nil {
 		t.Errorf("a session in use, after a list beside the server: %v", err)
 	}
 
@@ -163,7 +164,7 @@ func TestIdleLimitBesideAServer(t *testing.T) {
 	if err := use(); !errors.Is(err, ErrUnauthenticated) {
 		t.Errorf("a session was used that has expired: %v", err)
 	}
-	if err := errors.Join(server.flush(t.Context()), server.expire(t.Context(), server.now())); err != nil {
+	if err := errors.Join(server.live.Flush(t.Context()), server.expire(t.Context(), server.now())); err != nil {
 		t.Fatal(err)
 	}
 	if e, err := server.EndedSession(t.Context(), Operator, id); err != nil || e.Reason != db.Idle {
@@ -195,7 +196,7 @@ func TestIDGivenAnew(t *testing.T) {
 		if failing { // what is noted waits longer
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
-			if err := a.flush(ctx); err == nil {
+			if err := a.live.Flush(ctx); err == nil {
 				t.Fatal("nothing was to be written")
 			}
 		}
@@ -204,12 +205,12 @@ func TestIDGivenAnew(t *testing.T) {
 		if first.ID != second.ID {
 			t.Fatalf("IDs %d and %d: this tests nothing", first.ID, second.ID)
 		}
-		if err := a.flush(t.Context()); err != nil {
+		if err := a.live.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		for name, read := range map[string]func() (db.Session, error){
 			"stored": func() (db.Session, error) { return a.store.Session(t.Context(), id) },
-			"known":  func() (db.Session, error) { return a.sessionByUUID(t.Context(), id) },
+			"known":  func() (db.Session, error) { return a.live.Session(t.Context(), id) },
 		} {
 			if got, err := read(); err != nil || got.IP.String() != "192.0.2.1" || !got.LastUsed.Equal(second.LastUsed) {
 				t.Errorf("%s: got %v at %v, %v, want 192.0.2.1 at %v", name, got.IP, got.LastUsed, err, second.LastUsed)
@@ -239,7 +240,7 @@ func TestListsAreNotBehindUses(t *testing.T) {
 			used[caller.Session] = now
 		}
 		var wait sync.WaitGroup
-		wait.Go(func() { _ = a.flush(context.Background()) })
+		wait.Go(func() { _ = a.live.Flush(context.Background()) })
 		page, _, err := a.Sessions(context.Background(), Operator, db.SessionFilter{Limit: 2500})
 		wait.Wait()
 		if err != nil {
@@ -270,16 +271,16 @@ func TestAgentIDGivenAnew(t *testing.T) {
 		if _, err := a.Authenticate(t.Context(), []string{token}, c); err != nil {
 			t.Fatal(err)
 		}
-		if err := a.flush(t.Context()); err != nil {
+		if err := a.live.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	const chrome = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/140.0.0.0 Safari/537.36"
 	use(chrome)
-	a.forgetAll()
+	a.live.Invalidate(WroteElsewhere)
 	use(chrome) // read by its number
 	use("curl/8")
-	if err := a.forgetHistory(t.Context()); err != nil {
+	if err := a.purge(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	c := from("192.0.2.2")
@@ -297,7 +298,7 @@ func TestAgentIDGivenAnew(t *testing.T) {
 	if _, err := a.Authenticate(t.Context(), []string{token}, c); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.flush(t.Context()); err != nil {
+	if err := a.live.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if stored, err := a.store.Session(t.Context(), sess.UUID); err != nil || strings.Contains(stored.Agent.String, "Chrome") {
@@ -356,7 +357,7 @@ func TestHistoryIsWhole(t *testing.T) {
 			reachHost(t, a, token, "app.home.example", "198.51.100.9")
 			used := a.now()
 			advance(time.Second)
-			if err := errors.Join(end(a, there, user, token, id), a.flush(t.Context())); err != nil {
+			if err := errors.Join(end(a, there, user, token, id), a.live.Flush(t.Context())); err != nil {
 				t.Fatal(err)
 			}
 			if e, err := a.EndedSession(t.Context(), Operator, id); err != nil || !e.LastUsed.Equal(used) || e.IP.String() != "198.51.100.9" {
@@ -371,14 +372,15 @@ func TestHistoryIsWhole(t *testing.T) {
 
 // flushUsesNow writes uses, but no hosts.
 func (a *App) flushUsesNow(t *testing.T) error {
-	a.mu.Lock()
-	var all []pending
-	for _, n := range a.noted {
-		s := a.cache.sessions.at(n)
-		all = append(all, pending{s.uuid, s.id, n, s.state})
+	c := a.live
+	c.mu.Lock()
+	var all []write
+	for _, n := range c.unwritten {
+		s := c.sessions.at(n)
+		all = append(all, write{s.uuid, s.id, n, s.unwritten})
 	}
-	a.mu.Unlock()
-	return a.flushUses(t.Context(), all)
+	c.mu.Unlock()
+	return c.writeUses(t.Context(), all)
 }
 
 // Signing out that fails, as on a full disk, ends nothing and loses nothing.
@@ -398,7 +400,7 @@ func TestSignOutFails(t *testing.T) {
 	if err := a.SignOut(cancelled, caller); err == nil {
 		t.Fatal("signed out")
 	}
-	if err := a.flush(t.Context()); err != nil {
+	if err := a.live.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := a.store.Session(t.Context(), id); err != nil || !got.LastUsed.Equal(a.now()) || got.IP.String() != "198.51.100.9" {
@@ -428,7 +430,7 @@ func TestIDOfAnEarlierSignIn(t *testing.T) {
 	a.Now = func() time.Time { return signsIn }
 	_, later := insertSession(t, a, other)
 	a.Now = used
-	if err := a.flush(t.Context()); err != nil {
+	if err := a.live.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := a.store.Session(t.Context(), later); err != nil || got.ID != 1 || got.IP.String() != "192.0.2.1" {
@@ -439,9 +441,10 @@ func TestIDOfAnEarlierSignIn(t *testing.T) {
 // Hosts that cannot be written take no memory without end, and since when a session
 // reaches one stays what it was.
 func TestHostsThatCannotBeWritten(t *testing.T) {
-	defer func(n int) { maxReaches = n }(maxReaches)
-	maxReaches = 100
 	a, advance := clocked(t, t.TempDir())
+	bounds := DefaultBounds
+	bounds.Hosts = 100
+	bound(a, bounds)
 	a.Config.CookieDomain = "home.example"
 	user := create(t, a, NewUser{Username: "root", Superuser: true})
 	token, id := insertSession(t, a, user)
@@ -452,15 +455,15 @@ func TestHostsThatCannotBeWritten(t *testing.T) {
 	for i := range 1000 {
 		reachHost(t, a, token, fmt.Sprintf("app%d.home.example", i), "192.0.2.1")
 		reachHost(t, a, same, "app.home.example", "192.0.2.1")
-		if i%50 == 0 && a.flush(cancelled) == nil {
+		if i%50 == 0 && a.live.Flush(cancelled) == nil {
 			t.Fatal("written")
 		}
 		advance(time.Second)
 	}
-	if n := len(a.reached.times); n > 2*maxReaches {
+	if n := len(a.live.reached.times); n > 2*bounds.Hosts {
 		t.Errorf("%d hosts wait", n)
 	}
-	if err := a.flush(t.Context()); err != nil {
+	if err := a.live.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if hosts, err := a.SessionHosts(t.Context(), id); err != nil || len(hosts) != maxHosts || hosts[0].Host != "app999.home.example" {
@@ -493,12 +496,12 @@ func TestSessionsShareAgents(t *testing.T) {
 	user := create(t, a, NewUser{Username: "root", Superuser: true})
 	for range 20 {
 		token, _ := insertSession(t, a, user)
-		a.forgetAll()
+		a.live.Invalidate(WroteElsewhere)
 		if _, err := a.Authenticate(t.Context(), []string{token}, from("192.0.2.1")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := len(a.cache.sessions.agents.values); n != 1 {
+	if n := len(a.live.sessions.agents.values); n != 1 {
 		t.Errorf("%d agents in memory", n)
 	}
 }
