@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"lastseen/app/config"
+	"lastseen/app/live"
 	"lastseen/app/useragent"
 	"lastseen/db"
 	"lastseen/db/sqlite"
@@ -63,7 +64,7 @@ type App struct {
 	passwords passwords
 	attempts  attempts
 
-	live *Cache // what a request needs; a crash loses the uses of one flush's interval
+	live *live.Cache // what a request needs; a crash loses the uses of one flush's interval
 
 	copying chan struct{} // held by the one copy that is made
 
@@ -80,7 +81,7 @@ func New(store *sqlite.Store, geo *geoip.DB, agents *useragent.Parser, c config.
 		passwords: newPasswords(),
 		copying:   make(chan struct{}, 1),
 	}
-	a.live = NewCache(store, Options{Now: a.now, Idle: c.SessionIdle, Agents: agents, Bounds: DefaultBounds})
+	a.live = live.New(store, live.Options{Now: a.now, Idle: c.SessionIdle, Agents: agents, Bounds: live.DefaultBounds})
 	return a
 }
 
@@ -158,7 +159,7 @@ func (a *App) Run(ctx context.Context) {
 
 // purge removes what is kept no longer.
 func (a *App) purge(ctx context.Context) error {
-	defer a.live.Invalidate(Purged)
+	defer a.live.Invalidate(live.Purged)
 	now := a.now()
 	return a.store.Forget(ctx, now.Add(-a.Config.History), now.Add(-loginLimits.Lock))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"lastseen/app/live"
 	"lastseen/db"
 
 	"github.com/google/uuid"
@@ -77,7 +78,7 @@ func (a *App) Authorize(ctx context.Context, r ForwardRequest) (Decision, error)
 
 // isOpen reports whether a rule leaves the path open. A path that apps might
 // read in another way than we do is not.
-func (a *App) isOpen(rules Rules, r ForwardRequest) bool {
+func (a *App) isOpen(rules live.Rules, r ForwardRequest) bool {
 	rule, open := rules.Open(r.Host, r.Path)
 	if open && !plainPath(r.Path) {
 		a.Log.Info("open path not applied, the path can be read in several ways", "rule", rule.ID, "host", r.Host, "path", r.Path, "ip", r.Client.IP)

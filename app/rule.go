@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"lastseen/app/config"
+	"lastseen/app/live"
 	"lastseen/db"
 )
 
@@ -45,7 +46,7 @@ func (a *App) OpenPath(ctx context.Context, actor Actor, host, path string) (db.
 
 func (a *App) createRule(ctx context.Context, actor Actor, r db.Rule) (db.Rule, error) {
 	r.Created = a.now()
-	defer a.live.Invalidate(RulesChanged)
+	defer a.live.Invalidate(live.RulesChanged)
 	r, err := a.store.CreateRule(ctx, r, a.ruleEvent(actor, db.ModelCreated))
 	if err == nil {
 		a.Log.Info("rule made", "rule", r.ID, "host", r.Host, "groups", r.Groups, "path", r.Path, "by", actor.Name)
@@ -55,7 +56,7 @@ func (a *App) createRule(ctx context.Context, actor Actor, r db.Rule) (db.Rule, 
 
 // DeleteRule removes a rule.
 func (a *App) DeleteRule(ctx context.Context, actor Actor, id int64) (db.Rule, error) {
-	defer a.live.Invalidate(RulesChanged)
+	defer a.live.Invalidate(live.RulesChanged)
 	r, err := a.store.DeleteRule(ctx, id, a.ruleEvent(actor, db.ModelDeleted))
 	if err == nil {
 		a.Log.Info("rule deleted", "rule", r.ID, "host", r.Host, "groups", r.Groups, "path", r.Path, "by", actor.Name)

@@ -9,11 +9,15 @@ import (
 	"net/netip"
 	"time"
 
+	"lastseen/app/live"
 	"lastseen/db"
 	"lastseen/geoip"
 
 	"github.com/google/uuid"
 )
+
+// A Client is where a request comes from.
+type Client = live.Client
 
 // A Caller is who asks. Session names the session of their cookie, uuid.Nil for an API
 // token. Other requests share the user: nobody may change it.
@@ -224,7 +228,7 @@ func (a *App) revokedEvent(actor Actor) func(db.Session) db.Event {
 // is nil, but not the one spared. It says how many it ended.
 func (a *App) RevokeSessions(ctx context.Context, actor Actor, users []int64, spare uuid.UUID) (int, error) {
 	a.flushUsers(ctx, users)
-	defer a.live.Invalidate(SessionsEnded, users...)
+	defer a.live.Invalidate(live.SessionsEnded, users...)
 	ended, err := a.store.EndSessions(ctx, users, spare, a.now(), db.Revoked, a.revokedEvent(actor))
 	if err != nil {
 		return 0, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"lastseen/app/live"
 	"lastseen/app/useragent"
 	"lastseen/db"
 
@@ -76,7 +77,7 @@ func (a *App) verify(ctx context.Context, username, password string, client Clie
 	}
 	if weak {
 		if hash, err := a.passwords.hash(ctx, password); err == nil {
-			defer a.live.Invalidate(UserChanged, user.ID)
+			defer a.live.Invalidate(live.UserChanged, user.ID)
 			if err := a.store.RehashPassword(ctx, user.ID, user.PasswordHash, hash); err != nil {
 				return db.User{}, err
 			}
@@ -111,7 +112,7 @@ func (a *App) startSession(ctx context.Context, user db.User, method string, rem
 			return "", sess, err
 		}
 	}
-	defer a.live.Invalidate(SignedIn, user.ID)
+	defer a.live.Invalidate(live.SignedIn, user.ID)
 	token := newSecret()
 	actor := Actor{ID: user.ID, Name: user.Username, IP: client.IP}
 	event := a.event(actor, db.Login, user.ID, map[string]any{"auth_method": method, "session": sess.UUID.String(), "http_request": httpRequest(client)})

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"lastseen/app/live"
 	"lastseen/db"
 
 	"github.com/google/uuid"
@@ -77,7 +78,7 @@ func (a *App) Token(ctx context.Context, caller Caller, identifier string) (db.T
 
 // DeleteToken removes a token; its key is refused from then on.
 func (a *App) DeleteToken(ctx context.Context, actor Actor, token db.Token) error {
-	defer a.live.Invalidate(KeysChanged, token.User.ID)
+	defer a.live.Invalidate(live.KeysChanged, token.User.ID)
 	err := a.store.DeleteToken(ctx, token.Identifier, a.tokenEvent(actor, db.ModelDeleted, token))
 	if err == nil {
 		a.Log.Info("token deleted", "identifier", token.Identifier, "user", token.User.Username, "by", actor.Name)

@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"lastseen/app/live"
 	"lastseen/db"
 
 	"github.com/google/uuid"
@@ -133,7 +134,7 @@ func (a *App) Users(ctx context.Context, caller Caller, f db.UserFilter) ([]db.U
 // db.ErrLastSuperuser.
 func (a *App) SetUserActive(ctx context.Context, actor Actor, user db.User, active bool) error {
 	a.flushUsers(ctx, []int64{user.ID})
-	defer a.live.Invalidate(UserChanged, user.ID)
+	defer a.live.Invalidate(live.UserChanged, user.ID)
 	err := a.store.SetActive(ctx, user.ID, active, !actor.Force, a.userEvent(actor, db.ModelUpdated, user, map[string]any{"is_active": active}))
 	if err == nil {
 		a.Log.Info("user changed", "user", user.Username, "active", active, "by", actor.Name)
@@ -163,7 +164,7 @@ func (a *App) UpdateUser(ctx context.Context, actor Actor, user db.User) error {
 	if err := errors.Join(checkText("name", user.Name), checkEmail(user.Email)); err != nil {
 		return err
 	}
-	defer a.live.Invalidate(UserChanged, user.ID)
+	defer a.live.Invalidate(live.UserChanged, user.ID)
 	err := a.store.UpdateUser(ctx, user, a.now(), !actor.Force, a.userEvent(actor, db.ModelUpdated, user, map[string]any{"is_superuser": user.Superuser}))
 	if err == nil {
 		a.Log.Info("user changed", "user", user.Username, "superuser", user.Superuser, "by", actor.Name)
@@ -177,7 +178,7 @@ func (a *App) UpdateProfile(ctx context.Context, caller Caller, name, email stri
 	if err := errors.Join(checkText("name", name), checkEmail(email)); err != nil {
 		return err
 	}
-	defer a.live.Invalidate(UserChanged, caller.User.ID)
+	defer a.live.Invalidate(live.UserChanged, caller.User.ID)
 	err := a.store.UpdateProfile(ctx, caller.User.ID, name, email, a.userEvent(caller.Actor(), db.ModelUpdated, *caller.User, nil))
 	if err == nil {
 		a.Log.Info("user changed", "user", caller.User.Username, "by", caller.User.Username)
@@ -188,7 +189,7 @@ func (a *App) UpdateProfile(ctx context.Context, caller Caller, name, email stri
 // DeleteUser removes a user, with sessions and API tokens. The last active
 // superuser stays, unless forced: db.ErrLastSuperuser.
 func (a *App) DeleteUser(ctx context.Context, actor Actor, user db.User) error {
-	defer a.live.Invalidate(UserChanged, user.ID)
+	defer a.live.Invalidate(live.UserChanged, user.ID)
 	err := a.store.DeleteUser(ctx, user.ID, !actor.Force, a.userEvent(actor, db.ModelDeleted, user, nil))
 	if err == nil {
 		a.Log.Info("user deleted", "user", user.Username, "by", actor.Name)
@@ -212,7 +213,7 @@ func (a *App) setPassword(ctx context.Context, actor Actor, user db.User, was, p
 		return err
 	}
 	a.flushUsers(ctx, []int64{user.ID})
-	defer a.live.Invalidate(UserChanged, user.ID)
+	defer a.live.Invalidate(live.UserChanged, user.ID)
 	err = a.store.SetPassword(ctx, user.ID, was, hash, spare, a.event(actor, db.PasswordSet, user.ID, nil))
 	if err == nil {
 		a.Log.Info("password set", "user", user.Username, "by", actor.Name, "ip", actor.IP)
@@ -245,14 +246,14 @@ func (a *App) AddToGroup(ctx context.Context, actor Actor, user db.User, group s
 		return err
 	}
 	group = db.Normal(group)
-	defer a.live.Invalidate(UserChanged, user.ID)
+	defer a.live.Invalidate(live.UserChanged, user.ID)
 	return a.store.AddToGroup(ctx, user.ID, group, a.userEvent(actor, db.ModelUpdated, user, map[string]any{"added_to": group}))
 }
 
 // RemoveFromGroup ends a membership; db.ErrNotFound when there was none.
 func (a *App) RemoveFromGroup(ctx context.Context, actor Actor, user db.User, group string) error {
 	group = db.Normal(group)
-	defer a.live.Invalidate(UserChanged, user.ID)
+	defer a.live.Invalidate(live.UserChanged, user.ID)
 	return a.store.RemoveFromGroup(ctx, user.ID, group, a.userEvent(actor, db.ModelUpdated, user, map[string]any{"removed_from": group}))
 }
 
@@ -274,7 +275,7 @@ func (a *App) SetGroups(ctx context.Context, actor Actor, user db.User, groups [
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	defer a.live.Invalidate(UserChanged, user.ID)
+	defer a.live.Invalidate(live.UserChanged, user.ID)
 	return a.store.SetGroups(ctx, user.ID, normalAll(groups), func(group string, member bool) db.Event {
 		what := "removed_from"
 		if member {

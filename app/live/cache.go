@@ -1,4 +1,4 @@
-package app
+package live
 
 import (
 	"context"
@@ -87,8 +87,8 @@ type user struct {
 	since uint64
 }
 
-// NewCache makes one that is empty.
-func NewCache(store Store, o Options) *Cache {
+// New makes one that is empty.
+func New(store Store, o Options) *Cache {
 	c := &Cache{
 		store: store, now: o.Now, idle: o.Idle, parser: o.Agents, bounds: o.Bounds,
 		sessions:       newTable(o.Bounds),
