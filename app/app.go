@@ -161,7 +161,7 @@ func (a *App) Run(ctx context.Context) {
 func (a *App) purge(ctx context.Context) error {
 	defer a.live.Invalidate(live.Purged)
 	now := a.now()
-	return a.store.Forget(ctx, now.Add(-a.Config.History), now.Add(-loginLimits.Lock))
+	return a.store.Purge(ctx, now.Add(-a.Config.History), now.Add(-loginLimits.Lock))
 }
 
 // Ready reports whether requests can be served: the database read and written.

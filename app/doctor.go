@@ -32,7 +32,7 @@ const (
 
 // Doctor looks at what an instance stands on.
 func (a *App) Doctor(ctx context.Context) []Check {
-	return append([]Check{a.checkDatabase(ctx), a.checkFiles(), a.checkBackups(), a.checkClock(), a.checkAddress()}, a.checkGeoIP()...)
+	return append([]Check{a.checkDatabase(ctx), a.checkFiles(), a.checkBackups(), a.checkClock(ctx), a.checkAddress()}, a.checkGeoIP()...)
 }
 
 func (a *App) checkDatabase(ctx context.Context) Check {
@@ -109,11 +109,15 @@ func (a *App) checkBackups() Check {
 // newest is when this version of the program was written: no right clock is before.
 var newest = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 
-func (a *App) checkClock() Check {
+func (a *App) checkClock(ctx context.Context) Check {
 	now := a.Now()
 	c := Check{State: Good, Name: "Clock", Found: now.UTC().Format("2006-01-02 15:04:05 UTC") + "."}
 	if now.Before(newest) {
 		c.State, c.Do = Bad, "The clock is behind, so sessions would end at the wrong time: set it, and keep it right by NTP."
+	}
+	if last, err := a.store.LastUse(ctx); err == nil && last.After(now.Add(time.Hour)) {
+		c.State, c.Found = Warning, c.Found+" A session was last used at "+last.UTC().Format("2006-01-02 15:04:05 UTC")+"."
+		c.Do = "The clock was ahead once. Each session's next use sets that right; one that is not used ends later than it should: sign it out."
 	}
 	return c
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/netip"
+	"strings"
 	"time"
 
 	"lastseen/app/live"
@@ -144,10 +145,43 @@ func (a *App) visible(ctx context.Context, caller Caller, id uuid.UUID) (db.Sess
 	if err != nil {
 		return db.Session{}, err
 	}
-	if sess.UserID != caller.User.ID && !caller.User.Superuser || !sess.Expires.After(a.now()) {
+	// The operator may be beside a server that has not written its last use yet, which
+	// moves the idle limit: to them what is there is there.
+	if expired := !sess.Expires.After(a.now()); sess.UserID != caller.User.ID && !caller.User.Superuser || expired && caller.User != Operator.User {
 		return db.Session{}, db.ErrNotFound
 	}
 	return sess, nil
+}
+
+// ErrAmbiguous says that a part of a name fits several.
+var ErrAmbiguous = errors.New("fits several sessions")
+
+// FindSession is the public name of the living session that begins with a part of it, of
+// eight hexadecimal digits or more: db.ErrNotFound when there is none, ErrAmbiguous when
+// there are several.
+func (a *App) FindSession(ctx context.Context, part string) (uuid.UUID, error) {
+	digits := strings.ToLower(strings.ReplaceAll(part, "-", ""))
+	if len(digits) < 8 || len(digits) > 32 || strings.Trim(digits, "0123456789abcdef") != "" {
+		return uuid.Nil, &db.InputError{Field: "uuid", Problem: "A session is named by its UUID, or by the first eight characters or more of it."}
+	}
+	from, err := uuid.Parse(digits + strings.Repeat("0", 32-len(digits)))
+	if err != nil {
+		return uuid.Nil, err
+	}
+	to, err := uuid.Parse(digits + strings.Repeat("f", 32-len(digits)))
+	if err != nil {
+		return uuid.Nil, err
+	}
+	found, err := a.store.FindSessions(ctx, from, to)
+	switch {
+	case err != nil:
+		return uuid.Nil, err
+	case len(found) == 0:
+		return uuid.Nil, db.ErrNotFound
+	case len(found) > 1:
+		return uuid.Nil, ErrAmbiguous
+	}
+	return found[0], nil
 }
 
 // Sessions is one page of what the filter chooses among the sessions that the
@@ -295,7 +329,7 @@ func (a *App) records(found []db.EndedSession, caller Caller) []Record {
 	records := make([]Record, len(found))
 	for i, e := range found {
 		if e.Ended.IsZero() {
-			e.Expires = a.expires(e.Ends, e.LastUsed)
+			e.Expires = a.live.Expires(e.Ends, e.LastUsed)
 		}
 		records[i] = Record{a.enrich(e.Session, caller), e.Ended, e.Reason, e.EndedBy}
 	}

@@ -163,6 +163,11 @@ type Use struct {
 	Agent   *Agent
 }
 
+// Ahead is by how much a last use may be after a use that comes later: two programs
+// write theirs in any order, a little apart. What is further ahead was noted while the
+// clock was, and gives way.
+const Ahead = 10 * time.Minute
+
 // A State says whether sessions live.
 type State int
 

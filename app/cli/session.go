@@ -78,13 +78,20 @@ func findSession(ctx context.Context, c *cli.Command, a *app.App) (app.Session, 
 	if err != nil {
 		return app.Session{}, err
 	}
-	id, err := uuid.Parse(args[0])
-	if err != nil {
-		return app.Session{}, usagef("%q is no UUID; `lastseen session list` shows them", args[0])
+	id, err := a.FindSession(ctx, args[0])
+	var input *db.InputError
+	switch {
+	case errors.As(err, &input):
+		return app.Session{}, usagef("%q is no UUID, nor the first eight characters or more of one; `lastseen session list` shows them", args[0])
+	case errors.Is(err, app.ErrAmbiguous):
+		return app.Session{}, usagef("%q fits several sessions: give more of the UUID", args[0])
 	}
-	sess, err := a.Session(ctx, app.Operator, id)
+	var sess app.Session
+	if err == nil {
+		sess, err = a.Session(ctx, app.Operator, id)
+	}
 	if errors.Is(err, db.ErrNotFound) {
-		return sess, fmt.Errorf("there is no session %s", id)
+		return sess, fmt.Errorf("there is no session %s", args[0])
 	}
 	return sess, err
 }

@@ -58,7 +58,10 @@ func (c *Cache) touch(n uint32, client Client, agent *db.Agent) bool {
 	if !c.Expires(time.UnixMicro(s.ends), time.UnixMicro(s.lastUsed)).After(now) {
 		return false
 	}
-	at := max(now.UnixMicro(), s.lastUsed)
+	at := now.UnixMicro()
+	if s.lastUsed <= now.Add(db.Ahead).UnixMicro() {
+		at = max(at, s.lastUsed)
+	}
 	last := c.sessions.origin(n)
 	from := origin{client.IP, client.Via, cmp.Or(agent, last.agent)}
 	if client.Relayed && !from.ip.IsValid() {

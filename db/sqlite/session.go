@@ -34,6 +34,24 @@ func sessionFields(s *db.Session) []any {
 		timeColumn{&s.Created}, timeColumn{&s.LastUsed}, timeColumn{&s.Ends}, timeColumn{&s.Expires}}, agentFields(s.Agent)...)
 }
 
+// FindSessions are the public names of up to two living sessions that begin with so many
+// hexadecimal digits, as from and to bound them.
+func (s *Store) FindSessions(ctx context.Context, from, to uuid.UUID) (found []uuid.UUID, err error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT uuid FROM sessions WHERE uuid BETWEEN $1 AND $2 LIMIT 2`, from[:], to[:])
+	if err != nil {
+		return nil, s.err(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, s.err(err)
+		}
+		found = append(found, id)
+	}
+	return found, s.err(rows.Err())
+}
+
 // Session is a living session by its public name.
 func (s *Store) Session(ctx context.Context, id uuid.UUID) (db.Session, error) {
 	var sess db.Session
@@ -127,12 +145,14 @@ func (s *Store) RecordUses(ctx context.Context, uses iter.Seq[db.Use], idle time
 		err := s.inLightTx(ctx, func(tx *sql.Tx) (changed bool, err error) {
 			// The driver wants to find each parameter named.
 			const still = ` WHERE id = $1 AND uuid = $4 AND $3 >= 0`
-			used := `UPDATE sessions SET last_used = max(last_used, $2)`
+			// What is far ahead was noted while the clock was: it gives way.
+			last := fmt.Sprintf(`iif(last_used > $2 + %d, $2, max(last_used, $2))`, db.Ahead.Microseconds())
+			used := `UPDATE sessions SET last_used = ` + last
 			if idle > 0 {
-				used += `, expires = min(ends, max(last_used, $2) + $3)`
+				used += `, expires = min(ends, ` + last + ` + $3)`
 			}
 			// SQLite passes over an update that changes nothing; this one always does.
-			again, err := tx.PrepareContext(ctx, used+still+` AND last_used < $2`)
+			again, err := tx.PrepareContext(ctx, used+still+fmt.Sprintf(` AND (last_used < $2 OR last_used > $2 + %d)`, db.Ahead.Microseconds()))
 			if err != nil {
 				return false, err
 			}
@@ -173,6 +193,12 @@ func (s *Store) RecordUses(ctx context.Context, uses iter.Seq[db.Use], idle time
 		}
 	}
 	return nil
+}
+
+// LastUse is the latest last use of all sessions, the zero time when there is none.
+func (s *Store) LastUse(ctx context.Context) (last time.Time, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT max(last_used) FROM sessions`).Scan(timeColumn{&last})
+	return last, s.err(err)
 }
 
 // SetIdle recomputes every expires for an idle limit, 0 for none, unless it was
@@ -245,40 +271,57 @@ func (s *Store) EndSession(ctx context.Context, last db.Use, reason db.Reason, e
 	})
 }
 
+// stepRows is how many rows one transaction of a long change writes: others wait for no
+// longer than that takes.
+const stepRows = 500
+
 // EndSessions ends the sessions of the given users (of everybody when users is
 // nil) except one, and returns those it ended. Each ended session gets the
-// event, completed with its own subject and uuid by describe.
-func (s *Store) EndSessions(ctx context.Context, users []int64, except uuid.UUID, now time.Time, reason db.Reason, describe func(db.Session) db.Event) ([]uuid.UUID, error) {
-	var ended []uuid.UUID
-	err := s.inTx(ctx, func(tx *sql.Tx) error {
-		where, args := `uuid <> $1`, []any{except[:]}
-		if users != nil {
-			list, err := json.Marshal(users)
-			if err != nil {
-				return err
-			}
-			where, args = where+` AND user_id IN (SELECT value FROM json_each($2))`, append(args, string(list))
-		}
-		found, err := querySessions(ctx, tx, `SELECT `+sessionColumns+` FROM `+sessionTables+` WHERE s.id IN (SELECT id FROM sessions WHERE `+where+`)`, args...)
+// event, completed with its own subject and uuid by describe. It does so in steps, so
+// that a program that is ended meanwhile has ended some of them.
+func (s *Store) EndSessions(ctx context.Context, users []int64, except uuid.UUID, now time.Time, reason db.Reason, describe func(db.Session) db.Event) (ended []uuid.UUID, err error) {
+	where, args := `uuid <> $1`, []any{except[:]}
+	if users != nil {
+		list, err := json.Marshal(users)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		by := ""
-		for _, sess := range found {
-			if !sess.Expires.After(now) {
-				continue // ended by itself, and counted by nobody
-			}
-			event := describe(sess)
-			by = event.Actor
-			if err := insertEvent(ctx, tx, event); err != nil {
+		where, args = where+` AND user_id IN (SELECT value FROM json_each($2))`, append(args, string(list))
+	}
+	var last int64 // whoever signs in meanwhile stays
+	if err := s.read.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM sessions`).Scan(&last); err != nil {
+		return nil, s.err(err)
+	}
+	for after := int64(0); after < last; {
+		err := s.inTx(ctx, func(tx *sql.Tx) error {
+			some := append(args[:len(args):len(args)], after, last, stepRows)
+			these := fmt.Sprintf(`id IN (SELECT id FROM sessions WHERE %s AND id > $%d AND id <= $%d ORDER BY id LIMIT $%d)`, where, len(args)+1, len(args)+2, len(args)+3)
+			found, err := querySessions(ctx, tx, `SELECT `+sessionColumns+` FROM `+sessionTables+` WHERE s.`+these+` ORDER BY s.id`, some...)
+			if err != nil || len(found) == 0 {
+				after = last
 				return err
 			}
-			ended = append(ended, sess.UUID)
+			by := ""
+			for _, sess := range found {
+				if !sess.Expires.After(now) {
+					continue // ended by itself, and counted by nobody
+				}
+				event := describe(sess)
+				by = event.Actor
+				if err := insertEvent(ctx, tx, event); err != nil {
+					return err
+				}
+				ended = append(ended, sess.UUID)
+			}
+			after = found[len(found)-1].ID
+			_, err = endSessions(ctx, tx, these, some, reason, by, now)
+			return err
+		})
+		if err != nil {
+			return ended, err
 		}
-		_, err = endSessions(ctx, tx, where, args, reason, by, now)
-		return err
-	})
-	return ended, err
+	}
+	return ended, nil
 }
 
 // ExpireSessions ends what has expired by now, at most limit at once, and says how many.
@@ -303,33 +346,96 @@ func (s *Store) ExpireSessions(ctx context.Context, now time.Time, limit int) (i
 	})
 }
 
-// Forget removes what history no longer keeps: ended sessions and events from
+// Purge removes what history no longer keeps: ended sessions and events from
 // before the given time, hosts and agents that nothing names any more, and
-// wrong passwords from before failures.
-func (s *Store) Forget(ctx context.Context, before, failures time.Time) error {
-	return s.inTx(ctx, func(tx *sql.Tx) error {
-		for _, step := range []struct {
-			query string
-			until time.Time
-		}{
-			{`DELETE FROM ended_sessions WHERE ended < $1`, before},
-			{`DELETE FROM events WHERE created < $1`, before},
-			{`DELETE FROM known_networks WHERE last_used < $1`, before},
-			{`DELETE FROM login_failures WHERE created < $1`, failures},
-		} {
-			if _, err := tx.ExecContext(ctx, step.query, micros(step.until)); err != nil {
-				return err
+// wrong passwords from before failures. It does so in steps.
+func (s *Store) Purge(ctx context.Context, before, failures time.Time) error {
+	for _, old := range []struct {
+		rows, of string
+		until    time.Time
+	}{
+		{`ended_sessions`, `ended`, before},
+		{`events`, `created`, before},
+		{`login_failures`, `created`, failures},
+	} {
+		these := fmt.Sprintf(`SELECT id FROM %s WHERE %s < $1 ORDER BY %s LIMIT %d`, old.rows, old.of, old.of, stepRows)
+		err := s.inSteps(ctx, func(tx *sql.Tx) (bool, error) {
+			if old.rows == "ended_sessions" {
+				_, err := tx.ExecContext(ctx, `DELETE FROM session_hosts WHERE session IN (SELECT uuid FROM ended_sessions WHERE id IN (`+these+`))`, micros(old.until))
+				if err != nil {
+					return false, err
+				}
 			}
-		}
-		_, err := tx.ExecContext(ctx, `DELETE FROM session_hosts WHERE NOT EXISTS (SELECT 1 FROM sessions s WHERE s.uuid = session_hosts.session)
-			AND NOT EXISTS (SELECT 1 FROM ended_sessions e WHERE e.uuid = session_hosts.session)`)
+			return changed(tx.ExecContext(ctx, `DELETE FROM `+old.rows+` WHERE id IN (`+these+`)`, micros(old.until)))
+		})
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM user_agents WHERE NOT EXISTS (SELECT 1 FROM sessions s WHERE s.agent_id = user_agents.id)
-			AND NOT EXISTS (SELECT 1 FROM ended_sessions e WHERE e.agent_id = user_agents.id)`)
+	}
+	// What a deleted user leaves, and agents that no session has any more.
+	var host []byte
+	err := s.inSteps(ctx, func(tx *sql.Tx) (bool, error) {
+		from := host
+		err := tx.QueryRowContext(ctx, `SELECT max(session) FROM (SELECT session FROM session_hosts WHERE session > $1 ORDER BY session LIMIT $2)`, blob(from), stepRows).Scan(&host)
+		if err != nil || host == nil {
+			return false, err
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM session_hosts WHERE session > $1 AND session <= $2 AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.uuid = session)
+			AND NOT EXISTS (SELECT 1 FROM ended_sessions e WHERE e.uuid = session)`, blob(from), host)
+		return true, err
+	})
+	if err != nil {
+		return err
+	}
+	var agent sql.NullInt64
+	err = s.inSteps(ctx, func(tx *sql.Tx) (bool, error) {
+		from := agent.Int64
+		err := tx.QueryRowContext(ctx, `SELECT max(id) FROM (SELECT id FROM user_agents WHERE id > $1 ORDER BY id LIMIT $2)`, from, stepRows).Scan(&agent)
+		if err != nil || !agent.Valid {
+			return false, err
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM user_agents WHERE id > $1 AND id <= $2 AND sessions = 0
+			AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.agent_id = user_agents.id) AND NOT EXISTS (SELECT 1 FROM ended_sessions e WHERE e.agent_id = user_agents.id)`, from, agent.Int64)
+		return true, err
+	})
+	if err != nil {
+		return err
+	}
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM known_networks WHERE last_used < $1`, micros(before))
 		return err
 	})
+}
+
+// blob is a key to look from, which must not be NULL.
+func blob(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+// inSteps runs a step in a transaction of its own, again and again as long as there is more.
+func (s *Store) inSteps(ctx context.Context, step func(tx *sql.Tx) (more bool, err error)) error {
+	for more := true; more; {
+		err := s.inTx(ctx, func(tx *sql.Tx) (err error) {
+			more, err = step(tx)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changed reports whether a statement changed a row.
+func changed(res sql.Result, err error) (bool, error) {
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n > 0, err
 }
 
 // IPs are the distinct addresses of sessions of a state.

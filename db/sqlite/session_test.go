@@ -396,13 +396,13 @@ func TestForget(t *testing.T) {
 	if err := s.EndSession(t.Context(), db.Use{UUID: sess.UUID}, db.Revoked, event(db.ModelDeleted)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Forget(t.Context(), start, start); err != nil {
+	if err := s.Purge(t.Context(), start, start); err != nil {
 		t.Fatal(err)
 	}
 	if _, n, _ := s.History(t.Context(), db.SessionFilter{User: &ada.ID, State: db.Ended, Limit: 10}); n != 1 {
 		t.Errorf("within history: got %d, want 1", n)
 	}
-	if err := s.Forget(t.Context(), start.Add(time.Second), start); err != nil {
+	if err := s.Purge(t.Context(), start.Add(time.Second), start); err != nil {
 		t.Fatal(err)
 	}
 	if _, n, _ := s.History(t.Context(), db.SessionFilter{User: &ada.ID, State: db.Ended, Limit: 10}); n != 0 {
