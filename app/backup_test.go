@@ -222,8 +222,8 @@ func TestBackupHoldsNobodyUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer fill.Close()
-	if _, err := fill.Exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
-		INSERT INTO events (uuid, created, action, actor, client_ip, context) SELECT randomblob(16), i, 'login', 'x', '', '{}' FROM n`); err != nil {
+	if _, err := fill.Exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+		INSERT INTO events (uuid, created, action, actor, client_ip, context) SELECT randomblob(16), i, 'login', 'x', '', '{}' FROM n`, 100_000/oneIn); err != nil {
 		t.Fatal(err)
 	}
 	root, err := a.store.UserByName(t.Context(), "ada")

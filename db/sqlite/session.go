@@ -133,7 +133,7 @@ func agentID(ctx context.Context, tx *sql.Tx, a *db.Agent) (id int64, err error)
 
 // usesChunk bounds the uses written at once, so that nobody waits for the writer
 // much longer than a tenth of a second. More at once have more pages in common.
-const usesChunk = 2000
+var usesChunk = 2000
 
 // RecordUses writes the latest use of each session, unless it has ended. The
 // idle limit, 0 for none, moves expires along. Sessions in the order of their
