@@ -63,6 +63,7 @@ type App struct {
 	agents    *useragent.Parser
 	passwords passwords
 	attempts  attempts
+	keyUses   keyUses
 
 	live *live.Cache // what a request needs; a crash loses the uses of one flush's interval
 
@@ -124,6 +125,7 @@ func (a *App) Run(ctx context.Context) {
 		case <-ctx.Done():
 			done = true
 			err = a.live.Flush(context.WithoutCancel(ctx))
+			a.flushKeyUses(context.WithoutCancel(ctx))
 		case <-a.live.FlushWanted():
 			if time.Since(failed) < flushEvery { // what could not be written is noted anew, and asks again
 				continue
@@ -144,6 +146,7 @@ func (a *App) Run(ctx context.Context) {
 			flush.Reset(pause)
 			if err == nil && start.Sub(expired) >= expireEvery {
 				expired = start
+				a.flushKeyUses(ctx)
 				err = a.expire(ctx, now)
 			}
 		case <-purge.C:

@@ -31,6 +31,7 @@ var (
 type ForwardRequest struct {
 	Host   string // in ParseHost's form
 	Path   string // as it came, still encoded
+	Method string // "" when the proxy does not say
 	Tokens []string
 	Keys   []ForwardKey
 	Client Client
@@ -43,9 +44,10 @@ type ForwardKey struct{ Name, Key string }
 // was found to ask; also when the path is open to all, so that an app behind it is
 // never told a name that nobody checked. Nobody may change it.
 type Decision struct {
-	Verdict Verdict
-	User    *db.User
-	Why     error // of Deny
+	Verdict   Verdict
+	User      *db.User
+	Why       error // of Deny
+	Challenge bool  // of Login: who is no browser is asked for a key
 }
 
 // Authorize decides whether a request may pass. Its error is a lookup that
@@ -64,7 +66,7 @@ func (a *App) Authorize(ctx context.Context, r ForwardRequest) (Decision, error)
 	caller, err := a.forwardCaller(ctx, r)
 	switch {
 	case errors.Is(err, ErrUnauthenticated):
-		return Decision{Verdict: Login}, nil
+		return Decision{Verdict: Login, Challenge: rules.Challenge(r.Host, r.Path)}, nil
 	case err != nil:
 		return Decision{}, fmt.Errorf("find who asks: %w", err)
 	case !rules.Allow(r.Host, caller.User.Groups):
@@ -76,10 +78,16 @@ func (a *App) Authorize(ctx context.Context, r ForwardRequest) (Decision, error)
 	return Decision{Verdict: Allow, User: caller.User}, nil
 }
 
+// Challenges reports whether clients that are no browsers are asked for a key there.
+func (a *App) Challenges(ctx context.Context, host, path string) (bool, error) {
+	rules, err := a.live.Rules(ctx)
+	return rules.Challenge(host, path), err
+}
+
 // isOpen reports whether a rule leaves the path open. A path that apps might
 // read in another way than we do is not.
 func (a *App) isOpen(rules live.Rules, r ForwardRequest) bool {
-	rule, open := rules.Open(r.Host, r.Path)
+	rule, open := rules.Open(r.Host, r.Path, r.Method)
 	if open && !plainPath(r.Path) {
 		a.Log.Info("open path not applied, the path can be read in several ways", "rule", rule.ID, "host", r.Host, "path", r.Path, "ip", r.Client.IP)
 		return false
@@ -95,7 +103,7 @@ func (a *App) forwardCaller(ctx context.Context, r ForwardRequest) (Caller, erro
 	}
 	for _, k := range r.Keys {
 		caller, err := a.AuthenticateKey(ctx, k.Key, r.Client)
-		if errors.Is(err, ErrInvalidToken) || err == nil && k.Name != "" && db.Fold(cutName(k.Name)) != db.Fold(caller.User.Username) {
+		if errors.Is(err, ErrInvalidToken) || err == nil && !caller.Scope.Passes(r.Host) || err == nil && k.Name != "" && db.Fold(cutName(k.Name)) != db.Fold(caller.User.Username) {
 			continue
 		}
 		return caller, err

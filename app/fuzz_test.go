@@ -111,7 +111,7 @@ func FuzzRule(f *testing.F) {
 		fits := host == rule || wild && strings.HasSuffix(host, "."+suffix)
 		prefix, below := strings.CutSuffix(path, "*")
 		open := fits && (asked == path || below && strings.HasPrefix(asked, prefix))
-		if _, got := live.NewRules([]db.Rule{{Host: rule, Path: path}}).Open(host, asked); got != open {
+		if _, got := live.NewRules([]db.Rule{{Host: rule, Path: path}}).Open(host, asked, "GET"); got != open {
 			t.Errorf("rule %q %q: open for %q %q is %v", rule, path, host, asked, got)
 		}
 		if open && (strings.Contains(asked, "..") && strings.Contains(asked, "/../") || strings.Contains(asked, "//")) {

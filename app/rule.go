@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,14 +35,37 @@ func (a *App) AllowGroups(ctx context.Context, actor Actor, host string, groups 
 	return a.createRule(ctx, actor, db.Rule{Host: host, Groups: normalAll(groups)})
 }
 
-// OpenPath makes a rule: a path of the host needs no sign-in. One that is
-// open already is db.ErrConflict.
-func (a *App) OpenPath(ctx context.Context, actor Actor, host, path string) (db.Rule, error) {
+// OpenPath makes a rule: a path of the host needs no sign-in, for these methods when
+// there are any. One that is open already is db.ErrConflict.
+func (a *App) OpenPath(ctx context.Context, actor Actor, host, path string, methods ...string) (db.Rule, error) {
 	host, err := ruleHost(host)
-	if err := errors.Join(err, checkRulePath(path)); err != nil {
+	errs := []error{err, checkRulePath(path)}
+	var upper []string
+	for _, method := range methods {
+		if method = strings.ToUpper(strings.TrimSpace(method)); method == "" || len(method) > 20 || strings.Trim(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != "" {
+			errs = append(errs, &db.InputError{Field: "methods", Problem: "A method is a word such as OPTIONS or GET."})
+		}
+		upper = append(upper, method)
+	}
+	if err := errors.Join(errs...); err != nil {
 		return db.Rule{}, err
 	}
-	return a.createRule(ctx, actor, db.Rule{Host: host, Path: path})
+	slices.Sort(upper)
+	return a.createRule(ctx, actor, db.Rule{Host: host, Path: path, Methods: slices.Compact(upper)})
+}
+
+// Challenge makes a rule: clients that are no browsers are asked for a key on the host,
+// or on a path of it unless that is "".
+func (a *App) Challenge(ctx context.Context, actor Actor, host, path string) (db.Rule, error) {
+	host, err := ruleHost(host)
+	errs := []error{err}
+	if path != "" {
+		errs = append(errs, checkRulePath(path))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return db.Rule{}, err
+	}
+	return a.createRule(ctx, actor, db.Rule{Host: host, Path: path, Challenge: true})
 }
 
 func (a *App) createRule(ctx context.Context, actor Actor, r db.Rule) (db.Rule, error) {
@@ -67,8 +91,13 @@ func (a *App) DeleteRule(ctx context.Context, actor Actor, id int64) (db.Rule, e
 func (a *App) ruleEvent(actor Actor, action db.Action) func(db.Rule) db.Event {
 	return func(r db.Rule) db.Event {
 		name := r.Host + r.Path
-		if r.Path == "" {
+		switch {
+		case r.Challenge:
+			name += ": challenge"
+		case r.Path == "":
 			name += ": " + strings.Join(r.Groups, ", ")
+		case r.Methods != nil:
+			name += ": " + strings.Join(r.Methods, ", ")
 		}
 		return a.event(actor, action, 0, map[string]any{
 			"model": map[string]any{"app": "lastseen", "model_name": "rule", "pk": strconv.FormatInt(r.ID, 10), "name": name},

@@ -26,6 +26,7 @@ type Caller struct {
 	User    *db.User
 	Session uuid.UUID
 	IP      netip.Addr
+	Scope   db.Scope // of a key; "" for a session, which may do all
 }
 
 // An Actor is who does something that is recorded.
@@ -101,7 +102,8 @@ func (a *App) AuthenticateKey(ctx context.Context, key string, client Client) (C
 	if !token.User.Active || !token.Expires.IsZero() && !token.Expires.After(a.now()) {
 		return Caller{}, ErrInvalidToken
 	}
-	return Caller{User: &token.User, IP: client.IP}, nil
+	a.keyUses.note(token.ID, a.now())
+	return Caller{User: &token.User, IP: client.IP, Scope: token.Scope}, nil
 }
 
 // expire ends what had expired a little before now. A noted use may have moved the

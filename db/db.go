@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -211,6 +212,36 @@ type Token struct {
 	User        User // with groups where the method says so
 	Created     time.Time
 	Expires     time.Time
+	Scope       Scope
+	LastUsed    time.Time // to the minute; zero for never
+}
+
+// A Scope is what a key is good for: all, read (the API's safe methods), gate (passing
+// the gate and nothing else), or gate: and hosts, exact or *.suffix, separated by commas.
+type Scope string
+
+// The scopes without hosts.
+const (
+	ScopeAll  Scope = "all"
+	ScopeRead Scope = "read"
+	ScopeGate Scope = "gate"
+)
+
+// Hosts are those of a scope that names some, nil for one that does not.
+func (s Scope) Hosts() []string {
+	hosts, ok := strings.CutPrefix(string(s), "gate:")
+	if !ok {
+		return nil
+	}
+	return strings.Split(hosts, ",")
+}
+
+// Passes reports whether a key of the scope is good at the gate for a host.
+func (s Scope) Passes(host string) bool {
+	return s == ScopeAll || s == ScopeGate || slices.ContainsFunc(s.Hosts(), func(pattern string) bool {
+		suffix, wild := strings.CutPrefix(pattern, "*")
+		return host == pattern || wild && strings.HasSuffix(host, suffix)
+	})
 }
 
 // A TokenFilter chooses and orders API tokens; its zero value chooses all of

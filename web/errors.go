@@ -41,6 +41,7 @@ var (
 	errOwnHost       = errors.New("the gate is asked about the sign-in itself")
 	errForwarded     = errors.New("the proxy's headers do not name a request")
 	errNotReturned   = errors.New("the cookie does not come back from the app's host")
+	errScope         = errors.New("the key's scope does not cover this")
 	errForeignAuth   = errors.New("unsupported Authorization scheme")
 	errNotOurName    = errors.New("asked under a name that is not ours")
 )
@@ -56,6 +57,7 @@ var statuses = []struct {
 	{app.ErrUnauthenticated, http.StatusForbidden, "Authentication credentials were not provided.", "You are not signed in", "Sign in and try again."},
 	{app.ErrInvalidToken, http.StatusForbidden, "Token invalid/expired", "This token is not valid", "Make a new one."},
 	{errMalformedAuth, http.StatusForbidden, "Malformed header", "This request is malformed", "Go back and try again."},
+	{errScope, http.StatusForbidden, "The scope of this token does not cover the request.", "This token may not do that", "Make one with a wider scope."},
 	{errForeignAuth, http.StatusForbidden, "Unsupported authentication type", "This request is malformed", "Go back and try again."},
 	{errNoProxy, http.StatusForbidden, "Not a trusted proxy.", "This is for the proxy in front of an app", "If this request came through it, name its address in --trusted-proxies; the log says which that is."},
 	{errOwnHost, http.StatusForbidden, "The gate is asked about the sign-in's own address.", "The gate guards the sign-in itself", "Nobody could ever sign in. Leave the gate out of the proxy's configuration of this host."},

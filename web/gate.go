@@ -249,7 +249,7 @@ func (s *Server) authorize(c *gin.Context, read func(*http.Request) (asked, erro
 		return err
 	}
 	decision, err := s.app.Authorize(r.Context(), app.ForwardRequest{
-		Host: a.host, Path: a.path, Tokens: tokens(r), Keys: forwardKeys(r.Header), Client: client,
+		Host: a.host, Path: a.path, Method: a.method(r), Tokens: tokens(r), Keys: forwardKeys(r.Header), Client: client,
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", db.ErrUnavailable, err)
@@ -262,6 +262,9 @@ func (s *Server) authorize(c *gin.Context, read func(*http.Request) (asked, erro
 		s.pass(c, decision, a.host)
 		return nil
 	case app.Login:
+		if decision.Challenge && !fromBrowser(r.Header) {
+			return askForKey(c, a.host)
+		}
 		return challenge(c, a)
 	default:
 		return cmp.Or(decision.Why, app.ErrForbidden)
@@ -353,6 +356,33 @@ func (s *Server) askToSignIn(c *gin.Context, asked string) error {
 	return nil
 }
 
+// fromBrowser reports whether a browser sent a request, as all do say that are not old.
+func fromBrowser(h http.Header) bool {
+	for name := range h {
+		if strings.HasPrefix(name, "Sec-Fetch-") {
+			return true
+		}
+	}
+	return false
+}
+
+// askForKey answers clients that send a key only when they are asked for one, such as
+// git and those of WebDAV.
+func askForKey(c *gin.Context, host string) error {
+	c.Header("WWW-Authenticate", fmt.Sprintf(`Basic realm=%q, charset="UTF-8"`, host))
+	writeJSON(c, http.StatusUnauthorized, map[string]string{"detail": "Give your user name, and an API key as the password."})
+	return nil
+}
+
+// method is that of the request to the app, "" when its proxy does not say. Envoy asks
+// with it.
+func (a asked) method(r *http.Request) string {
+	if strings.HasPrefix(r.URL.Path, envoyPrefix) {
+		return cmp.Or(r.Header.Get("X-Forwarded-Method"), r.Method)
+	}
+	return cmp.Or(r.Header.Get("X-Forwarded-Method"), r.Header.Get("X-Original-Method"))
+}
+
 // appMethod is the method of the request to the app, as far as the proxy says.
 func (s *Server) appMethod(r *http.Request) string {
 	if !s.trusted(peerAddr(r)) {
@@ -413,6 +443,16 @@ func (s *Server) start(c *gin.Context) error {
 	rd := startTarget(c.Request.URL.RawQuery)
 	if host, ok := hostOf(rd); ok && !s.reachable(host) {
 		return app.ErrUnreachable
+	}
+	// nginx asks here for what it is to answer.
+	if host, ok := hostOf(rd); ok && s.trusted(peerAddr(c.Request)) && !fromBrowser(c.Request.Header) {
+		name, _, _ := config.ParseHost(host)
+		path, _, _ := strings.Cut(strings.TrimPrefix(rd, rd[:strings.Index(rd, host)+len(host)]), "?")
+		if challenge, err := s.app.Challenges(c.Request.Context(), name, cmp.Or(path, "/")); err != nil {
+			return fmt.Errorf("%w: %w", db.ErrUnavailable, err)
+		} else if challenge {
+			return askForKey(c, name)
+		}
 	}
 	return s.askToSignIn(c, rd)
 }

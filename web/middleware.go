@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"lastseen/app"
+	"lastseen/db"
 
 	"github.com/gin-gonic/gin"
 )
@@ -215,6 +216,9 @@ func (s *Server) byBearerOrCookie(c *gin.Context) (app.Caller, error) {
 	}
 	client, _ := s.client(c.Request)
 	caller, err := s.app.AuthenticateKey(c.Request.Context(), key, client)
+	if err == nil && caller.Scope != db.ScopeAll && (caller.Scope != db.ScopeRead || !isSafe(c.Request.Method)) {
+		return app.Caller{}, errScope
+	}
 	if err == nil {
 		c.Set(callerKey, caller)
 	}

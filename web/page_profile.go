@@ -73,7 +73,33 @@ func (s *Server) changePassword(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	s.say(c, s.pages.Text(s.language(c), "Your password is changed, and your other devices are signed out."))
+	said := s.pages.Text(s.language(c), "Your password is changed, and your other devices are signed out.")
+	keys, err := s.keysAfter(c, *caller(c).User, form.Get("delete_tokens") != "")
+	if err != nil {
+		return err
+	}
+	s.say(c, said+keys)
 	redirect(c, "/profile")
 	return nil
 }
+
+// keysAfter says what became of a user's API tokens, which outlive a password: how many
+// remain, or were deleted, as asked for.
+func (s *Server) keysAfter(c *gin.Context, user db.User, del bool) (said string, err error) {
+	n, text := 0, keysRemain
+	if del {
+		n, err = s.app.DeleteKeysOf(c.Request.Context(), caller(c).Actor(), user)
+		text = keysDeleted
+	} else {
+		n, err = s.app.KeysOf(c.Request.Context(), user)
+	}
+	if err != nil || n == 0 {
+		return "", err
+	}
+	return " " + s.pages.Text(s.language(c), text, n), nil
+}
+
+var (
+	keysRemain  = view.Msg("API tokens that go on working: %d.")
+	keysDeleted = view.Msg("API tokens deleted: %d.")
+)

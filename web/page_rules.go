@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"strconv"
+	"strings"
 
 	"lastseen/db"
 	"lastseen/web/view"
@@ -11,7 +12,7 @@ import (
 )
 
 var (
-	ruleExists  = view.Msg("This path is open already.")
+	ruleExists  = view.Msg("There is such a rule already.")
 	ruleCreated = view.Msg("Added a rule for %s.")
 	ruleDeleted = view.Msg("Deleted the rule for %s.")
 )
@@ -31,10 +32,13 @@ func (s *Server) renderRules(c *gin.Context, status int, page view.RulesPage) er
 	page.Layout = s.layout(c, "rules")
 	page.Flash = s.flash(c)
 	for _, r := range rules {
-		row := view.RuleRow{ID: r.ID, Host: r.Host, Groups: r.Groups, Path: r.Path}
-		if r.Path == "" {
+		row := view.RuleRow{ID: r.ID, Host: r.Host, Groups: r.Groups, Path: r.Path, Methods: strings.Join(r.Methods, " ")}
+		switch {
+		case r.Challenge:
+			page.Challenged = append(page.Challenged, row)
+		case r.Path == "":
 			page.Allowed = append(page.Allowed, row)
-		} else {
+		default:
 			page.Open = append(page.Open, row)
 		}
 	}
@@ -46,14 +50,17 @@ func (s *Server) createRule(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	page := view.RulesPage{ErrorIn: "allow", New: view.RuleRow{Host: form.Get("host"), Groups: groupNames(form.Get("groups")), Path: form.Get("path")}}
+	page := view.RulesPage{ErrorIn: "allow", New: view.RuleRow{Host: form.Get("host"), Groups: groupNames(form.Get("groups")), Path: form.Get("path"), Methods: form.Get("methods")}}
 	var rule db.Rule
 	switch form.Get("kind") {
 	case "allow":
 		rule, err = s.app.AllowGroups(c.Request.Context(), caller(c).Actor(), page.New.Host, page.New.Groups)
 	case "open":
 		page.ErrorIn = "open"
-		rule, err = s.app.OpenPath(c.Request.Context(), caller(c).Actor(), page.New.Host, page.New.Path)
+		rule, err = s.app.OpenPath(c.Request.Context(), caller(c).Actor(), page.New.Host, page.New.Path, methodNames(page.New.Methods)...)
+	case "challenge":
+		page.ErrorIn = "challenge"
+		rule, err = s.app.Challenge(c.Request.Context(), caller(c).Actor(), page.New.Host, page.New.Path)
 	default:
 		return errMalformed
 	}
@@ -66,6 +73,11 @@ func (s *Server) createRule(c *gin.Context) error {
 	s.say(c, s.pages.Text(s.language(c), ruleCreated, rule.Host))
 	redirect(c, "/rules")
 	return nil
+}
+
+// methodNames are the words of a line of methods.
+func methodNames(line string) []string {
+	return strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == ',' })
 }
 
 func (s *Server) deleteRule(c *gin.Context) error {

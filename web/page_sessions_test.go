@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"lastseen/app"
 	"lastseen/db/sqlite"
 )
 
@@ -297,7 +298,7 @@ func TestTokenPages(t *testing.T) {
 	if res, _ := ts.post(ts.signIn("ada"), "/tokens", url.Values{"identifier": {"bobs"}, "user": {"2"}}); res.StatusCode != 200 {
 		t.Errorf("for bob: got %d", res.StatusCode)
 	}
-	if token, err := ts.store.Token(t.Context(), "bobs"); err != nil || token.User.Username != "bob" {
+	if token, err := ts.app.Token(t.Context(), app.Operator, "bobs"); err != nil || token.User.Username != "bob" {
 		t.Errorf("got %+v, %v", token, err)
 	}
 }

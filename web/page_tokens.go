@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -44,7 +45,9 @@ func (s *Server) renderTokens(c *gin.Context, status int, page view.TokensPage) 
 
 func (s *Server) newTokenRow(t db.Token) view.TokenRow {
 	return view.TokenRow{
+		UserID:     t.User.ID,
 		Identifier: t.Identifier, User: t.User.Username, Description: t.Description, Created: t.Created, Expires: t.Expires,
+		ID: t.ID, Scope: string(t.Scope), LastUsed: t.LastUsed,
 		Expired: !t.Expires.IsZero() && !t.Expires.After(s.app.Now()),
 	}
 }
@@ -55,7 +58,10 @@ func (s *Server) createToken(c *gin.Context) error {
 		return err
 	}
 	ctx, asks := c.Request.Context(), caller(c)
-	n := app.NewToken{User: *asks.User, Identifier: form.Get("identifier"), Description: form.Get("description")}
+	n := app.NewToken{User: *asks.User, Identifier: form.Get("identifier"), Description: form.Get("description"), Scope: form.Get("scope")}
+	if n.Scope == "gate:" {
+		n.Scope += form.Get("hosts")
+	}
 	if asks.User.Superuser && form.Get("user") != "" {
 		id, err := strconv.ParseInt(form.Get("user"), 10, 64)
 		if err != nil {
@@ -73,7 +79,7 @@ func (s *Server) createToken(c *gin.Context) error {
 	key, token, err := s.app.CreateToken(ctx, asks.Actor(), n)
 	if text := sentence(err, tokenExists); text != "" {
 		return s.renderTokens(c, http.StatusBadRequest, view.TokensPage{Error: text,
-			New: view.TokenRow{Identifier: n.Identifier, Description: n.Description, User: form.Get("user")}})
+			New: view.TokenRow{Identifier: n.Identifier, Description: n.Description, User: form.Get("user"), Scope: n.Scope}})
 	}
 	if err != nil {
 		return err
@@ -84,7 +90,18 @@ func (s *Server) createToken(c *gin.Context) error {
 
 func (s *Server) deleteToken(c *gin.Context) error {
 	ctx, asks := c.Request.Context(), caller(c)
-	token, err := s.app.Token(ctx, asks, c.Param("identifier"))
+	form, err := parseForm(c)
+	if err != nil {
+		return err
+	}
+	owner := asks // of several of that name, whose it is the form says
+	if id, err := strconv.ParseInt(form.Get("user"), 10, 64); err == nil && asks.User.Superuser {
+		owner.User = &db.User{ID: id}
+	}
+	token, err := s.app.Token(ctx, owner, c.Param("identifier"))
+	if errors.Is(err, app.ErrAmbiguous) {
+		err = db.ErrNotFound
+	}
 	if err != nil {
 		return err
 	}

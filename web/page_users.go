@@ -180,12 +180,20 @@ func (s *Server) change(c *gin.Context, section, done string, do func(form url.V
 	if err != nil {
 		return err
 	}
-	lang := s.language(c)
+	lang, said := s.language(c), ""
 	if strings.Contains(done, "%s") {
-		s.say(c, s.pages.Text(lang, done, user.Username))
+		said = s.pages.Text(lang, done, user.Username)
 	} else {
-		s.say(c, s.pages.Text(lang, done))
+		said = s.pages.Text(lang, done)
 	}
+	if done == passwordReset || done == userIsDisabled {
+		keys, err := s.keysAfter(c, user, form.Get("delete_tokens") != "")
+		if err != nil {
+			return err
+		}
+		said += keys
+	}
+	s.say(c, said)
 	redirect(c, fmt.Sprintf("/users/%d", user.ID))
 	return nil
 }

@@ -243,7 +243,13 @@ func (p *Program) withApp(create bool, f func(ctx context.Context, c *cli.Comman
 // arguments returns exactly the arguments that names, as shown in the help, ask for.
 func arguments(c *cli.Command) ([]string, error) {
 	want := strings.Fields(c.ArgsUsage)
-	if c.Args().Len() != len(want) {
+	optional := 0 // those in brackets
+	for _, name := range want {
+		if strings.HasPrefix(name, "[") {
+			optional++
+		}
+	}
+	if n := c.Args().Len(); n > len(want) || n < len(want)-optional {
 		return nil, usagef("usage: %s %s", c.FullName(), c.ArgsUsage)
 	}
 	return c.Args().Slice(), nil

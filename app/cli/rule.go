@@ -18,7 +18,10 @@ func (p *Program) ruleCommand() *cli.Command {
 		{Name: "allow", Usage: "let only members of groups reach a host (exact, or *.suffix), and print the rule's id", ArgsUsage: "HOST", Action: p.withApp(true, p.ruleAllow), Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "group", Usage: "a group `G` that may; may be repeated", Required: true},
 		}},
-		{Name: "open", Usage: "let everybody reach a path of a host (exact, or a prefix ending in *) without signing in, and print the rule's id", ArgsUsage: "HOST PATH", Action: p.withApp(true, p.ruleOpen)},
+		{Name: "open", Usage: "let everybody reach a path of a host (exact, or a prefix ending in *) without signing in, and print the rule's id", ArgsUsage: "HOST PATH", Action: p.withApp(true, p.ruleOpen), Flags: []cli.Flag{
+			&cli.StringSliceFlag{Name: "method", Usage: "only for the method `M`, such as OPTIONS for preflights; may be repeated"},
+		}},
+		{Name: "challenge", Usage: "ask clients that are no browsers (git, WebDAV) for an API key by HTTP Basic, on a host or a path of it, and print the rule's id", ArgsUsage: "HOST [PATH]", Action: p.withApp(true, p.ruleChallenge)},
 		{Name: "list", Usage: "show all rules", Action: p.withApp(false, p.ruleList), Flags: []cli.Flag{jsonFlag}},
 		{Name: "delete", Usage: "remove a rule", ArgsUsage: "ID", Action: p.withApp(false, p.ruleDelete)},
 	}}
@@ -42,9 +45,29 @@ func (p *Program) ruleOpen(ctx context.Context, c *cli.Command, a *app.App) erro
 	if err != nil {
 		return err
 	}
-	rule, err := a.OpenPath(ctx, app.Operator.Actor(), args[0], args[1])
+	rule, err := a.OpenPath(ctx, app.Operator.Actor(), args[0], args[1], c.StringSlice("method")...)
 	if errors.Is(err, db.ErrConflict) {
 		return fmt.Errorf("%s of %s is open already", args[1], args[0])
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(p.Out, rule.ID)
+	return err
+}
+
+func (p *Program) ruleChallenge(ctx context.Context, c *cli.Command, a *app.App) error {
+	args, err := arguments(c)
+	if err != nil {
+		return err
+	}
+	path := ""
+	if len(args) > 1 {
+		path = args[1]
+	}
+	rule, err := a.Challenge(ctx, app.Operator.Actor(), args[0], path)
+	if errors.Is(err, db.ErrConflict) {
+		return fmt.Errorf("clients of %s%s are asked already", args[0], path)
 	}
 	if err != nil {
 		return err
@@ -63,22 +86,27 @@ func (p *Program) ruleList(ctx context.Context, c *cli.Command, a *app.App) erro
 	}
 	if c.Bool("json") {
 		type object struct {
-			ID     int64    `json:"id"`
-			Host   string   `json:"host"`
-			Groups []string `json:"groups"`
-			Path   string   `json:"path"`
+			ID        int64    `json:"id"`
+			Host      string   `json:"host"`
+			Groups    []string `json:"groups"`
+			Path      string   `json:"path"`
+			Methods   []string `json:"methods"`
+			Challenge bool     `json:"challenge"`
 		}
 		objects := make([]object, len(rules))
 		for i, r := range rules {
-			objects[i] = object{r.ID, r.Host, append([]string{}, r.Groups...), r.Path}
+			objects[i] = object{r.ID, r.Host, append([]string{}, r.Groups...), r.Path, append([]string{}, r.Methods...), r.Challenge}
 		}
 		return p.json(objects)
 	}
 	rows := [][]string{{"ID", "HOST", "OPEN TO"}}
 	for _, r := range rules {
 		to := "groups " + strings.Join(r.Groups, ", ")
-		if r.Path != "" {
-			to = "everybody, " + r.Path
+		switch {
+		case r.Challenge:
+			to = strings.TrimSpace("whoever has a key, which is asked for " + r.Path)
+		case r.Path != "":
+			to = strings.TrimSpace("everybody, " + r.Path + " " + strings.Join(r.Methods, " "))
 		}
 		rows = append(rows, []string{strconv.FormatInt(r.ID, 10), r.Host, to})
 	}

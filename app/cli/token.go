@@ -19,10 +19,13 @@ func (p *Program) tokenCommand() *cli.Command {
 			&cli.StringFlag{Name: "user", Usage: "whose token it is: `NAME`", Required: true},
 			&cli.StringFlag{Name: "identifier", Usage: "`ID` to know it by (default: made up)"},
 			&cli.StringFlag{Name: "expires", Usage: "how long it works: a `DURATION` such as 90d (default: for ever)"},
+			&cli.StringFlag{Name: "scope", Usage: "what it is good for: `all|read|gate|gate:HOST,...`; read is the API's reading, gate passes the gate and nothing else", Value: "all"},
 			jsonFlag,
 		}},
 		{Name: "list", Usage: "show all API tokens, without keys", Action: p.withApp(false, p.tokenList), Flags: []cli.Flag{jsonFlag}},
-		{Name: "delete", Usage: "remove an API token; its key is refused from now on", ArgsUsage: "IDENTIFIER", Action: p.withApp(false, p.tokenDelete)},
+		{Name: "delete", Usage: "remove an API token; its key is refused from now on", ArgsUsage: "IDENTIFIER", Action: p.withApp(false, p.tokenDelete), Flags: []cli.Flag{
+			&cli.StringFlag{Name: "user", Usage: "whose it is, where several have one of that name: `NAME`"},
+		}},
 	}}
 }
 
@@ -34,15 +37,19 @@ func (p *Program) tokenCreate(ctx context.Context, c *cli.Command, a *app.App) e
 	if err != nil {
 		return err
 	}
-	n := app.NewToken{User: user, Identifier: c.String("identifier")}
+	n := app.NewToken{User: user, Identifier: c.String("identifier"), Scope: c.String("scope")}
 	if text := c.String("expires"); text != "" {
 		if n.Lifetime, err = config.ParseDuration(text); err != nil || n.Lifetime == 0 {
 			return usagef("--expires: %q is no lifetime: write 12h or 90d, or leave it out for ever", text)
 		}
 	}
 	key, token, err := a.CreateToken(ctx, app.Operator.Actor(), n)
+	var input *db.InputError
+	if errors.As(err, &input) && input.Field == "scope" {
+		return usagef("--scope: %q: %s", n.Scope, input.Problem)
+	}
 	if errors.Is(err, db.ErrConflict) {
-		return fmt.Errorf("there is already a token %q", token.Identifier)
+		return fmt.Errorf("%s already has a token %q", user.Username, token.Identifier)
 	}
 	if err != nil {
 		return err
@@ -69,9 +76,9 @@ func (p *Program) tokenList(ctx context.Context, c *cli.Command, a *app.App) err
 		}
 		return p.json(objects)
 	}
-	rows := [][]string{{"IDENTIFIER", "USER", "DESCRIPTION", "CREATED", "EXPIRES"}}
+	rows := [][]string{{"IDENTIFIER", "USER", "DESCRIPTION", "SCOPE", "LAST USED", "CREATED", "EXPIRES"}}
 	for _, t := range tokens {
-		rows = append(rows, []string{t.Identifier, t.User.Username, t.Description, timeText(t.Created, ""), timeText(t.Expires, "never")})
+		rows = append(rows, []string{t.Identifier, t.User.Username, t.Description, string(t.Scope), timeText(t.LastUsed, "never"), timeText(t.Created, ""), timeText(t.Expires, "never")})
 	}
 	return p.table(rows, "CREATED", "DESCRIPTION")
 }
@@ -81,7 +88,18 @@ func (p *Program) tokenDelete(ctx context.Context, c *cli.Command, a *app.App) e
 	if err != nil {
 		return err
 	}
-	token, err := a.Token(ctx, app.Operator, args[0])
+	owner := app.Operator
+	if name := c.String("user"); name != "" {
+		user, err := findUser(ctx, a, name)
+		if err != nil {
+			return err
+		}
+		owner.User = &db.User{ID: user.ID}
+	}
+	token, err := a.Token(ctx, owner, args[0])
+	if errors.Is(err, app.ErrAmbiguous) {
+		return usagef("several people have a token %q: say whose by --user NAME", args[0])
+	}
 	if errors.Is(err, db.ErrNotFound) {
 		return fmt.Errorf("there is no token %q", args[0])
 	}

@@ -31,21 +31,19 @@ func (p *Program) userCommand() *cli.Command {
 			passwordFile, jsonFlag,
 		}},
 		{Name: "list", Usage: "show all users", Action: p.withApp(false, p.userList), Flags: []cli.Flag{jsonFlag}},
-		{Name: "password", Usage: "set a new password and end the user's sessions", ArgsUsage: "NAME", Flags: []cli.Flag{passwordFile},
-			Action: p.withUser(func(ctx context.Context, c *cli.Command, a *app.App, user db.User) error {
-				password, err := p.password(ctx, c)
-				if err != nil {
-					return err
-				}
-				return a.SetPassword(ctx, app.Operator.Actor(), user, password, uuid.Nil)
-			})},
+		{Name: "password", Usage: "set a new password and end the user's sessions", ArgsUsage: "NAME",
+			Flags:  []cli.Flag{passwordFile, &cli.BoolFlag{Name: "delete-tokens", Usage: "delete the user's API tokens too, which go on working otherwise"}},
+			Action: p.withUser(p.userPassword)},
 		{Name: "enable", Usage: "let a disabled user sign in again", ArgsUsage: "NAME",
 			Action: p.withUser(func(ctx context.Context, _ *cli.Command, a *app.App, user db.User) error {
 				return a.SetUserActive(ctx, app.Operator.Actor(), user, true)
 			})},
 		{Name: "disable", Usage: "end a user's sessions and refuse them and their tokens from now on", ArgsUsage: "NAME", Flags: []cli.Flag{forceFlag},
 			Action: p.withUser(func(ctx context.Context, c *cli.Command, a *app.App, user db.User) error {
-				return inCharge(user, a.SetUserActive(ctx, operator(c), user, false))
+				if err := inCharge(user, a.SetUserActive(ctx, operator(c), user, false)); err != nil {
+					return err
+				}
+				return p.keysRemain(ctx, a, user, "they are refused until the user is enabled again")
 			})},
 		{Name: "unlock", Usage: "forget the wrong passwords tried on a user, who may sign in again at once", ArgsUsage: "NAME",
 			Action: p.withUser(func(ctx context.Context, _ *cli.Command, a *app.App, user db.User) error {
@@ -168,6 +166,33 @@ func (p *Program) userCreate(ctx context.Context, c *cli.Command, a *app.App) er
 		return err
 	}
 	return p.json(p.UserObject(user))
+}
+
+func (p *Program) userPassword(ctx context.Context, c *cli.Command, a *app.App, user db.User) error {
+	password, err := p.password(ctx, c)
+	if err != nil {
+		return err
+	}
+	if err := a.SetPassword(ctx, app.Operator.Actor(), user, password, uuid.Nil); err != nil {
+		return err
+	}
+	if c.Bool("delete-tokens") {
+		n, err := a.DeleteKeysOf(ctx, app.Operator.Actor(), user)
+		if err == nil && n > 0 {
+			fmt.Fprintf(p.Err, "%d API tokens of %s are deleted.\n", n, user.Username)
+		}
+		return err
+	}
+	return p.keysRemain(ctx, a, user, "delete them by --delete-tokens, or one by one by `lastseen token delete`")
+}
+
+// keysRemain says that a user's API tokens outlive what was done, and what to do.
+func (p *Program) keysRemain(ctx context.Context, a *app.App, user db.User, do string) error {
+	n, err := a.KeysOf(ctx, user)
+	if err == nil && n > 0 {
+		fmt.Fprintf(p.Err, "%d API tokens of %s remain: %s.\n", n, user.Username, do)
+	}
+	return err
 }
 
 // password reads a new password from the file that was given, or asks for it.

@@ -111,7 +111,7 @@ func (f *fixture) signIn(t testing.TB, user db.User) (s signedIn) {
 func (f *fixture) createKey(t testing.TB, user db.User, name string) [32]byte {
 	t.Helper()
 	hash := sha256.Sum256([]byte(name))
-	if err := f.db.CreateToken(t.Context(), db.Token{UUID: uuid.New(), Identifier: name, User: user, Created: f.time()}, hash[:], f.event()); err != nil {
+	if _, err := f.db.CreateToken(t.Context(), db.Token{UUID: uuid.New(), Identifier: name, User: user, Created: f.time()}, hash[:], f.event()); err != nil {
 		t.Fatal(err)
 	}
 	return hash

@@ -38,17 +38,27 @@ func (g Rules) forHost(host string) iter.Seq[[]db.Rule] {
 	}
 }
 
-// Open finds a rule that leaves a path of a host open to all.
-func (g Rules) Open(host, path string) (rule db.Rule, open bool) {
+// Open finds a rule that leaves a path of a host open to all for a method, which is ""
+// when the proxy does not say.
+func (g Rules) Open(host, path, method string) (rule db.Rule, open bool) {
 	for rules := range g.forHost(host) {
 		for _, r := range rules {
-			prefix, isPrefix := strings.CutSuffix(r.Path, "*")
-			if isPrefix && strings.HasPrefix(path, prefix) || r.Path != "" && path == r.Path {
+			if r.Path != "" && !r.Challenge && r.Fits(path) && (r.Methods == nil || slices.Contains(r.Methods, method)) {
 				return r, true
 			}
 		}
 	}
 	return rule, false
+}
+
+// Challenge reports whether clients that are no browsers are asked for a key there.
+func (g Rules) Challenge(host, path string) bool {
+	for rules := range g.forHost(host) {
+		if slices.ContainsFunc(rules, func(r db.Rule) bool { return r.Challenge && (r.Path == "" || r.Fits(path)) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // Allow reports whether members of these groups may reach a host. The most
@@ -57,7 +67,7 @@ func (g Rules) Allow(host string, groups []db.Group) bool {
 	for rules := range g.forHost(host) {
 		ruled := false
 		for _, r := range rules {
-			if r.Path != "" {
+			if r.Path != "" || r.Challenge {
 				continue
 			}
 			ruled = true

@@ -39,7 +39,7 @@ func TestGateRules(t *testing.T) {
 		{"b.home.example", "/open", 5}, {"b.home.example", "/open/", 0}, {"b.home.example", "/", 0}, {"c.home.example", "/open", 0},
 		{"x.b.home.example", "/hooks/1", 7}, {"x.b.home.example", "/hooks", 0}, {"b.home.example", "/hooks/1", 0},
 	} {
-		if got, _ := rules.Open(tt.host, tt.path); got.ID != tt.want {
+		if got, _ := rules.Open(tt.host, tt.path, "GET"); got.ID != tt.want {
 			t.Errorf("%s%s: got rule %d, want %d", tt.host, tt.path, got.ID, tt.want)
 		}
 	}

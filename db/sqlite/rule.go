@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"iter"
+	"strings"
 
 	"lastseen/db"
 
@@ -12,7 +13,7 @@ import (
 )
 
 // The groups come with their rules, one row for each.
-const ruleQuery = `SELECT r.id, r.host, r.path, r.created, coalesce(g.name, '') FROM rules r
+const ruleQuery = `SELECT r.id, r.host, r.path, r.methods, r.challenge, r.created, coalesce(g.name, '') FROM rules r
 	LEFT JOIN rule_groups m ON m.rule_id = r.id LEFT JOIN groups g ON g.id = m.group_id `
 
 // Rules are all rules of the gate, by host and path.
@@ -29,9 +30,12 @@ func (s *Store) rules(rows *sql.Rows) ([]db.Rule, error) {
 	var rules []db.Rule
 	for rows.Next() {
 		var r db.Rule
-		var group string
-		if err := rows.Scan(&r.ID, &r.Host, &r.Path, timeColumn{&r.Created}, &group); err != nil {
+		var group, methods string
+		if err := rows.Scan(&r.ID, &r.Host, &r.Path, &methods, &r.Challenge, timeColumn{&r.Created}, &group); err != nil {
 			return nil, s.err(err)
+		}
+		if methods != "" {
+			r.Methods = strings.Fields(methods)
 		}
 		if n := len(rules); n == 0 || rules[n-1].ID != r.ID {
 			rules = append(rules, r)
@@ -47,7 +51,8 @@ func (s *Store) rules(rows *sql.Rows) ([]db.Rule, error) {
 // exist, and returns it with its ID. A path that is already open is db.ErrConflict.
 func (s *Store) CreateRule(ctx context.Context, r db.Rule, event func(db.Rule) db.Event) (db.Rule, error) {
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, `INSERT INTO rules (host, path, created) VALUES ($1, $2, $3)`, r.Host, r.Path, micros(r.Created))
+		res, err := tx.ExecContext(ctx, `INSERT INTO rules (host, path, methods, challenge, created) VALUES ($1, $2, $3, $4, $5)`,
+			r.Host, r.Path, strings.Join(r.Methods, " "), r.Challenge, micros(r.Created))
 		if err != nil {
 			return err
 		}

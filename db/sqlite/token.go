@@ -6,14 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"lastseen/db"
 )
 
-const tokenColumns = `t.id, t.uuid, t.identifier, t.description, t.created, t.expires, ` + userColumns
+const tokenColumns = `t.id, t.uuid, t.identifier, t.description, t.created, t.expires, t.scope, t.last_used, ` + userColumns
 
 func tokenFields(t *db.Token) []any {
-	return append([]any{&t.ID, &t.UUID, &t.Identifier, &t.Description, timeColumn{&t.Created}, timeColumn{&t.Expires}}, userFields(&t.User)...)
+	return append([]any{&t.ID, &t.UUID, &t.Identifier, &t.Description, timeColumn{&t.Created}, timeColumn{&t.Expires}, &t.Scope, timeColumn{&t.LastUsed}}, userFields(&t.User)...)
 }
 
 // TokenByKey finds an API token by the key's hash, its user with groups. It does
@@ -28,17 +29,22 @@ func (s *Store) TokenByKey(ctx context.Context, hash []byte) (db.Token, error) {
 	return t, err
 }
 
-// CreateToken stores a token; an identifier that is taken is db.ErrConflict.
-func (s *Store) CreateToken(ctx context.Context, t db.Token, hash []byte, event db.Event) error {
-	return s.inTx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO tokens (uuid, identifier, key_hash, user_id, description, created, expires)
-			VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-			t.UUID[:], t.Identifier, hash, t.User.ID, t.Description, micros(t.Created), micros(t.Expires))
+// CreateToken stores a token and returns it with its ID; an identifier that its user has
+// already is db.ErrConflict.
+func (s *Store) CreateToken(ctx context.Context, t db.Token, hash []byte, event db.Event) (db.Token, error) {
+	err := s.inTx(ctx, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, `INSERT INTO tokens (uuid, identifier, key_hash, user_id, description, created, expires, scope)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+			t.UUID[:], t.Identifier, hash, t.User.ID, t.Description, micros(t.Created), micros(t.Expires), t.Scope)
 		if err != nil {
+			return err
+		}
+		if t.ID, err = res.LastInsertId(); err != nil {
 			return err
 		}
 		return insertEvent(ctx, tx, event)
 	})
+	return t, err
 }
 
 var tokenOrderings = map[string]string{
@@ -47,6 +53,7 @@ var tokenOrderings = map[string]string{
 	"user__username": "u.username",
 	"expires":        "t.expires",
 	"created":        "t.created",
+	"id":             "t.id",
 }
 
 // Tokens is one page of what the filter chooses, their users with groups, and how
@@ -83,7 +90,7 @@ func (s *Store) Tokens(ctx context.Context, f db.TokenFilter) (page []db.Token, 
 	}
 	args = append(args, f.Limit, f.Offset)
 	rows, err := s.list.QueryContext(ctx, fmt.Sprintf(`SELECT %s FROM %s ORDER BY %s LIMIT $%d OFFSET $%d`, tokenColumns, from,
-		orderBy(f.Ordering, tokenOrderings, db.Order{Column: "identifier"}, "identifier"), len(args)-1, len(args)), args...)
+		orderBy(f.Ordering, tokenOrderings, db.Order{Column: "identifier"}, "id"), len(args)-1, len(args)), args...)
 	if err != nil {
 		return nil, 0, s.err(err)
 	}
@@ -106,24 +113,26 @@ func (s *Store) Tokens(ctx context.Context, f db.TokenFilter) (page []db.Token, 
 	return page, total, s.err(err)
 }
 
-// Token is the token with that identifier, its user with groups.
-func (s *Store) Token(ctx context.Context, identifier string) (db.Token, error) {
-	var t db.Token
-	err := s.read.QueryRowContext(ctx, `SELECT `+tokenColumns+` FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.identifier = $1`,
-		identifier).Scan(tokenFields(&t)...)
-	if err != nil {
-		return t, s.err(err)
-	}
-	t.User.Groups, err = s.Groups(ctx, t.User.ID)
-	return t, err
-}
-
 // DeleteToken removes a token; its key is refused from then on.
-func (s *Store) DeleteToken(ctx context.Context, identifier string, event db.Event) error {
+func (s *Store) DeleteToken(ctx context.Context, id int64, event db.Event) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
-		if err := oneRow(tx.ExecContext(ctx, `DELETE FROM tokens WHERE identifier = $1`, identifier)); err != nil {
+		if err := oneRow(tx.ExecContext(ctx, `DELETE FROM tokens WHERE id = $1`, id)); err != nil {
 			return err
 		}
 		return insertEvent(ctx, tx, event)
+	})
+}
+
+// RecordKeyUses stores when tokens, by their IDs, were used last. One that is gone is
+// passed over, and none goes back in time.
+func (s *Store) RecordKeyUses(ctx context.Context, uses map[int64]time.Time) error {
+	return s.inLightTx(ctx, func(tx *sql.Tx) (changed bool, err error) {
+		for id, at := range uses {
+			_, err := tx.ExecContext(ctx, `UPDATE tokens SET last_used = $2 WHERE id = $1 AND coalesce(last_used, 0) < $2`, id, micros(at))
+			if err != nil {
+				return false, err
+			}
+		}
+		return false, nil
 	})
 }

@@ -3,6 +3,7 @@ package view
 import (
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -336,9 +337,21 @@ type UserPage struct {
 // Tokens.
 
 type TokenRow struct {
+	ID, UserID                    int64
 	Identifier, User, Description string
+	Scope                         string    // all, read, gate, or gate: and hosts
 	Created, Expires              time.Time // a zero Expires is never
+	LastUsed                      time.Time // to the minute; zero for never
 	Expired                       bool
+}
+
+// Hosts are those of a scope that names some.
+func (r TokenRow) Hosts() string {
+	hosts, _ := strings.CutPrefix(r.Scope, "gate:")
+	if hosts == r.Scope {
+		return ""
+	}
+	return strings.ReplaceAll(hosts, ",", ", ")
 }
 
 type TokensPage struct {
@@ -422,19 +435,21 @@ func (p DoctorPage) Problems() int {
 }
 
 type RuleRow struct {
-	ID     int64
-	Host   string
-	Groups []string // who may reach the host
-	Path   string   // or, which path of it is open to all
+	ID      int64
+	Host    string
+	Groups  []string // who may reach the host
+	Path    string   // or, which path of it is open to all
+	Methods string   // of an open path: those alone, separated by spaces; "" for all
 }
 
 type RulesPage struct {
 	Layout
-	Allowed, Open []RuleRow
-	Groups        []string // those that exist, for completion
-	New           RuleRow
-	Error         string
-	ErrorIn       string // allow or open
+	Allowed, Open, Challenged []RuleRow
+
+	Groups  []string // those that exist, for completion
+	New     RuleRow
+	Error   string
+	ErrorIn string // allow, open or challenge
 }
 
 // apiPage describes the API from its own document. Whoever is signed in can try

@@ -197,9 +197,9 @@ func samples() []sample {
 		{4, "edsger", "", "", false, false, nil, 0, time.Time{}, false},
 	}
 	tokens := []TokenRow{
-		{"backup-script", "ada", "ends sessions before the nightly backup", ago(40 * sampleDay), time.Time{}, false},
-		{"home-assistant", "ada", "", ago(12 * sampleDay), ago(-78 * sampleDay), false},
-		{"old-laptop", "grace", "", ago(400 * sampleDay), ago(35 * sampleDay), true},
+		{1, 1, "backup-script", "ada", "ends sessions before the nightly backup", "all", ago(40 * sampleDay), time.Time{}, ago(3 * time.Hour), false},
+		{2, 1, "home-assistant", "ada", "", "gate:files.home.example,home.home.example", ago(12 * sampleDay), ago(-78 * sampleDay), time.Time{}, false},
+		{3, 2, "old-laptop", "grace", "", "read", ago(400 * sampleDay), ago(35 * sampleDay), ago(36 * sampleDay), true},
 	}
 	events := []EventRow{
 		{ago(2 * time.Minute), "good", EventWords["login"], "ada", "", "Firefox 140 on Linux", "Local network", "192.168.1.20", "", "/sessions/018f3a1c-7e20-7c3d-9b1e-000000000001"},
