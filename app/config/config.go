@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,9 @@ type Config struct {
 	Listen       string
 	PublicURL    *url.URL // without a path; nil until the listen address is known
 	CookieDomain string   // "": the cookie is for the public URL's host alone
+	CookieName   string   // of the session's cookie
+	Apps         []string // hosts that the gate guards, exact or *.suffix, in ParseHost's form; none: those under the cookie domain
+	GateDeny     bool     // without a rule nobody passes the gate
 
 	// TrustedProxies are the peers whose X-Forwarded-* we believe. Empty means nobody's.
 	TrustedProxies []netip.Prefix
@@ -80,6 +84,15 @@ var Settings = []Setting{
 		c.CookieDomain = strings.ToLower(strings.TrimPrefix(strings.TrimSuffix(v, "."), "."))
 		if host, port, ok := ParseHost(c.CookieDomain); ok && port == "" {
 			c.CookieDomain = host
+		}
+		return nil
+	}},
+	{Flag: "cookie-name", Env: "LASTSEEN_COOKIE_NAME", Default: "lastseen_session", Usage: "call the sign-in's cookie `NAME`; another where two instances share a host", set: setCookieName},
+	{Flag: "apps", Env: "LASTSEEN_APPS", Usage: "guard `HOST,...`, names such as app.home.example or *.other.example, of any domain; those that the cookie domain does not hold get a cookie each (default: every host under the cookie domain)", set: setApps},
+	{Flag: "gate-default", Env: "LASTSEEN_GATE_DEFAULT", Default: "allow", Usage: "where no rule names an app, `allow|deny` whoever is signed in", set: func(c *Config, v string) error {
+		c.GateDeny = v == "deny"
+		if v != "allow" && v != "deny" {
+			return fmt.Errorf("must be allow or deny, is %q", v)
 		}
 		return nil
 	}},
@@ -384,6 +397,47 @@ func canonicalHost(u *url.URL) (string, bool) {
 		return host, ok
 	}
 	return host + ":" + port, ok
+}
+
+// otherCookies are the names of cookies that we set besides, and those that browsers
+// treat in a way of their own.
+var otherCookies = regexp.MustCompile(`(?i)^(__.*|lastseen_(app|state|said|returns|device).*|theme|lang)$`)
+
+var cookieNames = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+func setCookieName(c *Config, v string) error {
+	c.CookieName = v
+	if !cookieNames.MatchString(v) {
+		return fmt.Errorf("must be letters, digits, dots, dashes and underscores, at most 64 of them, is %q", v)
+	}
+	if otherCookies.MatchString(v) {
+		return fmt.Errorf("%q is for other cookies, use another name", v)
+	}
+	return nil
+}
+
+func setApps(c *Config, v string) error {
+	var errs []error
+	for part := range strings.SplitSeq(v, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		suffix, wild := strings.CutPrefix(part, "*.")
+		host, port, ok := ParseHost(suffix)
+		switch {
+		case !ok || port != "":
+			errs = append(errs, fmt.Errorf("%q must be a host without scheme, port and path, such as app.home.example, or *.home.example for all below it", part))
+		case wild && !isLocal("."+host):
+			if err := checkDomainSuffix(host); err != nil {
+				errs = append(errs, fmt.Errorf("%q: anybody may have a host under %s: name a domain of your own below it", part, host))
+			}
+		}
+		if wild {
+			host = "*." + host
+		}
+		c.Apps = append(c.Apps, host)
+	}
+	return errors.Join(errs...)
 }
 
 func setTrustedProxies(c *Config, v string) error {

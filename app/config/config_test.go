@@ -103,6 +103,59 @@ func TestCookieDomain(t *testing.T) {
 	}
 }
 
+// What an app is, and which cookie opens it.
+func TestApps(t *testing.T) {
+	const apps, auth = "App.Home.example, wiki.other.example,*.media.example,  ,*.lan", "https://auth.home.example"
+	for _, tt := range []struct {
+		apps, domain, url, host string
+		guards, own, leads      bool
+	}{
+		{"", "", auth, "auth.home.example", true, false, true}, // on another port
+		{"", "", auth, "app.home.example", false, false, false},
+		{"", "home.example", auth, "app.home.example", true, false, true},
+		{"", "home.example", auth, "app.other.example", false, false, false},
+		{apps, "", auth, "app.home.example", true, true, true},
+		{apps, "", auth, "wiki.other.example", true, true, true},
+		{apps, "", auth, "other.example", false, false, false},
+		{apps, "", auth, "a.wiki.other.example", false, false, false},
+		{apps, "", auth, "a.b.media.example", true, true, true},
+		{apps, "", auth, "media.example", false, false, false},
+		{apps, "", auth, "evilmedia.example", false, false, false},
+		{apps, "", auth, "nas.lan", true, true, true},
+		{apps, "", auth, "auth.home.example", false, false, true},
+		{apps, "", auth, "", false, false, false},
+		{apps, "home.example", auth, "app.home.example", true, false, true},
+		{apps, "home.example", auth, "not-named.home.example", false, false, false},
+		{apps, "home.example", auth, "wiki.other.example", true, true, true},
+		{"*.home.example", "", auth, "auth.home.example", true, false, true},
+		{"192.168.1.2,[fd00::1]", "", auth, "fd00::1", true, true, true},
+	} {
+		c, err := parse(map[string]string{"apps": tt.apps, "cookie-domain": tt.domain, "public-url": tt.url}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if guards, own, leads := c.Guards(tt.host), c.OwnCookie(tt.host), c.LeadsTo(tt.host); guards != tt.guards || own != tt.own || leads != tt.leads {
+			t.Errorf("apps %q, domain %q: %q is guarded %v, own cookie %v, led to %v, want %v, %v, %v", tt.apps, tt.domain, tt.host, guards, own, leads, tt.guards, tt.own, tt.leads)
+		}
+		if own := c.OwnCookie(tt.host); own && c.AnswersTo(tt.host) {
+			t.Errorf("apps %q: our pages are shown under the app's name %s", tt.apps, tt.host)
+		}
+	}
+	// All that is wrong is told at once.
+	_, err := parse(map[string]string{"apps": "ok.example,https://a.example,b.example:80,*.com,*.duckdns.org,c.*.example,d.example/x", "cookie-name": "a b", "gate-default": "maybe"}, nil)
+	for _, want := range []string{`"https://a.example" must be`, `"b.example:80" must be`, `"*.com": anybody`, `"*.duckdns.org": anybody`, `"c.*.example" must be`, `"d.example/x" must be`, "--cookie-name: must be", "--gate-default: must be"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	for name, good := range map[string]bool{"lastseen_two": true, "Two.a-b": true, "lastseen_app": false, "__Host-lastseen_app": false, "__secure-x": false, "lastseen_state_a": false,
+		"theme": false, "a=b": false, "a;b": false, "é": false} {
+		if _, err := parse(map[string]string{"cookie-name": name}, nil); (err == nil) != good {
+			t.Errorf("--cookie-name %q: got %v", name, err)
+		}
+	}
+}
+
 func TestSecrets(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(file, []byte("correct horse\r\n"), 0o600); err != nil {

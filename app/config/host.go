@@ -87,31 +87,63 @@ func isName(host string) bool {
 // can have in the public DNS: RFC 6761, 6762 (with its appendix G), 8375.
 var localNames = []string{".localhost", ".local", ".lan", ".home", ".home.arpa", ".internal", ".intranet", ".private", ".corp"}
 
+// isLocal reports whether a name is one of those.
+func isLocal(host string) bool {
+	return slices.ContainsFunc(localNames, func(end string) bool { return strings.HasSuffix(host, end) })
+}
+
 // AnswersTo reports whether a host, in ParseHost's form, may be the name that a
-// browser asks us by: one that the cookie reaches, an address, or a name that no
-// stranger can make lead here, which is one without a dot or in a local network.
+// browser asks us by: one that the session's cookie reaches, an address, or a name that
+// no stranger can make lead here, which is one without a dot or in a local network. An
+// app's own name is none of ours.
 func (c Config) AnswersTo(host string) bool {
-	if c.Reaches(host) || !strings.Contains(host, ".") {
-		return true
+	if c.Reaches(host) || c.OwnCookie(host) {
+		return c.Reaches(host)
 	}
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true
 	}
-	return slices.ContainsFunc(localNames, func(end string) bool { return strings.HasSuffix(host, end) })
+	return !strings.Contains(host, ".") || isLocal(host)
 }
 
-// Reaches reports whether our cookie reaches a host, in ParseHost's form: the
+// Reaches reports whether the session's cookie reaches a host, in ParseHost's form: the
 // public URL's own, or one under the cookie domain.
 func (c Config) Reaches(host string) bool {
-	if host == "" {
-		return false
+	return host != "" && (under(host, c.CookieDomain) || host == c.ownHost())
+}
+
+// Guards reports whether the gate guards a host, in ParseHost's form: one that Apps
+// name or, when they name none, that the session's cookie reaches.
+func (c Config) Guards(host string) bool {
+	if len(c.Apps) == 0 {
+		return c.Reaches(host)
 	}
-	if domain := c.CookieDomain; domain != "" && (host == domain || strings.HasSuffix(host, "."+domain)) {
-		return true
-	}
+	return slices.ContainsFunc(c.Apps, func(app string) bool {
+		end, wild := strings.CutPrefix(app, "*")
+		return app == host || wild && strings.HasSuffix(host, end)
+	})
+}
+
+// OwnCookie reports whether a host is guarded and gets a cookie of its own, since the
+// session's does not reach it.
+func (c Config) OwnCookie(host string) bool {
+	return len(c.Apps) > 0 && c.Guards(host) && !c.Reaches(host)
+}
+
+// LeadsTo reports whether a sign-in may lead to a host: our own, or a guarded one.
+func (c Config) LeadsTo(host string) bool {
+	return c.Guards(host) || host != "" && host == c.ownHost()
+}
+
+// ownHost is the public URL's, in ParseHost's form, or "".
+func (c Config) ownHost() string {
 	if c.PublicURL == nil {
-		return false
+		return ""
 	}
-	own, _, _ := ParseHost(c.PublicURL.Host)
-	return host == own
+	host, _, _ := ParseHost(c.PublicURL.Host)
+	return host
+}
+
+func under(host, domain string) bool {
+	return domain != "" && (host == domain || strings.HasSuffix(host, "."+domain))
 }
