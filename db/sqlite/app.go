@@ -1,0 +1,81 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"lastseen/db"
+
+	"github.com/google/uuid"
+)
+
+// CreateCode stores a code of a session, and removes those from before expired. A
+// session that has ended is db.ErrNotFound.
+func (s *Store) CreateCode(ctx context.Context, code db.AppCode, expired time.Time) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM app_codes WHERE created <= $1`, micros(expired)); err != nil {
+			return err
+		}
+		return oneRow(tx.ExecContext(ctx, `INSERT INTO app_codes (code_hash, state, session_id, host, target, created)
+			SELECT $1, $2, id, $3, $4, $5 FROM sessions WHERE uuid = $6`,
+			code.Hash, code.State, code.Host, code.Target, micros(code.Created), code.Session[:]))
+	})
+}
+
+// RedeemCode uses up the code of that hash, state and host, if it was made after expired,
+// and stores the token's hash of its session's cookie on that host, in the place of the
+// one that was there. It returns the session, and the page that was asked for. A code
+// that is none, in this browser and on this host, is db.ErrNotFound, and not used up.
+func (s *Store) RedeemCode(ctx context.Context, code db.AppCode, expired time.Time, token []byte) (sess db.Session, target string, err error) {
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
+		var id int64
+		err := tx.QueryRowContext(ctx, `DELETE FROM app_codes WHERE code_hash = $1 AND state = $2 AND host = $3 AND created > $4
+			RETURNING session_id, target`, code.Hash, code.State, code.Host, micros(expired)).Scan(&id, &target)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM app_sessions WHERE session_id = $1 AND host = $2`, id, code.Host); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO app_sessions (token_hash, session_id, host, created) VALUES ($1, $2, $3, $4)`,
+			token, id, code.Host, micros(code.Created))
+		if err != nil {
+			return err
+		}
+		return tx.QueryRowContext(ctx, `SELECT `+sessionColumns+` FROM `+sessionTables+` WHERE s.id = $1`, id).Scan(sessionFields(&sess)...)
+	})
+	return sess, target, err
+}
+
+// AppSession is that of a token's hash.
+func (s *Store) AppSession(ctx context.Context, hash []byte) (a db.AppSession, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT s.uuid, a.host, a.created FROM app_sessions a JOIN sessions s ON s.id = a.session_id WHERE a.token_hash = $1`, hash).
+		Scan(&a.Session, &a.Host, timeColumn{&a.Created})
+	return a, s.err(err)
+}
+
+// AppSessions are those of a session, by host.
+func (s *Store) AppSessions(ctx context.Context, session uuid.UUID) ([]db.AppSession, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT s.uuid, a.host, a.created FROM sessions s JOIN app_sessions a ON a.session_id = s.id WHERE s.uuid = $1 ORDER BY a.host`, session[:])
+	if err != nil {
+		return nil, s.err(err)
+	}
+	defer rows.Close()
+	var all []db.AppSession
+	for rows.Next() {
+		var a db.AppSession
+		if err := rows.Scan(&a.Session, &a.Host, timeColumn{&a.Created}); err != nil {
+			return nil, s.err(err)
+		}
+		all = append(all, a)
+	}
+	return all, s.err(rows.Err())
+}
+
+// EndAppSession ends that of a session on a host, or is db.ErrNotFound.
+func (s *Store) EndAppSession(ctx context.Context, session uuid.UUID, host string) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		return oneRow(tx.ExecContext(ctx, `DELETE FROM app_sessions WHERE host = $1 AND session_id = (SELECT id FROM sessions WHERE uuid = $2)`, host, session[:]))
+	})
+}

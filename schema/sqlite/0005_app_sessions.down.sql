@@ -1,0 +1,2 @@
+DROP TABLE app_codes;
+DROP TABLE app_sessions;
