@@ -133,6 +133,9 @@ func (a *App) checkAddress() Check {
 	if a.Config.CookieDomain != "" {
 		c.Found = u.String() + ", cookie for all hosts under " + a.Config.CookieDomain + "."
 	}
+	if len(a.Config.Apps) > 0 {
+		c.Found += " Guarded hosts: " + strings.Join(a.Config.Apps, ", ") + "; those that this cookie does not reach get one each."
+	}
 	if u.Scheme == "http" && publicHost(u.Hostname()) {
 		c.State, c.Do = Warning, "Passwords and cookies cross the network in the clear: put a proxy with TLS in front, and give its https:// address as --public-url."
 	}

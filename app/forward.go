@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,16 +24,17 @@ const (
 
 // Why the gate denies.
 var (
-	ErrUnreachable = fmt.Errorf("%w: the cookie does not reach this host", ErrForbidden)
+	ErrUnreachable = fmt.Errorf("%w: this host is not guarded", ErrForbidden)
+	ErrNoRule      = fmt.Errorf("%w: no rule lets anybody reach this host", ErrForbidden)
 	ErrNoMember    = fmt.Errorf("%w: in none of the groups that may reach this host", ErrForbidden)
 )
 
 // A ForwardRequest is a request to an app, as its proxy describes it.
 type ForwardRequest struct {
-	Host   string // in ParseHost's form
-	Path   string // as it came, still encoded
-	Method string // "" when the proxy does not say
-	Tokens []string
+	Host   string   // in ParseHost's form
+	Path   string   // as it came, still encoded
+	Method string   // "" when the proxy does not say
+	Tokens []string // of the cookie that the host has: the session's, or its own
 	Keys   []ForwardKey
 	Client Client
 }
@@ -53,7 +55,7 @@ type Decision struct {
 // Authorize decides whether a request may pass. Its error is a lookup that
 // failed, which is a refusal too; having no session is none, but a Login.
 func (a *App) Authorize(ctx context.Context, r ForwardRequest) (Decision, error) {
-	if !a.Config.Reaches(r.Host) {
+	if !a.Config.Guards(r.Host) {
 		return Decision{Why: ErrUnreachable}, nil
 	}
 	rules, err := a.live.Rules(ctx)
@@ -69,8 +71,9 @@ func (a *App) Authorize(ctx context.Context, r ForwardRequest) (Decision, error)
 		return Decision{Verdict: Login, Challenge: rules.Challenge(r.Host, r.Path)}, nil
 	case err != nil:
 		return Decision{}, fmt.Errorf("find who asks: %w", err)
-	case !rules.Allow(r.Host, caller.User.Groups):
-		return Decision{User: caller.User, Why: ErrNoMember}, nil
+	}
+	if why := a.denial(rules, r.Host, caller.User.Groups); why != nil {
+		return Decision{User: caller.User, Why: why}, nil
 	}
 	if caller.Session != uuid.Nil {
 		a.live.Reach(caller.Session, r.Host)
@@ -97,7 +100,7 @@ func (a *App) isOpen(rules live.Rules, r ForwardRequest) bool {
 
 // forwardCaller finds who asks: by cookie, or else by an API key.
 func (a *App) forwardCaller(ctx context.Context, r ForwardRequest) (Caller, error) {
-	caller, err := a.Authenticate(ctx, r.Tokens, r.Client)
+	caller, err := a.forwardSession(ctx, r)
 	if !errors.Is(err, ErrUnauthenticated) {
 		return caller, err
 	}
@@ -109,6 +112,39 @@ func (a *App) forwardCaller(ctx context.Context, r ForwardRequest) (Caller, erro
 		return caller, err
 	}
 	return Caller{}, ErrUnauthenticated
+}
+
+// forwardSession is likewise by cookie.
+func (a *App) forwardSession(ctx context.Context, r ForwardRequest) (Caller, error) {
+	if !a.Config.OwnCookie(r.Host) {
+		return a.Authenticate(ctx, r.Tokens, r.Client)
+	}
+	return firstOf(r.Tokens, r.Client, func(hash *[32]byte) (*db.User, uuid.UUID, error) {
+		return a.live.TouchApp(ctx, hash, r.Host, r.Client)
+	})
+}
+
+// denial is why members of these groups may not reach a host, or nil.
+func (a *App) denial(rules live.Rules, host string, groups []db.Group) error {
+	switch allowed, ruled := rules.Allow(host, groups); {
+	case ruled && !allowed:
+		return ErrNoMember
+	case !ruled && a.Config.GateDeny:
+		return ErrNoRule
+	}
+	return nil
+}
+
+// Denial is why the gate denies a host to who is signed in and in no group.
+func (a *App) Denial(ctx context.Context, host string) error {
+	if !a.Config.Guards(host) {
+		return ErrUnreachable
+	}
+	rules, err := a.live.Rules(ctx)
+	if err != nil {
+		return fmt.Errorf("read the rules: %w", err)
+	}
+	return cmp.Or(a.denial(rules, host, nil), ErrNoMember)
 }
 
 // SessionHosts are the hosts that a session, living or ended, reached through

@@ -78,9 +78,14 @@ func secretHash(secret string) [32]byte { return sha256.Sum256([]byte(secret)) }
 // session that lives and whose user is active it is ErrUnauthenticated. The
 // caller's groups are those at the time.
 func (a *App) Authenticate(ctx context.Context, tokens []string, client Client) (Caller, error) {
+	return firstOf(tokens, client, func(hash *[32]byte) (*db.User, uuid.UUID, error) { return a.live.Touch(ctx, hash, client) })
+}
+
+// firstOf is who one of the tokens belongs to, as touch finds them by its hash.
+func firstOf(tokens []string, client Client, touch func(hash *[32]byte) (*db.User, uuid.UUID, error)) (Caller, error) {
 	for _, token := range tokens {
 		hash := secretHash(token)
-		user, session, err := a.live.Touch(ctx, &hash, client)
+		user, session, err := touch(&hash)
 		if errors.Is(err, db.ErrNotFound) {
 			continue
 		}

@@ -19,6 +19,7 @@ type AppSession struct {
 type AppCode struct {
 	Hash    []byte // of the code
 	State   []byte // the hash of what the browser that asked holds
+	Secure  bool   // the page is on https, where no other host can plant what is held
 	Session uuid.UUID
 	Host    string
 	Target  string // the URL of the page that was asked for

@@ -33,7 +33,7 @@ func (s *Server) dropCookie(c *gin.Context) {
 // it is for that host alone, and Secure where the request came over https.
 func (s *Server) cookie(r *http.Request, value string) http.Cookie {
 	cfg := s.app.Config
-	cookie := http.Cookie{Name: sessionCookie, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.secure(r)}
+	cookie := http.Cookie{Name: cfg.CookieName, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.secure(r)}
 	if host, _, ok := config.ParseHost(r.Host); ok && cfg.CookieDomain != "" && (host == cfg.CookieDomain || strings.HasSuffix(host, "."+cfg.CookieDomain)) {
 		cookie.Domain = cfg.CookieDomain
 	}

@@ -10,6 +10,7 @@ import (
 
 	"lastseen/app"
 	"lastseen/db"
+	"lastseen/web/view"
 
 	"github.com/gin-gonic/gin"
 )
@@ -63,7 +64,9 @@ var statuses = []struct {
 	{errOwnHost, http.StatusForbidden, "The gate is asked about the sign-in's own address.", "The gate guards the sign-in itself", "Nobody could ever sign in. Leave the gate out of the proxy's configuration of this host."},
 	{errForwarded, http.StatusBadRequest, "Malformed request.", "The proxy does not say clearly what was asked for", "Give it the configuration that `lastseen proxy-snippet` prints."},
 	{errNotReturned, http.StatusForbidden, "The cookie does not reach this host.", "You are signed in, but the app cannot tell", "Its proxy must pass the cookie on, the browser must keep it, and an app on http:// needs a public URL on http://. Then go back and try again."},
-	{app.ErrUnreachable, http.StatusForbidden, "The cookie does not reach this host.", "The sign-in does not reach this host", "It is neither the public URL's host nor under the cookie domain. Set --cookie-domain to the domain that both share, or give the app a host under it."},
+	{app.ErrUnreachable, http.StatusForbidden, "This host is not guarded.", "The gate does not guard this host", "Name it in --apps, beside the others; or, where --apps is not set, set --cookie-domain to a domain that it is under."},
+	{app.ErrNoRule, http.StatusForbidden, "You do not have permission to perform this action.", "Nobody may open this app yet", "No rule lets anybody in, and --gate-default is deny. An administrator of this site adds one on the page Rules."},
+	{app.ErrCode, http.StatusForbidden, "The code is not good here.", "This way in was used up", "It is good once, within a minute, and in the browser that asked. Try again from the app."},
 	{app.ErrNoMember, http.StatusForbidden, "You do not have permission to perform this action.", "You may not open this app", "Ask an administrator of this site to let in a group that you are in."},
 	{app.ErrForbidden, http.StatusForbidden, "You do not have permission to perform this action.", "You may not do this", "Ask an administrator of this site."},
 	{errCrossOrigin, http.StatusForbidden, "CSRF Failed: the request comes from another origin.", "This request came from another site", "Open the page here and try again."},
@@ -91,6 +94,11 @@ func (s *Server) fail(c *gin.Context, err error) {
 			break
 		}
 	}
+	back, backText := homePath, "Your sessions"
+	var again *againError
+	if errors.As(err, &again) {
+		back, backText = again.url, "Try again"
+	}
 	var busy *app.BusyError
 	var inputs map[string][]string
 	if errors.As(err, &busy) {
@@ -108,7 +116,7 @@ func (s *Server) fail(c *gin.Context, err error) {
 		return // half an answer is all they get
 	}
 	if !isAPI(c.Request.URL.Path) {
-		s.renderError(c, status, what, do)
+		s.renderError(c, view.ErrorPage{Status: status, What: what, Do: do, Back: back, BackText: backText})
 		return
 	}
 	if inputs != nil {

@@ -36,7 +36,7 @@ func (s *Server) gate(c *gin.Context) error {
 	path := c.Request.URL.Path
 	switch {
 	case path == authPrefix+"nginx":
-		return s.authorize(c, forwardedByNginx, unauthorized)
+		return s.authorize(c, s.forwardedByNginx, unauthorized)
 	case path == authPrefix+"traefik", path == authPrefix+"caddy":
 		return s.authorize(c, forwarded, s.toLogin)
 	case strings.HasPrefix(path, envoyPrefix+"/"):
@@ -103,7 +103,7 @@ func forwarded(r *http.Request) (asked, error) {
 // forwardedByNginx reads X-Original-URL, or X-Original-URI with the Host
 // header. Its configuration sets one of the two, and nginx lets the other one
 // through as the client sent it, so that both together are refused.
-func forwardedByNginx(r *http.Request) (asked, error) {
+func (s *Server) forwardedByNginx(r *http.Request) (asked, error) {
 	if err := checkMethod(r.Header, "X-Original-Method"); err != nil {
 		return asked{}, err
 	}
@@ -118,7 +118,7 @@ func forwardedByNginx(r *http.Request) (asked, error) {
 	case hasURL == hasURI:
 		return asked{}, fmt.Errorf("%w: either X-Original-URL or X-Original-URI must be there", errForwarded)
 	case hasURI:
-		return newAsked("http", r.Host, uri)
+		return newAsked(s.appScheme(r), r.Host, uri)
 	}
 	scheme, rest, _ := strings.Cut(full, "://")
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
@@ -227,15 +227,24 @@ func forwardKeys(h http.Header) []app.ForwardKey {
 	return keys
 }
 
+// fromProxy refuses what no trusted proxy relays.
+func (s *Server) fromProxy(r *http.Request) error {
+	peer := peerAddr(r)
+	if s.trusted(peer) {
+		return nil
+	}
+	if s.untrusted.due() {
+		s.log.Warn("the gate was asked by somebody who is no trusted proxy; if it is yours, name it", "setting", "--trusted-proxies", "ip", peer)
+	}
+	return errNoProxy
+}
+
 // authorize answers a proxy whether a request may pass. read finds out what
 // it asks about, challenge answers when a sign-in is needed.
 func (s *Server) authorize(c *gin.Context, read func(*http.Request) (asked, error), challenge func(*gin.Context, asked) error) error {
 	r := c.Request
-	if peer := peerAddr(r); !s.trusted(peer) {
-		if s.untrusted.due() {
-			s.log.Warn("the gate was asked by somebody who is no trusted proxy; if it is yours, name it", "setting", "--trusted-proxies", "ip", peer)
-		}
-		return errNoProxy
+	if err := s.fromProxy(r); err != nil {
+		return err
 	}
 	a, err := read(r)
 	if err != nil {
@@ -249,7 +258,7 @@ func (s *Server) authorize(c *gin.Context, read func(*http.Request) (asked, erro
 		return err
 	}
 	decision, err := s.app.Authorize(r.Context(), app.ForwardRequest{
-		Host: a.host, Path: a.path, Method: a.method(r), Tokens: tokens(r), Keys: forwardKeys(r.Header), Client: client,
+		Host: a.host, Path: a.path, Method: a.method(r), Tokens: s.gateTokens(r, a), Keys: forwardKeys(r.Header), Client: client,
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", db.ErrUnavailable, err)
@@ -269,6 +278,14 @@ func (s *Server) authorize(c *gin.Context, read func(*http.Request) (asked, erro
 	default:
 		return cmp.Or(decision.Why, app.ErrForbidden)
 	}
+}
+
+// gateTokens are the values of the cookie that opens the host, and of no other one.
+func (s *Server) gateTokens(r *http.Request, a asked) []string {
+	if s.app.Config.OwnCookie(a.host) {
+		return cookies(r, hostCookie(a.scheme, appCookie))
+	}
+	return s.tokens(r)
 }
 
 // passHeaders are authentik's headers, in canonical form.
@@ -340,6 +357,9 @@ func (s *Server) toLogin(c *gin.Context, a asked) error { return s.askToSignIn(c
 func (s *Server) askToSignIn(c *gin.Context, asked string) error {
 	r := c.Request
 	back, unsent := s.rd(asked), ""
+	if !isGateAuth(r.URL.Path) && c.Query("unsent") != "" {
+		unsent = "&unsent=1"
+	}
 	if !isSafe(s.appMethod(r)) { // it cannot be sent again: back to the page with the form
 		from := r.Referer()
 		if root(from) != root(asked) {
@@ -348,7 +368,7 @@ func (s *Server) askToSignIn(c *gin.Context, asked string) error {
 		back, unsent = s.rd(from), "&unsent=1"
 	}
 	if isNavigation(r.Header) {
-		found(c, s.loginURL(back)+unsent)
+		found(c, s.signInURL(c, back)+unsent)
 		return nil
 	}
 	c.Writer.Header()["Vary"] = []string{"Sec-Fetch-Mode, Accept, Cookie"}
@@ -459,24 +479,24 @@ func (s *Server) start(c *gin.Context) error {
 
 // denied is the page of a refusal for proxies that drop ours, as nginx does.
 func (s *Server) denied(c *gin.Context) error {
-	if !s.trusted(peerAddr(c.Request)) {
-		return errNoProxy
+	if err := s.fromProxy(c.Request); err != nil {
+		return err
 	}
 	host, port, ok := config.ParseHost(c.Request.Host)
 	if ok && s.isOwn(asked{host: host, port: port}) {
 		return errOwnHost
 	}
-	if ok && !s.app.Config.Reaches(host) {
-		return app.ErrUnreachable
+	if !ok {
+		return app.ErrNoMember
 	}
-	return app.ErrNoMember
+	return s.app.Denial(c.Request.Context(), host)
 }
 
 // onAppHost reports whether an app's host relays a browser's request to us.
 func (s *Server) onAppHost(r *http.Request) bool {
 	host, _, ok := config.ParseHost(r.Host)
 	own, _, _ := config.ParseHost(s.app.Config.PublicURL.Host)
-	return ok && host != own && s.app.Config.Reaches(host)
+	return ok && host != own && s.app.Config.Guards(host)
 }
 
 // appScheme is how a browser came to an app's host, as far as the proxy says.

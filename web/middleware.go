@@ -20,8 +20,6 @@ import (
 )
 
 const (
-	sessionCookie = "lastseen_session"
-
 	callerKey = "caller" // app.Caller, set by authenticate
 	errorKey  = "error"  // error, set by fail
 )
@@ -171,15 +169,22 @@ var pageHeader = map[string][]string{
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// tokens are the values of our cookie, of which a browser may send several; a token
-// never has quotes. The apps' cookies, which come to the gate too, are not looked at.
-func tokens(r *http.Request) []string {
+// tokens are the values of the session's cookie.
+func (s *Server) tokens(r *http.Request) []string { return cookies(r, s.app.Config.CookieName) }
+
+// maxTokens bounds how many cookies of one name are tried: a sibling domain may set
+// many, to hide ours among them.
+const maxTokens = 20
+
+// cookies are the values of the cookies of a name, of which a browser may send several; a
+// token never has quotes. The apps' cookies, which come to the gate too, are not looked at.
+func cookies(r *http.Request, name string) []string {
 	var all []string
 	for _, line := range r.Header["Cookie"] {
 		for pair := range strings.SplitSeq(line, ";") {
-			token, ours := strings.CutPrefix(strings.Trim(pair, " \t"), sessionCookie+"=")
-			if ours && len(all) < 20 { // a sibling domain may set many, to hide ours among them
-				all = append(all, token)
+			token, ours := strings.CutPrefix(strings.Trim(pair, " \t"), name)
+			if ours && strings.HasPrefix(token, "=") && len(all) < maxTokens {
+				all = append(all, token[1:])
 			}
 		}
 	}
@@ -189,7 +194,7 @@ func tokens(r *http.Request) []string {
 // byCookie finds who asks by the session cookie.
 func (s *Server) byCookie(c *gin.Context) (app.Caller, error) {
 	client, _ := s.client(c.Request)
-	caller, err := s.app.Authenticate(c.Request.Context(), tokens(c.Request), client)
+	caller, err := s.app.Authenticate(c.Request.Context(), s.tokens(c.Request), client)
 	if err == nil {
 		c.Set(callerKey, caller)
 	}

@@ -5,8 +5,10 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"lastseen/app"
+	"lastseen/app/config"
 	"lastseen/web/view"
 
 	"github.com/gin-gonic/gin"
@@ -62,43 +64,47 @@ func (s *Server) cameFrom(r *http.Request) string {
 }
 
 func (s *Server) loginForm(c *gin.Context) error {
-	rd := s.rd(c.Query("rd"))
+	rd, state := s.rd(c.Query("rd")), stateParameter(c.Query("state"))
 	_, err := s.byCookie(c)
 	if err == nil {
-		return s.sendBack(c, rd)
+		return s.sendBack(c, rd, state)
 	}
 	if !errors.Is(err, app.ErrUnauthenticated) {
 		return err
 	}
-	return s.renderLogin(c, http.StatusOK, view.LoginPage{RD: rd, Ended: len(tokens(c.Request)) > 0})
+	return s.renderLogin(c, http.StatusOK, view.LoginPage{RD: rd, State: state, Ended: len(s.tokens(c.Request)) > 0})
 }
 
 // maxReturns is how often, within ten seconds, somebody who is signed in already
 // is sent back to an app before we believe that it cannot see the cookie.
-const maxReturns = 5
+const maxReturns = 4 // of a browser's twenty redirects each takes four
 
 const returnsCookie = "lastseen_returns"
 
 // sendBack leads somebody who is signed in to where they wanted. When that is
 // another host and it sends them here again and again, they get a page.
-func (s *Server) sendBack(c *gin.Context, rd string) error {
+func (s *Server) sendBack(c *gin.Context, rd, state string) error {
 	if u, err := url.Parse(rd); err == nil && u.Host != "" && u.Host != s.app.Config.PublicURL.Host {
-		n, _ := strconv.Atoi(s.own(c.Request, returnsCookie))
+		host, _, _ := config.ParseHost(u.Host)
+		last, count, _ := strings.Cut(s.own(c.Request, returnsCookie), "!")
+		n, _ := strconv.Atoi(count)
+		if last != host { // another app is another matter
+			n = 0
+		}
 		if n >= maxReturns {
 			return errNotReturned
 		}
-		s.setOwn(c, returnsCookie, strconv.Itoa(n+1), 10)
+		s.setOwn(c, returnsCookie, host+"!"+strconv.Itoa(n+1), 10)
 		// A cookie from before a domain was set reaches no app: widen it.
 		if own := caller(c).Session; own != uuid.Nil && s.app.Config.CookieDomain != "" {
-			for _, token := range tokens(c.Request) {
+			for _, token := range s.tokens(c.Request) {
 				if sess, err := s.app.SessionByToken(c.Request.Context(), token); err == nil && sess.UUID == own {
 					s.setCookie(c, token, sess)
 				}
 			}
 		}
 	}
-	redirect(c, rd)
-	return nil
+	return s.lead(c, caller(c), rd, state)
 }
 
 func (s *Server) renderLogin(c *gin.Context, status int, page view.LoginPage) error {
@@ -129,10 +135,10 @@ func (s *Server) login(c *gin.Context) error {
 	credentials := app.Credentials{
 		Username: form.Get("username"), Password: form.Get("password"), Remember: form.Get("remember") != "",
 	}
-	rd := s.rd(form.Get("rd"))
+	rd, state := s.rd(form.Get("rd")), stateParameter(form.Get("state"))
 	client, _ := s.client(c.Request)
-	token, sess, err := s.app.SignIn(c.Request.Context(), credentials, client, tokens(c.Request))
-	page := view.LoginPage{RD: rd, Username: credentials.Username, Remember: credentials.Remember}
+	token, sess, err := s.app.SignIn(c.Request.Context(), credentials, client, s.tokens(c.Request))
+	page := view.LoginPage{RD: rd, State: state, Username: credentials.Username, Remember: credentials.Remember}
 	var busy *app.BusyError
 	switch {
 	case errors.Is(err, app.ErrBadCredentials):
@@ -146,6 +152,5 @@ func (s *Server) login(c *gin.Context) error {
 		return err
 	}
 	s.setCookie(c, token, sess)
-	redirect(c, rd)
-	return nil
+	return s.lead(c, app.Caller{Session: sess.UUID}, rd, state)
 }

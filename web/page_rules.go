@@ -22,6 +22,7 @@ func (s *Server) rulesForm(c *gin.Context) error {
 }
 
 func (s *Server) renderRules(c *gin.Context, status int, page view.RulesPage) error {
+	page.Deny = s.app.Config.GateDeny
 	rules, err := s.app.Rules(c.Request.Context())
 	if err != nil {
 		return err

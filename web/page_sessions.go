@@ -333,6 +333,18 @@ func (s *Server) sessionPage(c *gin.Context) error {
 	for _, host := range hosts {
 		page.Apps = append(page.Apps, view.AppUse{Host: host.Host, FirstUsed: host.First, LastUsed: host.Last})
 	}
+	signedIn, err := s.app.AppSessions(c.Request.Context(), sess.UUID)
+	if err != nil {
+		return err
+	}
+	for _, on := range signedIn {
+		i := slices.IndexFunc(page.Apps, func(use view.AppUse) bool { return use.Host == on.Host })
+		if i < 0 {
+			i, page.Apps = len(page.Apps), append(page.Apps, view.AppUse{Host: on.Host})
+		}
+		page.Apps[i].SignedIn = on.Created
+	}
+	page.Flash = s.flash(c)
 	page.APIPath = apiPrefix + "/core/authenticated_sessions/" + page.UUID + "/"
 	return s.render(c, http.StatusOK, "session", &page)
 }
@@ -373,6 +385,25 @@ func (s *Server) revoke(c *gin.Context) error {
 	}
 	s.say(c, s.pages.Text(lang, "Signed out %s.", name))
 	redirect(c, s.listOf(c, sess))
+	return nil
+}
+
+// signOutApp ends what a session has on the host of one app.
+func (s *Server) signOutApp(c *gin.Context) error {
+	id, err := sessionUUID(c)
+	if err != nil {
+		return err
+	}
+	form, err := parseForm(c)
+	if err != nil {
+		return err
+	}
+	host := form.Get("host")
+	if err := s.app.SignOutApp(c.Request.Context(), caller(c), id, host); err != nil {
+		return err
+	}
+	s.say(c, s.pages.Text(s.language(c), "Signed out of %s.", host))
+	redirect(c, "/sessions/"+id.String())
 	return nil
 }
 

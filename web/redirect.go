@@ -12,7 +12,7 @@ const homePath = "/sessions"
 
 // target is where a sign-in may lead: the one place that decides on it. A path
 // with a single leading slash is ours; an http or https URL must be for the
-// public URL's host or a host under the cookie domain, on any port. It is
+// public URL's host or a guarded one, on any port. It is
 // rebuilt from its parts, and whatever else was asked for becomes ok == false.
 func (s *Server) target(rd string) (safe string, ok bool) {
 	// Browsers take a backslash for a slash, and drop tabs and line ends.
@@ -73,8 +73,8 @@ func hostOf(rd string) (host string, ok bool) {
 // it is told otherwise.
 const maxTarget = 7500
 
-// reachable reports whether our cookie reaches the host of a URL.
+// reachable reports whether a sign-in may lead to the host of a URL.
 func (s *Server) reachable(hostport string) bool {
 	host, _, ok := config.ParseHost(hostport)
-	return ok && s.app.Config.Reaches(host)
+	return ok && s.app.Config.LeadsTo(host)
 }

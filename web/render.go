@@ -98,11 +98,11 @@ func pack(body []byte) []byte {
 }
 
 // renderError answers with what is wrong and what to do, in English keys.
-func (s *Server) renderError(c *gin.Context, status int, what, do string) {
-	page := view.ErrorPage{Layout: s.layout(c, ""), Status: status, What: what, Do: do, Back: homePath, BackText: "Your sessions"}
-	if err := s.render(c, status, "error", &page); err != nil {
+func (s *Server) renderError(c *gin.Context, page view.ErrorPage) {
+	page.Layout = s.layout(c, "")
+	if err := s.render(c, page.Status, "error", &page); err != nil {
 		s.log.Error("error page", "err", err)
-		c.String(status, http.StatusText(status))
+		c.String(page.Status, http.StatusText(page.Status))
 	}
 }
 

@@ -101,6 +101,7 @@ func (s *Server) routes() *gin.Engine {
 	get("/sessions/:uuid", s.signedIn(s.sessionPage))
 	get("/sessions/:uuid/revoke", s.signedIn(s.revokeForm))
 	post("/sessions/:uuid/revoke", s.signedIn(s.revoke))
+	post("/sessions/:uuid/sign-out-app", s.signedIn(s.signOutApp))
 
 	get("/.well-known/change-password", s.changePasswordAt)
 	get("/profile", s.signedIn(s.profileForm))
@@ -133,7 +134,8 @@ func (s *Server) routes() *gin.Engine {
 	for _, path := range []string{"nginx", "traefik", "caddy", "envoy/*asked"} {
 		r.Any(authPrefix+path, s.handle(s.gate))
 	}
-	get(gatePrefix+"/start", s.start)
+	get(startPath, s.start)
+	r.GET(callbackPath, s.handle(s.callback))
 	get(gatePrefix+"/denied", s.denied)
 	get(signOutPath, s.signOutForm)
 	post(signOutPath, s.signOut)

@@ -161,6 +161,9 @@ func newServer(t testing.TB, settings ...string) *testServer {
 	return ts
 }
 
+// sessionCookie is its name unless it is told otherwise.
+const sessionCookie = "lastseen_session"
+
 const hostile = browsertest.Hostile
 
 // password is everybody's.

@@ -21,6 +21,7 @@ type Store interface {
 
 	SessionByToken(hash []byte) (db.Session, error)
 	SessionByUUID(id uuid.UUID) (db.Session, error)
+	AppSession(ctx context.Context, hash []byte) (db.AppSession, error)
 	KnownUser(id int64) (db.User, error)
 	Agent(ctx context.Context, id int64) (*db.Agent, error)
 	TokenByKey(ctx context.Context, hash []byte) (db.Token, error)
@@ -45,12 +46,13 @@ type Bounds struct {
 	Sessions int // twice as many until what is not written of them has been
 	Users    int
 	Keys     int
+	Apps     int // cookies that sessions have on hosts of apps
 	Agents   int // also how many agents, proxies and hosts sessions share before unused ones are looked for
 	Hosts    int // reached by sessions before their last one, and not written: there is a flush then, and at twice as many they are lost
 }
 
 // DefaultBounds fit a machine with some hundred megabytes to spare.
-var DefaultBounds = Bounds{Sessions: 1 << 20, Users: 1 << 16, Keys: 1 << 10, Agents: 1 << 13, Hosts: 1 << 17}
+var DefaultBounds = Bounds{Sessions: 1 << 20, Users: 1 << 16, Keys: 1 << 10, Apps: 1 << 16, Agents: 1 << 13, Hosts: 1 << 17}
 
 // A Cache is all of it. Its methods may be called concurrently, and hold no lock when
 // they return, nor while they ask the store. What they answer others share: nobody may
@@ -69,6 +71,7 @@ type Cache struct {
 	sessions       *table
 	users          map[int64]user
 	keys           map[[32]byte]*db.Token
+	apps           map[[32]byte]db.AppSession
 	rules          Rules // nil until they are read
 	agentsByID     map[int64]*db.Agent
 	agentsByHeader map[string]*db.Agent
@@ -169,6 +172,21 @@ func (c *Cache) Key(ctx context.Context, hash [32]byte) (*db.Token, error) {
 		func(t *db.Token) {
 			makeRoom(c.keys, c.bounds.Keys)
 			c.keys[hash] = t
+		})
+}
+
+// app is what a session has on an app's host, of its token's hash, or db.ErrNotFound.
+// Whether the session lives the caller looks up.
+func (c *Cache) app(ctx context.Context, hash *[32]byte) (db.AppSession, error) {
+	return cached(c,
+		func() (db.AppSession, bool) { a, ok := c.apps[*hash]; return a, ok },
+		func() (db.AppSession, error) {
+			hash := *hash // escapes here alone
+			return c.store.AppSession(ctx, hash[:])
+		},
+		func(a db.AppSession) {
+			makeRoom(c.apps, c.bounds.Apps)
+			c.apps[*hash] = a
 		})
 }
 

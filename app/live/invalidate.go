@@ -20,6 +20,7 @@ const (
 	SessionsEnded                // those of users, of which some may go on
 	UserChanged                  // anything of users or their groups, or that they are gone
 	KeysChanged                  // an API key of users is gone
+	AppsChanged                  // what a session has on an app's host is gone, though the session is not
 	RulesChanged                 // the gate's
 	Purged                       // what is kept no longer: row numbers are given anew
 	WroteElsewhere               // another process, whatever it was
@@ -32,6 +33,7 @@ const (
 	users    part = 1 << iota // of those that changed: the row and its groups
 	sessions                  // theirs
 	keys                      // theirs
+	apps                      // all
 	rules                     // all
 	agents                    // all, by number
 )
@@ -42,9 +44,10 @@ var drops = [...]part{
 	SessionsEnded:  sessions,
 	UserChanged:    users | sessions | keys,
 	KeysChanged:    keys,
+	AppsChanged:    apps,
 	RulesChanged:   rules,
 	Purged:         agents,
-	WroteElsewhere: users | sessions | keys | rules | agents,
+	WroteElsewhere: users | sessions | keys | apps | rules | agents,
 }
 
 // Invalidate drops what a change to these users, to everybody when there are none, makes
@@ -84,6 +87,9 @@ func (c *Cache) drop(change Change, whose []int64) {
 			c.keys = map[[32]byte]*db.Token{}
 		}
 		maps.DeleteFunc(c.keys, func(_ [32]byte, t *db.Token) bool { return slices.Contains(whose, t.User.ID) })
+	}
+	if dropped&apps != 0 {
+		c.apps = map[[32]byte]db.AppSession{}
 	}
 	if dropped&rules != 0 {
 		c.rules = nil

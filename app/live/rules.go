@@ -61,23 +61,23 @@ func (g Rules) Challenge(host, path string) bool {
 	return false
 }
 
-// Allow reports whether members of these groups may reach a host. The most
-// specific host that has such a rule decides; the groups of its rules add up.
-func (g Rules) Allow(host string, groups []db.Group) bool {
+// Allow reports whether members of these groups may reach a host, and whether a rule
+// says so. The most specific host that has such a rule decides; the groups of its rules
+// add up.
+func (g Rules) Allow(host string, groups []db.Group) (allowed, ruled bool) {
 	for rules := range g.forHost(host) {
-		ruled := false
 		for _, r := range rules {
 			if r.Path != "" || r.Challenge {
 				continue
 			}
 			ruled = true
 			if slices.ContainsFunc(groups, func(g db.Group) bool { return slices.Contains(r.Groups, g.Name) }) {
-				return true
+				return true, true
 			}
 		}
 		if ruled {
-			return false
+			return false, true
 		}
 	}
-	return true
+	return false, false
 }

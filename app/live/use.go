@@ -25,12 +25,28 @@ type Client struct {
 // Touch finds the session whose token has that hash, and notes that a client used it now.
 // One that has expired, or whose user is not active, is db.ErrNotFound too.
 func (c *Cache) Touch(ctx context.Context, hash *[32]byte, client Client) (*db.User, uuid.UUID, error) {
+	return c.touchBy(ctx, query{token: hash}, client)
+}
+
+// TouchApp is Touch for the token that a session has on this host, and no other one.
+func (c *Cache) TouchApp(ctx context.Context, hash *[32]byte, host string, client Client) (*db.User, uuid.UUID, error) {
+	on, err := c.app(ctx, hash)
+	if err == nil && on.Host != host {
+		err = db.ErrNotFound
+	}
+	if err != nil {
+		return nil, uuid.Nil, err
+	}
+	return c.touchBy(ctx, query{uuid: on.Session}, client)
+}
+
+func (c *Cache) touchBy(ctx context.Context, q query, client Client) (*db.User, uuid.UUID, error) {
 	var agent *db.Agent // the client's, where it is not the session's last one
 	for {
 		var found *db.User
 		var id uuid.UUID
 		parse := false
-		err := c.with(ctx, query{token: hash}, func(n uint32, user *db.User) {
+		err := c.with(ctx, q, func(n uint32, user *db.User) {
 			told := !client.Relayed || client.Agent != ""
 			parse = agent == nil && told && client.Agent != c.sessions.origin(n).agent.String
 			if !parse && user.Active && c.touch(n, client, agent) {

@@ -17,21 +17,21 @@ func (s *Store) CreateCode(ctx context.Context, code db.AppCode, expired time.Ti
 		if _, err := tx.ExecContext(ctx, `DELETE FROM app_codes WHERE created <= $1`, micros(expired)); err != nil {
 			return err
 		}
-		return oneRow(tx.ExecContext(ctx, `INSERT INTO app_codes (code_hash, state, session_id, host, target, created)
-			SELECT $1, $2, id, $3, $4, $5 FROM sessions WHERE uuid = $6`,
-			code.Hash, code.State, code.Host, code.Target, micros(code.Created), code.Session[:]))
+		return oneRow(tx.ExecContext(ctx, `INSERT INTO app_codes (code_hash, state, secure, session_id, host, target, created)
+			SELECT $1, $2, $3, id, $4, $5, $6 FROM sessions WHERE uuid = $7`,
+			code.Hash, code.State, code.Secure, code.Host, code.Target, micros(code.Created), code.Session[:]))
 	})
 }
 
-// RedeemCode uses up the code of that hash, state and host, if it was made after expired,
+// RedeemCode uses up the code of that hash, state, scheme and host, if it was made after expired,
 // and stores the token's hash of its session's cookie on that host, in the place of the
 // one that was there. It returns the session, and the page that was asked for. A code
 // that is none, in this browser and on this host, is db.ErrNotFound, and not used up.
 func (s *Store) RedeemCode(ctx context.Context, code db.AppCode, expired time.Time, token []byte) (sess db.Session, target string, err error) {
 	err = s.inTx(ctx, func(tx *sql.Tx) error {
 		var id int64
-		err := tx.QueryRowContext(ctx, `DELETE FROM app_codes WHERE code_hash = $1 AND state = $2 AND host = $3 AND created > $4
-			RETURNING session_id, target`, code.Hash, code.State, code.Host, micros(expired)).Scan(&id, &target)
+		err := tx.QueryRowContext(ctx, `DELETE FROM app_codes WHERE code_hash = $1 AND state = $2 AND secure = $3 AND host = $4 AND created > $5
+			RETURNING session_id, target`, code.Hash, code.State, code.Secure, code.Host, micros(expired)).Scan(&id, &target)
 		if err != nil {
 			return err
 		}

@@ -36,6 +36,7 @@ func TestAppCodes(t *testing.T) {
 	}{
 		"another code":    {with(func(c *db.AppCode) { c.Hash = []byte("other") }), start.Add(-time.Second)},
 		"another browser": {with(func(c *db.AppCode) { c.State = []byte("other") }), start.Add(-time.Second)},
+		"another scheme":  {with(func(c *db.AppCode) { c.Secure = true }), start.Add(-time.Second)},
 		"another host":    {with(func(c *db.AppCode) { c.Host = "wiki.other.example" }), start.Add(-time.Second)},
 		"too late":        {good, start},
 	} {

@@ -15,6 +15,7 @@ CREATE TABLE app_codes (
 	code_hash  BLOB    PRIMARY KEY,              -- SHA-256 of the code, which is kept nowhere
 	state      BLOB    NOT NULL,                 -- SHA-256 of what the browser holds that asked, in a cookie on the host
 	session_id INTEGER NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+	secure     INTEGER NOT NULL,                 -- the page is on https, and so was that cookie
 	host       TEXT    NOT NULL,
 	target     TEXT    NOT NULL,                 -- the URL of the page that was asked for
 	created    INTEGER NOT NULL

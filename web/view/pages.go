@@ -2,6 +2,7 @@ package view
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,6 +92,7 @@ type LoginPage struct {
 	Layout
 	App        string // the host one is going to; "" for Lastseen itself
 	RD         string
+	State      string // with what binds the way back to this browser
 	Username   string
 	Remember   bool
 	Failed     bool // user name or password wrong, or the account disabled: always the same text
@@ -283,9 +285,15 @@ type SessionPage struct {
 	APIPath     string
 }
 
+// SignedInApps reports whether an app has a cookie of its own.
+func (p SessionPage) SignedInApps() bool {
+	return slices.ContainsFunc(p.Apps, func(use AppUse) bool { return !use.SignedIn.IsZero() })
+}
+
 type AppUse struct {
 	Host                string
-	FirstUsed, LastUsed time.Time
+	FirstUsed, LastUsed time.Time // zero: not yet
+	SignedIn            time.Time // since when it has a cookie of its own; zero: it has none
 }
 
 // People.
@@ -446,6 +454,7 @@ type RulesPage struct {
 	Layout
 	Allowed, Open, Challenged []RuleRow
 
+	Deny    bool     // without a rule nobody passes
 	Groups  []string // those that exist, for completion
 	New     RuleRow
 	Error   string

@@ -149,8 +149,9 @@ func sampleDetail() *SessionPage {
 		PlaceFrom: "GeoLite2-City", PlaceBuilt: ago(7 * sampleDay),
 		Device: "Windows computer", SystemFull: "Windows 10", ClientFull: "Chrome 138.0.7204.97",
 		UserAgent: "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36",
-		Apps:      []AppUse{{"grafana.home.example", ago(9 * sampleDay), ago(16 * time.Hour)}, {"files.home.example", ago(2 * sampleDay), ago(2 * sampleDay)}},
-		APIPath:   "/api/v3/core/authenticated_sessions/" + others[1].UUID + "/",
+		Apps: []AppUse{{"grafana.home.example", ago(9 * sampleDay), ago(16 * time.Hour), time.Time{}}, {"files.home.example", ago(2 * sampleDay), ago(2 * sampleDay), ago(2 * sampleDay)},
+			{"wiki.other.example", time.Time{}, time.Time{}, ago(time.Hour)}},
+		APIPath: "/api/v3/core/authenticated_sessions/" + others[1].UUID + "/",
 	}
 }
 
