@@ -8,12 +8,15 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"regexp"
+	"slices"
 	"strings"
 	"text/template"
 
 	"lastseen/app/config"
 
 	"github.com/urfave/cli/v3"
+	"golang.org/x/net/publicsuffix"
 )
 
 //go:embed snippets
@@ -36,7 +39,7 @@ func (p *Program) snippetCommand() *cli.Command {
 		Name: "proxy-snippet", Usage: "print a proxy's configuration with this instance's own names: nginx, npm (Nginx Proxy Manager), traefik, traefik-labels, caddy or envoy",
 		ArgsUsage: "PROXY", Action: p.proxySnippet,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "app", Usage: "host name of the `APP` to guard, as browsers use it (default: app. and the cookie domain)"},
+			&cli.StringFlag{Name: "app", Usage: "host name of the `APP` to guard, as browsers use it (default: the first of --apps, or app. and the cookie domain)"},
 			&cli.StringFlag{Name: "upstream", Value: "127.0.0.1:8080", Usage: "where the proxy reaches the app: `HOST:PORT`"},
 		},
 	}
@@ -49,7 +52,8 @@ type proxySnippet struct {
 	HostPort, AppHost  string // as the Host header has them
 	Port, AppPort      string // where the proxy listens
 	TLS                bool
-	Domain             string // for the paths of certificates
+	Domain, AppDomain  string // for the paths of certificates
+	Domains            []string
 	Lastseen, Upstream string // addresses with port
 	LastseenPort       string
 	UpstreamPort       string
@@ -137,18 +141,22 @@ func newProxySnippet(cfg config.Config, host, upstream string) (proxySnippet, er
 	if s.TLS {
 		s.EntryPoint = "websecure"
 	}
-	s.Domain = cmp.Or(cfg.CookieDomain, s.Host)
 
-	if host == "" && cfg.CookieDomain == "" {
-		return s, errors.New("--app: needed, or --cookie-domain for a name under it")
+	if host == "" {
+		host = firstApp(cfg)
 	}
-	name, port, ok := config.ParseHost(cmp.Or(host, "app."+cfg.CookieDomain))
+	if host == "" {
+		return s, errors.New("--app: needed, or --apps or --cookie-domain for a name of one")
+	}
+	name, port, ok := config.ParseHost(host)
 	if !ok {
 		return s, fmt.Errorf("--app: %q is no host name", host)
 	}
-	if !cfg.Reaches(name) {
-		return s, fmt.Errorf("--app: the cookie of %s does not reach %s: set --cookie-domain to a domain that both are under", public, name)
+	if !cfg.Guards(name) {
+		return s, fmt.Errorf("--app: the gate does not guard %s: name it in --apps or, without those, set --cookie-domain to a domain that it and %s are under", name, public)
 	}
+	s.Domain, s.AppDomain = certificateDomain(cfg, s.Host), certificateDomain(cfg, name)
+	s.Domains = slices.Compact([]string{s.Domain, s.AppDomain})
 	if name == s.Host {
 		return s, fmt.Errorf("--app: %s is where people sign in, the app needs another name", name)
 	}
@@ -165,6 +173,12 @@ func newProxySnippet(cfg config.Config, host, upstream string) (proxySnippet, er
 	settings := []string{"--public-url " + s.Public}
 	if cfg.CookieDomain != "" {
 		settings = append(settings, "--cookie-domain "+cfg.CookieDomain)
+	}
+	if cfg.CookieName != "lastseen_session" {
+		settings = append(settings, "--cookie-name "+cfg.CookieName)
+	}
+	if len(cfg.Apps) > 0 {
+		settings = append(settings, "--apps "+shellQuote(strings.Join(cfg.Apps, ",")))
 	}
 	trusted := "127.0.0.1"
 	if len(cfg.TrustedProxies) > 0 {
@@ -189,11 +203,46 @@ func newProxySnippet(cfg config.Config, host, upstream string) (proxySnippet, er
 		s.App80 = s.App
 	}
 	s.Cookies = []cookieMap{
-		{"lastseen_1", "lastseen_session", "$http_cookie", "$lastseen_cookie_1"},
+		{"lastseen_1", regexp.QuoteMeta(cfg.CookieName), "$http_cookie", "$lastseen_cookie_1"},
 		{"lastseen_2", "(?:__Host-)?lastseen_app", "$lastseen_cookie_1", "$lastseen_cookie"},
 	}
 	s.Clusters = []cluster{{"lastseen", listenHost, listenPort}, {s.Label, upstreamHost, upstreamPort}}
 	return s, nil
+}
+
+// firstApp is a host that is guarded, or "".
+func firstApp(cfg config.Config) string {
+	if len(cfg.Apps) > 0 {
+		return strings.Replace(cfg.Apps[0], "*", "app", 1)
+	}
+	if cfg.CookieDomain != "" {
+		return "app." + cfg.CookieDomain
+	}
+	return ""
+}
+
+// certificateDomain is what a host's certificate is filed under: the domain that it
+// shares with others, as far as that is known.
+func certificateDomain(cfg config.Config, host string) string {
+	if domain := cfg.CookieDomain; domain != "" && strings.HasSuffix("."+host, "."+domain) {
+		return domain
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return host
+	}
+	domain, err := publicsuffix.EffectiveTLDPlusOne(host)
+	if err != nil {
+		return host
+	}
+	return domain
+}
+
+// shellQuote is a value as one types it, where that holds a *.
+func shellQuote(value string) string {
+	if strings.Contains(value, "*") {
+		return "'" + value + "'"
+	}
+	return value
 }
 
 // aliases are a name with each of its dashes as a dash or an underscore: apps
