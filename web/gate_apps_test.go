@@ -201,7 +201,9 @@ func TestAppCookies(t *testing.T) {
 			// A use of the app is a use of the session.
 			ts.advance(time.Hour)
 			v.mustOpen(first)
-			var page struct{ Results []struct{ UUID, Last_Used string } }
+			var page struct {
+				Results []struct{ UUID, Last_Used string }
+			}
 			ts.api(ts.key("bob"), "GET", "/core/authenticated_sessions/", &page)
 			if len(page.Results) != 1 || page.Results[0].Last_Used < "2026-11-03T10:3" {
 				t.Errorf("sessions: got %+v", page.Results)
