@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,6 +32,8 @@ type guard struct {
 	data     string
 	address  string // of Lastseen itself
 	port     string // of the proxy
+	scheme   string
+	settings []string
 	app      string // URL of the app, through the proxy
 	upstream string // address of the app itself
 	hits     atomic.Int64
@@ -40,8 +43,12 @@ const guardToken = "bootstrap-token-of-the-test"
 
 // newGuard serves an instance and an app that answers with what it was asked.
 func newGuard(t *testing.T) *guard {
+	return newGuardWith(t, "http", "LASTSEEN_COOKIE_DOMAIN=lastseen.test")
+}
+
+func newGuardWith(t *testing.T, scheme string, settings ...string) *guard {
 	t.Helper()
-	g := &guard{data: t.TempDir(), port: freePort(t)}
+	g := &guard{data: t.TempDir(), port: freePort(t), scheme: scheme, settings: settings}
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.hits.Add(1)
 		if upgrade(w, r) {
@@ -54,7 +61,7 @@ func newGuard(t *testing.T) *guard {
 	g.upstream = strings.TrimPrefix(app.URL, "http://")
 	g.process = start(t, g.data, g.environ()...)
 	g.address = regexp.MustCompile(`"msg":"listening","address":"([^"]+)"`).FindStringSubmatch(g.log())[1]
-	g.app = "http://app.lastseen.test:" + g.port
+	g.app = g.url("app.lastseen.test")
 	for _, args := range [][]string{
 		{"user", "create", "zoë", "--group", "members", "--group", "Küche", "--password-file", "-"},
 		{"user", "create", "eve", "--password-file", "-"},
@@ -69,14 +76,19 @@ func newGuard(t *testing.T) *guard {
 }
 
 func (g *guard) environ() []string {
-	return []string{"LASTSEEN_PUBLIC_URL=http://auth.lastseen.test:" + g.port, "LASTSEEN_COOKIE_DOMAIN=lastseen.test", "LASTSEEN_TRUSTED_PROXIES=127.0.0.1,::1",
-		"LASTSEEN_BOOTSTRAP_PASSWORD=correct horse", "LASTSEEN_BOOTSTRAP_TOKEN=" + guardToken}
+	return append([]string{"LASTSEEN_PUBLIC_URL=" + g.url("auth.lastseen.test"), "LASTSEEN_TRUSTED_PROXIES=127.0.0.1,::1",
+		"LASTSEEN_BOOTSTRAP_PASSWORD=correct horse", "LASTSEEN_BOOTSTRAP_TOKEN=" + guardToken}, g.settings...)
 }
 
+// url is a host's, through the proxy.
+func (g *guard) url(host string) string { return g.scheme + "://" + host + ":" + g.port }
+
 // snippet is what proxy-snippet prints for the instance.
-func (g *guard) snippet(proxy string) string {
+func (g *guard) snippet(proxy string) string { return g.snippetFor(proxy, "app.lastseen.test") }
+
+func (g *guard) snippetFor(proxy, app string) string {
 	g.t.Helper()
-	cmd := command(g.t, g.environ(), "proxy-snippet", proxy, "--listen", g.address, "--app", "app.lastseen.test", "--upstream", g.upstream)
+	cmd := command(g.t, g.environ(), "proxy-snippet", proxy, "--listen", g.address, "--app", app, "--upstream", g.upstream)
 	var errs strings.Builder
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
@@ -112,7 +124,7 @@ func (g *guard) browser(follow bool) *http.Client {
 	}
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, "127.0.0.1:"+g.port)
-	}}
+	}, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} // the certificate is self-made
 	g.t.Cleanup(transport.CloseIdleConnections)
 	client := &http.Client{Jar: jar, Transport: transport, Timeout: 20 * time.Second}
 	if !follow {
@@ -250,7 +262,7 @@ func (g *guard) spawn(name string, args ...string) {
 		}
 		if conn, err := net.Dial("tcp", "127.0.0.1:"+g.port); err == nil {
 			conn.Close()
-			res, _ := g.ask(g.browser(false), "GET", "http://auth.lastseen.test:"+g.port+"/outpost.goauthentik.io/ping", "")
+			res, _ := g.ask(g.browser(false), "GET", g.url("auth.lastseen.test")+"/outpost.goauthentik.io/ping", "")
 			if res.StatusCode == 204 {
 				return
 			}
@@ -366,8 +378,10 @@ func advanced(text string) string {
 	return strings.ReplaceAll(lines, "#", "")
 }
 
-func serveCaddy(g *guard, program string) {
-	config := "{\n\tadmin off\n\tauto_https off\n}\n" + g.snippet("caddy")
+func serveCaddy(g *guard, program string) { g.caddy(program, g.snippet("caddy")) }
+
+func (g *guard) caddy(program, text string) {
+	config := "{\n\tadmin off\n\tauto_https off\n}\n" + text
 	g.spawn(program, "run", "--config", g.write("Caddyfile", config), "--adapter", "caddyfile")
 }
 
