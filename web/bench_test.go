@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+
+	"lastseen/app"
 )
 
 // discard is a response that nobody reads.
@@ -19,10 +21,19 @@ func (d *discard) WriteHeader(status int)      { d.status = status }
 
 // What a request costs beyond net/http's own work.
 func BenchmarkRequest(b *testing.B) {
-	ts := guarded(b)
+	ts := guarded(b, "apps=*.home.example,"+wiki)
 	sess, token := ts.session("ada", "81.2.69.142", firefox)
 	key := ts.key("ada")
 	ts.open(app1, "/public/*")
+	secret, state := app.NewState()
+	code, err := ts.app.GrantCode(b.Context(), sess.UUID, wiki, state, "https://"+wiki+"/")
+	if err != nil {
+		b.Fatal(err)
+	}
+	ownToken, _, _, err := ts.app.RedeemCode(b.Context(), wiki, code, secret, true, app.Client{})
+	if err != nil {
+		b.Fatal(err)
+	}
 	retrieve := "/api/v3/core/authenticated_sessions/" + sess.UUID.String() + "/"
 	for _, bench := range []struct {
 		name, path string
@@ -32,6 +43,7 @@ func BenchmarkRequest(b *testing.B) {
 		{"retrieve by cookie", retrieve, []string{"Cookie", "lastseen_session=" + token}},
 		{"me by cookie", "/api/v3/core/users/me/", []string{"Cookie", "lastseen_session=" + token}},
 		{"gate by cookie", "/outpost.goauthentik.io/auth/nginx", []string{"Cookie", "lastseen_session=" + token, "X-Original-URL", "https://grafana.home.example/d/1?x=y"}},
+		{"gate by an app's cookie", "/outpost.goauthentik.io/auth/nginx", []string{"Cookie", "__Host-lastseen_app=" + ownToken, "X-Original-URL", "https://" + wiki + "/d/1?x=y"}},
 		{"gate, open path", "/outpost.goauthentik.io/auth/nginx", []string{"X-Original-URL", "https://grafana.home.example/public/x"}},
 		{"health", "/-/health/live/", []string{"X", "y"}},
 	} {
