@@ -120,14 +120,20 @@ func (s *Server) forwardedByNginx(r *http.Request) (asked, error) {
 	case hasURI:
 		return newAsked(s.appScheme(r), r.Host, uri)
 	}
-	scheme, rest, _ := strings.Cut(full, "://")
-	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
-		rest, uri = rest[:i], rest[i:]
+	return askedURL(full)
+}
+
+// askedURL reads what is asked about from a whole URL.
+func askedURL(full string) (asked, error) {
+	scheme, host, _ := strings.Cut(full, "://")
+	uri := ""
+	if i := strings.IndexAny(host, "/?#"); i >= 0 {
+		host, uri = host[:i], host[i:]
 	}
 	if !strings.HasPrefix(uri, "/") {
 		uri = "/" + uri
 	}
-	return newAsked(scheme, rest, uri)
+	return newAsked(scheme, host, uri)
 }
 
 // forwardedByEnvoy reads the path behind our prefix and the Host header.
@@ -465,13 +471,13 @@ func (s *Server) start(c *gin.Context) error {
 		return app.ErrUnreachable
 	}
 	// nginx asks here for what it is to answer.
-	if host, ok := hostOf(rd); ok && s.trusted(peerAddr(c.Request)) && !fromBrowser(c.Request.Header) {
-		name, _, _ := config.ParseHost(host)
-		path, _, _ := strings.Cut(strings.TrimPrefix(rd, rd[:strings.Index(rd, host)+len(host)]), "?")
-		if challenge, err := s.app.Challenges(c.Request.Context(), name, cmp.Or(path, "/")); err != nil {
+	if about, err := askedURL(rd); err == nil && s.trusted(peerAddr(c.Request)) && !fromBrowser(c.Request.Header) {
+		challenge, err := s.app.Challenges(c.Request.Context(), about.host, about.path)
+		if err != nil {
 			return fmt.Errorf("%w: %w", db.ErrUnavailable, err)
-		} else if challenge {
-			return askForKey(c, name)
+		}
+		if challenge {
+			return askForKey(c, about.host)
 		}
 	}
 	return s.askToSignIn(c, rd)
