@@ -23,7 +23,6 @@ func TestChangesShowAtOnce(t *testing.T) {
 		ada, grace db.User
 		session    Caller // of ada's first session
 		token      db.Token
-		rule       db.Rule
 	}
 	for _, tt := range []struct {
 		name   string

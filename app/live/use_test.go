@@ -99,7 +99,9 @@ func TestLastUsedNeverGoesBack(t *testing.T) {
 				case 1:
 					got, err = f.Session(t.Context(), all[n].id)
 				case 2:
-					err = f.Flush(t.Context())
+					if err := f.Flush(t.Context()); err != nil {
+						t.Errorf("flush: %v", err)
+					}
 					continue
 				default:
 					var page []db.Session
