@@ -124,6 +124,9 @@ func (a *App) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			done = true
+			if a.Usable() != nil {
+				continue
+			}
 			err = a.live.Flush(context.WithoutCancel(ctx))
 			a.flushKeyUses(context.WithoutCancel(ctx))
 		case <-a.live.FlushWanted():
@@ -134,6 +137,10 @@ func (a *App) Run(ctx context.Context) {
 				failed = time.Now()
 			}
 		case start := <-flush.C:
+			if a.Usable() != nil {
+				flush.Reset(flushEvery)
+				continue
+			}
 			now := a.now()
 			err = a.live.Flush(ctx)
 			pause := min(max(flushEvery, 20*time.Since(start)), flushAtMost)
@@ -150,7 +157,9 @@ func (a *App) Run(ctx context.Context) {
 				err = a.expire(ctx, now)
 			}
 		case <-purge.C:
-			err = a.purge(ctx)
+			if a.Usable() == nil {
+				err = a.purge(ctx)
+			}
 		}
 		if err != nil && (done || ctx.Err() == nil && time.Since(logged) > time.Minute) {
 			a.Log.Error("background work", "err", err)

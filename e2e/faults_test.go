@@ -491,3 +491,22 @@ func TestDatabaseReplaced(t *testing.T) {
 	p.wants(t, "replaced", 503, p.gate, p.api, p.stranger)
 	p.says(t, p.database(), "was replaced", "start the server anew")
 }
+
+// The file that processes share memory through is cut to nothing, or to a part: a read of
+// what is gone would end the process. Everything is refused instead, until it starts anew.
+func TestSharedMemoryIsCut(t *testing.T) {
+	for _, size := range []int64{0, 100, 4096} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			t.Parallel()
+			p := newPatient(t, t.TempDir())
+			if err := os.Truncate(p.database()+"-shm", size); err != nil {
+				t.Fatal(err)
+			}
+			p.becomes(t, 503, p.gate)
+			p.wants(t, "afterwards", 503, p.gate, p.api, p.stranger, p.ready)
+			time.Sleep(3 * time.Second) // the background's turn
+			p.wants(t, "later", 503, p.gate, p.ready)
+			p.says(t, p.database()+"-shm", "was cut short", "start the server anew")
+		})
+	}
+}

@@ -84,6 +84,10 @@ func (s *Server) recover(c *gin.Context) {
 		if v == http.ErrAbortHandler {
 			panic(v)
 		}
+		if unavailable, ok := v.(*db.UnavailableError); ok {
+			s.fail(c, unavailable)
+			return
+		}
 		s.log.Error("panic", "route", c.FullPath(), "value", fmt.Sprint(v), "stack", string(debug.Stack()))
 		s.fail(c, errors.New("panic"))
 	}()

@@ -88,13 +88,17 @@ func (c *changes) settle(conn *sql.Conn) {
 // Epoch says whether what was read before may still be believed: as long as it
 // answers the same number and settled is true, only this process has written.
 // While somebody else's commit is not told apart settled is false, and the
-// caller should read.
+// caller should read. Where the -shm file was cut short it panics, with an
+// UnavailableError: what asks on is to be refused.
 func (s *Store) Epoch() (epoch uint64, settled bool) {
 	c := &s.changes
 	epoch = c.foreign.Load()
 	known := c.known.Load() // before ours, which is taken back before known moves on
 	ours := c.ours.Load()
 	h, ok := c.index.header()
+	if !ok && c.index.isCut() {
+		panic(s.cutShort(s.path + "-shm")) // whoever read on would fault where nobody could stop it
+	}
 	same := ok && known != nil && (h == *known || h.restarts(known) || ours && h.commits()-known.commits() == 1)
 	if same && epoch == c.foreign.Load() {
 		return epoch, true

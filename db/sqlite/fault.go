@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -86,6 +87,7 @@ type health struct {
 	looked  atomic.Int64                        // how long after that, in nanoseconds, the files were looked at
 	moved   atomic.Pointer[db.UnavailableError] // what was seen then
 	damaged atomic.Pointer[db.UnavailableError] // for good
+	cut     atomic.Bool                         // the -shm file was
 	failed  atomic.Bool                         // a write did, and none that was sure to reach the disk has succeeded since
 }
 
@@ -140,9 +142,20 @@ func (s *Store) look() *db.UnavailableError {
 				Remedy: "start the server anew; to put a backup in place, use `lastseen restore`"}
 			s.health.damaged.CompareAndSwap(nil, e)
 			return e
+		case info.Size() < opened.Size() && strings.HasSuffix(path, "-shm"):
+			return s.cutShort(path)
 		}
 	}
 	return nil
+}
+
+// cutShort remembers that the file that all processes share memory through was cut: to
+// touch what is gone of it faults, in SQLite too, so nothing may use the database again.
+func (s *Store) cutShort(path string) *db.UnavailableError {
+	e := &db.UnavailableError{Path: path, Problem: "was cut short by another program while in use", Remedy: "start the server anew, and find out what did it"}
+	s.health.damaged.CompareAndSwap(nil, e)
+	s.health.cut.Store(true)
+	return e
 }
 
 // Verify reads the whole database and finds damage, which Usable then reports.

@@ -122,6 +122,9 @@ func (s *Store) Path() string { return s.path }
 
 // Close closes the database; SQLite then folds the write-ahead log into it.
 func (s *Store) Close() error {
+	if s.health.cut.Load() { // closing would touch what is gone
+		return s.Usable()
+	}
 	errs := []error{s.points.close()}
 	if s.list != nil {
 		errs = append(errs, s.list.Close())

@@ -4,6 +4,7 @@ package sqlite
 
 import (
 	"os"
+	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 )
@@ -12,7 +13,10 @@ import (
 type walIndex struct {
 	file   *os.File // stays open: closing it drops the locks that SQLite holds on it
 	mapped atomic.Pointer[walHeader]
+	cut    atomic.Bool // the file was cut short
 }
+
+func (w *walIndex) isCut() bool { return w.cut.Load() }
 
 func (w *walIndex) open(path string) error {
 	file, err := os.Open(path)
@@ -36,11 +40,19 @@ func (w *walIndex) close() error {
 }
 
 // header is how it is now. It may be torn by a commit under way, and is then
-// like no header that was known.
+// like no header that was known. A file that was cut short faults: that is noted instead
+// of ending the process.
 func (w *walIndex) header() (h walHeader, ok bool) {
 	mapped := w.mapped.Load()
 	if mapped == nil {
 		return h, false
 	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if recover() != nil {
+			w.cut.Store(true)
+			h, ok = walHeader{}, false
+		}
+	}()
 	return *mapped, true
 }
