@@ -17,7 +17,6 @@ import (
 	"lastseen/app/live"
 	"lastseen/app/useragent"
 	"lastseen/db"
-	"lastseen/db/sqlite"
 	"lastseen/geoip"
 )
 
@@ -58,7 +57,7 @@ type App struct {
 	Log    *slog.Logger
 	Now    func() time.Time // the clock; a test may set it before the first use
 
-	store     *sqlite.Store
+	store     Store
 	geo       *geoip.DB
 	agents    *useragent.Parser
 	passwords passwords
@@ -75,7 +74,7 @@ type App struct {
 }
 
 // New wires the parts together; it starts nothing.
-func New(store *sqlite.Store, geo *geoip.DB, agents *useragent.Parser, c config.Config, log *slog.Logger) *App {
+func New(store Store, geo *geoip.DB, agents *useragent.Parser, c config.Config, log *slog.Logger) *App {
 	a := &App{
 		Config: c, Log: log, Now: time.Now,
 		store: store, geo: geo, agents: agents,

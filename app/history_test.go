@@ -153,7 +153,7 @@ func TestSignOutFails(t *testing.T) {
 	if err := a.live.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := a.store.Session(t.Context(), id); err != nil || !got.LastUsed.Equal(a.now()) || got.IP.String() != "198.51.100.9" {
+	if got, err := a.store.SessionByUUID(id); err != nil || !got.LastUsed.Equal(a.now()) || got.IP.String() != "198.51.100.9" {
 		t.Errorf("stored a use at %v from %v, %v; want %v from 198.51.100.9", got.LastUsed, got.IP, err, a.now())
 	}
 	if hosts, err := a.SessionHosts(t.Context(), id); err != nil || len(hosts) != 1 {

@@ -339,8 +339,12 @@ func TestDefinitionsAreReplaced(t *testing.T) {
 		t.Errorf("shown: %q, %v", sess.Agent.Browser, err)
 	}
 	a.reparseAgents(t.Context())
-	if stored, err := a.store.Session(t.Context(), id); err != nil || stored.Agent.Browser != "curl" || stored.Agent.Definitions != a.agents.Version() {
-		t.Errorf("stored: %+v, %v", stored.Agent, err)
+	stored, err := a.store.SessionByUUID(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if agent, err := a.store.Agent(t.Context(), stored.AgentID); err != nil || agent.Browser != "curl" || agent.Definitions != a.agents.Version() {
+		t.Errorf("stored: %+v, %v", agent, err)
 	}
 }
 

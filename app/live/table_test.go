@@ -107,7 +107,10 @@ func TestLittleRoom(t *testing.T) {
 	}
 	f.flush(t)
 	for i, id := range ids {
-		sess, err := f.db.Session(t.Context(), id)
+		sess, err := f.db.SessionByUUID(id)
+		if err == nil {
+			sess.Agent, err = f.db.Agent(t.Context(), sess.AgentID)
+		}
 		check("stored", i, sess, err)
 		hosts, err := f.Hosts(t.Context(), id)
 		if err != nil || len(hosts) != len(uses[i].hosts) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lastseen/db"
+	"lastseen/db/dbtest"
 
 	"github.com/google/uuid"
 )
@@ -27,11 +28,11 @@ func settled(t *testing.T, s *Store) uint64 {
 
 func TestEpoch(t *testing.T) {
 	s := open(t)
-	ada := createUser(t, s, "ada", true)
+	ada := dbtest.CreateUser(t, s, "ada", true)
 	before := settled(t, s)
 
 	// Our own commits settle at once and change nothing.
-	sess := createSession(t, s, ada, "192.0.2.1", start)
+	sess := dbtest.CreateSession(t, s, ada, "192.0.2.1", start)
 	if epoch, ok := s.Epoch(); !ok || epoch != before {
 		t.Errorf("after our own commit: got %d, %v, want %d, true", epoch, ok, before)
 	}
@@ -60,7 +61,7 @@ func TestEpoch(t *testing.T) {
 	if err := other.SetSetting(t.Context(), "x", "z"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.EndSession(t.Context(), db.Use{UUID: sess.UUID}, db.Revoked, event(db.ModelDeleted)); err != nil {
+	if err := s.EndSession(t.Context(), db.Use{UUID: sess.UUID}, db.Revoked, dbtest.Event(db.ModelDeleted)); err != nil {
 		t.Fatal(err)
 	}
 	if after := settled(t, s); after <= before {
@@ -98,7 +99,7 @@ func TestEpoch(t *testing.T) {
 // anew, what was read before may be believed.
 func TestEpochWhileTheLogBeginsAnew(t *testing.T) {
 	s := open(t)
-	createUser(t, s, "ada", true)
+	dbtest.CreateUser(t, s, "ada", true)
 	for range 3 {
 		if _, err := s.write.ExecContext(t.Context(), `PRAGMA wal_checkpoint(PASSIVE)`); err != nil {
 			t.Fatal(err)
@@ -130,7 +131,7 @@ func TestEpochWhileTheLogBeginsAnew(t *testing.T) {
 
 func BenchmarkEpoch(b *testing.B) {
 	s := open(b)
-	createUser(b, s, "ada", true)
+	dbtest.CreateUser(b, s, "ada", true)
 	for b.Loop() {
 		s.Epoch()
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+
+	"lastseen/db/dbtest"
 )
 
 // However many different queries there are, each is answered, and few plans are kept.
@@ -30,14 +32,14 @@ func TestPlansAreBounded(t *testing.T) {
 // never begin anew.
 func TestPlansHoldNoLock(t *testing.T) {
 	s := open(t)
-	createUser(t, s, "ada", true)
+	dbtest.CreateUser(t, s, "ada", true)
 	var n int
 	for range 2 {
 		if err := s.list.QueryRowContext(t.Context(), `SELECT count(*) FROM users`).Scan(&n); err != nil || n != 1 {
 			t.Fatalf("%d users, %v", n, err)
 		}
 	}
-	createUser(t, s, "bob", true)
+	dbtest.CreateUser(t, s, "bob", true)
 	var busy, frames, copied int
 	if err := s.write.QueryRowContext(t.Context(), `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &frames, &copied); err != nil || busy != 0 {
 		t.Errorf("the log cannot begin anew: busy %d, %v", busy, err)

@@ -52,13 +52,6 @@ func (s *Store) FindSessions(ctx context.Context, from, to uuid.UUID) (found []u
 	return found, s.err(rows.Err())
 }
 
-// Session is a living session by its public name.
-func (s *Store) Session(ctx context.Context, id uuid.UUID) (db.Session, error) {
-	var sess db.Session
-	err := s.read.QueryRowContext(ctx, `SELECT `+sessionColumns+` FROM `+sessionTables+` WHERE s.uuid = $1`, id[:]).Scan(sessionFields(&sess)...)
-	return sess, s.err(err)
-}
-
 // Agent is the user agent of a session's AgentID.
 func (s *Store) Agent(ctx context.Context, id int64) (*db.Agent, error) {
 	agent := new(db.Agent)

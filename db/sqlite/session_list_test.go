@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lastseen/db"
+	"lastseen/db/dbtest"
 
 	"github.com/google/uuid"
 )
@@ -55,12 +56,12 @@ func TestSessionsAgainstAll(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var users []db.User
 	for i := range 12 {
-		users = append(users, createUser(t, s, fmt.Sprintf("%s%d", []string{"Ada", "bob", "7up", "éva"}[i%4], i), i == 0))
+		users = append(users, dbtest.CreateUser(t, s, fmt.Sprintf("%s%d", []string{"Ada", "bob", "7up", "éva"}[i%4], i), i == 0))
 	}
 	var all []db.Session
 	for range 200 {
 		u := users[random.IntN(random.IntN(len(users))+1)]
-		a := agent(fmt.Sprintf("Fire%%_Fox/%d ada", random.IntN(9)))
+		a := dbtest.Agent(fmt.Sprintf("Fire%%_Fox/%d ada", random.IntN(9)))
 		a.Kind = []string{"desktop", "phone"}[random.IntN(2)]
 		a.String += a.Kind
 		used := start.Add(-time.Duration(random.IntN(30)) * time.Minute)
@@ -68,7 +69,7 @@ func TestSessionsAgainstAll(t *testing.T) {
 			UUID: uuid.New(), UserID: u.ID, Username: u.Username, Agent: a, IP: netip.AddrFrom4([4]byte{10, 0, byte(random.IntN(3)), byte(random.IntN(5))}),
 			Method: "password", Created: used, LastUsed: used, Ends: used.Add(time.Hour), Expires: used.Add(40 * time.Minute),
 		}
-		sess, err := s.CreateSession(t.Context(), u, sess, sess.UUID[:], nil, "", event(db.Login))
+		sess, err := s.CreateSession(t.Context(), u, sess, sess.UUID[:], nil, "", dbtest.Event(db.Login))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +84,7 @@ func TestSessionsAgainstAll(t *testing.T) {
 		}
 	}
 	for _, sess := range all[190:] {
-		if err := s.EndSession(t.Context(), db.Use{UUID: sess.UUID}, db.Revoked, event(db.ModelDeleted)); err != nil {
+		if err := s.EndSession(t.Context(), db.Use{UUID: sess.UUID}, db.Revoked, dbtest.Event(db.ModelDeleted)); err != nil {
 			t.Fatal(err)
 		}
 	}

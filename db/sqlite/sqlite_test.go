@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,15 +14,15 @@ import (
 	"time"
 
 	"lastseen/db"
+	"lastseen/db/dbtest"
 	"lastseen/schema"
 
 	"github.com/golang-migrate/migrate/v4"
 	driver "github.com/golang-migrate/migrate/v4/database/sqlite"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
-	"github.com/google/uuid"
 )
 
-var start = time.Date(2026, 11, 2, 10, 0, 0, 0, time.UTC)
+var start = dbtest.Start
 
 func open(t testing.TB) *Store {
 	t.Helper()
@@ -39,43 +38,14 @@ func open(t testing.TB) *Store {
 	return s
 }
 
-func event(action db.Action) db.Event {
-	return db.Event{Created: start, Action: action, Actor: "test", IP: netip.MustParseAddr("192.0.2.1"), Context: map[string]any{}}
-}
-
-func createUser(t testing.TB, s *Store, name string, superuser bool) db.User {
-	t.Helper()
-	u, err := s.CreateUser(t.Context(), db.User{
-		UUID: uuid.New(), Username: name, PasswordHash: "hash of " + name, Active: true, Superuser: superuser,
-		Created: start, Updated: start, PasswordChanged: start,
-	}, false, func(db.User) db.Event { return event(db.ModelCreated) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
-
-func agent(s string) *db.Agent {
-	return &db.Agent{String: s, Definitions: "1", AgentParts: db.AgentParts{Kind: "desktop", Browser: "Firefox", OS: "Other", Device: "Other"}}
-}
-
-// createSession makes a session that was last used at the given time and lives for a day.
-func createSession(t testing.TB, s *Store, u db.User, ip string, used time.Time) db.Session {
-	t.Helper()
-	sess := db.Session{
-		UUID: uuid.New(), UserID: u.ID, Agent: agent("agent of " + u.Username), IP: netip.MustParseAddr(ip), Method: "password",
-		Created: used, LastUsed: used, Ends: used.Add(24 * time.Hour), Expires: used.Add(24 * time.Hour),
-	}
-	sess, err := s.CreateSession(t.Context(), u, sess, sess.UUID[:], nil, ip+"/32", event(db.Login))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sess
+// TestStore is what every store must do.
+func TestStore(t *testing.T) {
+	dbtest.Run(t, func(t testing.TB) dbtest.Store { return open(t) })
 }
 
 func TestFilesArePrivate(t *testing.T) {
 	s := open(t)
-	createUser(t, s, "ada", true)
+	dbtest.CreateUser(t, s, "ada", true)
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		info, err := os.Stat(s.Path() + suffix)
 		if err != nil {
@@ -189,7 +159,7 @@ func TestFailedMigrationPutsTheCopyBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	createUser(t, s, "ada", true)
+	dbtest.CreateUser(t, s, "ada", true)
 	before := dump(t, s)
 	err = s.migrate(t.Context(), broken(t), true)
 	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "as it was before") {
@@ -252,7 +222,7 @@ func TestOpenNoDatabase(t *testing.T) {
 // takes nobody's place.
 func TestRestoreNeedsAllOfIt(t *testing.T) {
 	s := open(t)
-	createUser(t, s, "ada", true)
+	dbtest.CreateUser(t, s, "ada", true)
 	backup := filepath.Join(t.TempDir(), "backup.db")
 	if err := s.Backup(t.Context(), backup); err != nil {
 		t.Fatal(err)
@@ -300,7 +270,7 @@ func TestRestoreTakesNoForeignSchema(t *testing.T) {
 		"":                       `SELECT 1`,
 	} {
 		s := open(t)
-		createUser(t, s, "ada", true)
+		dbtest.CreateUser(t, s, "ada", true)
 		backup := filepath.Join(t.TempDir(), "backup.db")
 		if err := s.Backup(t.Context(), backup); err != nil {
 			t.Fatal(err)

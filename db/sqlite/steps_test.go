@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lastseen/db"
+	"lastseen/db/dbtest"
 
 	"github.com/google/uuid"
 )
@@ -44,7 +45,7 @@ func (s *Store) count(t *testing.T, rows string) (n int) {
 // the same, also when the program ends between two of them.
 func TestStepsMakeAWhole(t *testing.T) {
 	s := open(t)
-	ada, bob := createUser(t, s, "ada", true), createUser(t, s, "bob", false)
+	ada, bob := dbtest.CreateUser(t, s, "ada", true), dbtest.CreateUser(t, s, "bob", false)
 	n := 2*stepRows + 3
 	all := signedIn(t, s, ada, n, start)
 	signedIn(t, s, bob, 5, start)
@@ -102,7 +103,7 @@ func TestTimesAhead(t *testing.T) {
 		{11 * time.Minute, 30 * time.Second, 30 * time.Second},
 	} {
 		s := open(t)
-		sess := signedIn(t, s, createUser(t, s, "ada", true), 1, start)[0]
+		sess := signedIn(t, s, dbtest.CreateUser(t, s, "ada", true), 1, start)[0]
 		for _, at := range []time.Duration{tt.stored, tt.use} {
 			if err := s.RecordUses(t.Context(), slices.Values([]db.Use{{Session: sess.ID, UUID: sess.UUID, At: start.Add(at)}}), time.Hour); err != nil {
 				t.Fatal(err)
@@ -116,7 +117,7 @@ func TestTimesAhead(t *testing.T) {
 
 func TestFindSessions(t *testing.T) {
 	s := open(t)
-	ada := createUser(t, s, "ada", true)
+	ada := dbtest.CreateUser(t, s, "ada", true)
 	sess := signedIn(t, s, ada, 3, start)[1]
 	for n := 8; n <= 32; n += 4 {
 		from, to := sess.UUID, sess.UUID

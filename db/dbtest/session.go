@@ -1,4 +1,4 @@
-package sqlite
+package dbtest
 
 import (
 	"errors"
@@ -15,12 +15,12 @@ import (
 	"github.com/google/uuid"
 )
 
-func TestSessionRoundTrip(t *testing.T) {
-	s := open(t)
-	ada := createUser(t, s, "ada", true)
-	want := createSession(t, s, ada, "2001:db8::1", start)
+func (on suite) TestSessionRoundTrip(t *testing.T) {
+	s := on.open(t)
+	ada := CreateUser(t, s, "ada", true)
+	want := CreateSession(t, s, ada, "2001:db8::1", Start)
 	want.Username = "ada"
-	got, err := s.Session(t.Context(), want.UUID)
+	got, err := stored(t, s, want.UUID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,23 +48,23 @@ func TestSessionRoundTrip(t *testing.T) {
 			t.Errorf("unknown session: got %v, want db.ErrNotFound", err)
 		}
 	}
-	if _, err := s.Session(t.Context(), uuid.New()); !errors.Is(err, db.ErrNotFound) {
+	if _, err := s.SessionByUUID(uuid.New()); !errors.Is(err, db.ErrNotFound) {
 		t.Errorf("unknown session: got %v, want db.ErrNotFound", err)
 	}
 }
 
 // Both ways to read a user say the same, but for the hash.
-func TestKnownUser(t *testing.T) {
-	s := open(t)
-	root := createUser(t, s, "root", true)
+func (on suite) TestKnownUser(t *testing.T) {
+	s := on.open(t)
+	root := CreateUser(t, s, "root", true)
 	ada, err := s.CreateUser(t.Context(), db.User{
-		UUID: uuid.New(), Username: "ada", Name: "Ada É.", Email: "ada@home.example", PasswordHash: "x", Created: start,
+		UUID: uuid.New(), Username: "ada", Name: "Ada É.", Email: "ada@home.example", PasswordHash: "x", Created: Start,
 		Groups: []db.Group{{Name: "users"}, {Name: "admins"}},
-	}, false, func(db.User) db.Event { return event(db.ModelCreated) })
+	}, false, func(db.User) db.Event { return Event(db.ModelCreated) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	createSession(t, s, root, "192.0.2.1", start) // root has a last sign-in, ada none and is disabled
+	CreateSession(t, s, root, "192.0.2.1", Start) // root has a last sign-in, ada none and is disabled
 	for _, id := range []int64{root.ID, ada.ID} {
 		want, err := s.User(t.Context(), id)
 		want.PasswordHash = ""
@@ -79,38 +79,38 @@ func TestKnownUser(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-func TestCreateSessionNeedsTheVerifiedPassword(t *testing.T) {
-	s := open(t)
-	createUser(t, s, "root", true)
+func (on suite) TestCreateSessionNeedsTheVerifiedPassword(t *testing.T) {
+	s := on.open(t)
+	CreateUser(t, s, "root", true)
 	for name, change := range map[string]func(db.User) error{
 		"password": func(u db.User) error {
-			return s.SetPassword(t.Context(), u.ID, "", "other", uuid.Nil, event(db.PasswordSet))
+			return s.SetPassword(t.Context(), u.ID, "", "other", uuid.Nil, Event(db.PasswordSet))
 		},
-		"disabled": func(u db.User) error { return s.SetActive(t.Context(), u.ID, false, true, event(db.ModelUpdated)) },
-		"deleted":  func(u db.User) error { return s.DeleteUser(t.Context(), u.ID, true, event(db.ModelDeleted)) },
+		"disabled": func(u db.User) error { return s.SetActive(t.Context(), u.ID, false, true, Event(db.ModelUpdated)) },
+		"deleted":  func(u db.User) error { return s.DeleteUser(t.Context(), u.ID, true, Event(db.ModelDeleted)) },
 	} {
-		u := createUser(t, s, name, false)
+		u := CreateUser(t, s, name, false)
 		if err := change(u); err != nil {
 			t.Fatal(err)
 		}
-		sess := db.Session{UUID: uuid.New(), Agent: agent("x"), IP: netip.MustParseAddr("192.0.2.1"), Created: start, LastUsed: start, Ends: start.Add(1), Expires: start.Add(1)}
-		_, err := s.CreateSession(t.Context(), u, sess, []byte(name), nil, "", event(db.Login))
+		sess := db.Session{UUID: uuid.New(), Agent: Agent("x"), IP: netip.MustParseAddr("192.0.2.1"), Created: Start, LastUsed: Start, Ends: Start.Add(1), Expires: Start.Add(1)}
+		_, err := s.CreateSession(t.Context(), u, sess, []byte(name), nil, "", Event(db.Login))
 		if !errors.Is(err, db.ErrNotFound) {
 			t.Errorf("%s after it was verified: got %v, want db.ErrNotFound", name, err)
 		}
 	}
 }
 
-func TestRecordUses(t *testing.T) {
-	s := open(t)
-	ada := createUser(t, s, "ada", true)
-	sess := createSession(t, s, ada, "192.0.2.1", start)
-	gone := createSession(t, s, ada, "192.0.2.1", start)
-	if err := s.EndSession(t.Context(), db.Use{UUID: gone.UUID}, db.Revoked, event(db.ModelDeleted)); err != nil {
+func (on suite) TestRecordUses(t *testing.T) {
+	s := on.open(t)
+	ada := CreateUser(t, s, "ada", true)
+	sess := CreateSession(t, s, ada, "192.0.2.1", Start)
+	gone := CreateSession(t, s, ada, "192.0.2.1", Start)
+	if err := s.EndSession(t.Context(), db.Use{UUID: gone.UUID}, db.Revoked, Event(db.ModelDeleted)); err != nil {
 		t.Fatal(err)
 	}
-	newer := agent("new")
-	use := db.Use{Session: sess.ID, UUID: sess.UUID, At: start.Add(time.Minute), IP: netip.MustParseAddr("192.0.2.9"), Via: netip.MustParseAddr("10.0.0.1"), Agent: newer}
+	newer := Agent("new")
+	use := db.Use{Session: sess.ID, UUID: sess.UUID, At: Start.Add(time.Minute), IP: netip.MustParseAddr("192.0.2.9"), Via: netip.MustParseAddr("10.0.0.1"), Agent: newer}
 	record := func(idle time.Duration, uses ...db.Use) {
 		t.Helper()
 		if err := s.RecordUses(t.Context(), slices.Values(uses), idle); err != nil {
@@ -119,7 +119,7 @@ func TestRecordUses(t *testing.T) {
 	}
 	stored := func() db.Session {
 		t.Helper()
-		got, err := s.Session(t.Context(), sess.UUID)
+		got, err := stored(t, s, sess.UUID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,27 +132,27 @@ func TestRecordUses(t *testing.T) {
 	if got.LastUsed != use.At || got.IP != use.IP || got.Via != use.Via || *got.Agent != *newer {
 		t.Errorf("got %+v, want the use %+v", got, use)
 	}
-	if want := start.Add(11 * time.Minute); got.Expires != want {
+	if want := Start.Add(11 * time.Minute); got.Expires != want {
 		t.Errorf("expires with an idle limit: got %v, want %v", got.Expires, want)
 	}
-	if _, err := s.Session(t.Context(), gone.UUID); !errors.Is(err, db.ErrNotFound) {
+	if _, err := s.SessionByUUID(gone.UUID); !errors.Is(err, db.ErrNotFound) {
 		t.Errorf("a use brought an ended session back: %v", err)
 	}
 	// From where it was, and an older one never turns the clock back.
-	record(10*time.Minute, db.Use{Session: sess.ID, UUID: sess.UUID, At: start.Add(2 * time.Minute)})
-	record(10*time.Minute, db.Use{Session: sess.ID, UUID: sess.UUID, At: start})
-	if got := stored(); got.LastUsed != start.Add(2*time.Minute) || got.Expires != start.Add(12*time.Minute) || got.IP != use.IP || *got.Agent != *newer {
+	record(10*time.Minute, db.Use{Session: sess.ID, UUID: sess.UUID, At: Start.Add(2 * time.Minute)})
+	record(10*time.Minute, db.Use{Session: sess.ID, UUID: sess.UUID, At: Start})
+	if got := stored(); got.LastUsed != Start.Add(2*time.Minute) || got.Expires != Start.Add(12*time.Minute) || got.IP != use.IP || *got.Agent != *newer {
 		t.Errorf("after an older use: got %+v", got)
 	}
 	// A row's ID is given anew: what was noted of the old session is not of the new one.
-	record(0, db.Use{Session: sess.ID, UUID: uuid.New(), At: start.Add(3 * time.Minute), IP: netip.MustParseAddr("192.0.2.66"), Agent: newer})
+	record(0, db.Use{Session: sess.ID, UUID: uuid.New(), At: Start.Add(3 * time.Minute), IP: netip.MustParseAddr("192.0.2.66"), Agent: newer})
 	if got := stored(); got.IP != use.IP {
 		t.Errorf("a use of another session: got %v", got.IP)
 	}
 	// More than are written at once.
-	many := make([]db.Use, 2*usesChunk)
+	many := make([]db.Use, 2000)
 	for i := range many {
-		many[i] = db.Use{Session: sess.ID, UUID: sess.UUID, At: start.Add(time.Hour + time.Duration(i)*time.Second)}
+		many[i] = db.Use{Session: sess.ID, UUID: sess.UUID, At: Start.Add(time.Hour + time.Duration(i)*time.Second)}
 	}
 	record(0, many...)
 	if got := stored(); got.LastUsed != many[len(many)-1].At {
@@ -160,39 +160,39 @@ func TestRecordUses(t *testing.T) {
 	}
 }
 
-func TestSetIdle(t *testing.T) {
-	s := open(t)
-	sess := createSession(t, s, createUser(t, s, "ada", true), "192.0.2.1", start)
+func (on suite) TestSetIdle(t *testing.T) {
+	s := on.open(t)
+	sess := CreateSession(t, s, CreateUser(t, s, "ada", true), "192.0.2.1", Start)
 	for _, tt := range []struct {
 		idle time.Duration
 		want time.Time
-	}{{0, sess.Ends}, {time.Hour, start.Add(time.Hour)}, {100 * time.Hour, sess.Ends}, {0, sess.Ends}} {
+	}{{0, sess.Ends}, {time.Hour, Start.Add(time.Hour)}, {100 * time.Hour, sess.Ends}, {0, sess.Ends}} {
 		if err := s.SetIdle(t.Context(), tt.idle); err != nil {
 			t.Fatal(err)
 		}
-		if got, _ := s.Session(t.Context(), sess.UUID); got.Expires != tt.want {
+		if got, _ := s.SessionByUUID(sess.UUID); got.Expires != tt.want {
 			t.Errorf("idle %v: expires %v, want %v", tt.idle, got.Expires, tt.want)
 		}
 	}
 }
 
-func TestWhatEndsSessions(t *testing.T) {
-	s := open(t)
-	createUser(t, s, "root", true)
-	ada := createUser(t, s, "ada", false)
+func (on suite) TestWhatEndsSessions(t *testing.T) {
+	s := on.open(t)
+	CreateUser(t, s, "root", true)
+	ada := CreateUser(t, s, "ada", false)
 	for _, tt := range []struct {
 		name   string
 		end    func(db.Session) error
 		reason db.Reason
 	}{
 		{"revoked", func(x db.Session) error {
-			return s.EndSession(t.Context(), db.Use{UUID: x.UUID}, db.Revoked, event(db.ModelDeleted))
+			return s.EndSession(t.Context(), db.Use{UUID: x.UUID}, db.Revoked, Event(db.ModelDeleted))
 		}, db.Revoked},
 		{"password", func(x db.Session) error {
-			return s.SetPassword(t.Context(), ada.ID, "", "new", uuid.Nil, event(db.PasswordSet))
+			return s.SetPassword(t.Context(), ada.ID, "", "new", uuid.Nil, Event(db.PasswordSet))
 		}, db.PasswordChanged},
 		{"all", func(x db.Session) error {
-			_, err := s.EndSessions(t.Context(), []int64{ada.ID}, uuid.Nil, start, db.Revoked, func(db.Session) db.Event { return event(db.ModelDeleted) })
+			_, err := s.EndSessions(t.Context(), []int64{ada.ID}, uuid.Nil, Start, db.Revoked, func(db.Session) db.Event { return Event(db.ModelDeleted) })
 			return err
 		}, db.Revoked},
 		{"expired", func(x db.Session) error {
@@ -200,18 +200,18 @@ func TestWhatEndsSessions(t *testing.T) {
 			return err
 		}, db.Expired},
 		{"disabled", func(x db.Session) error {
-			return s.SetActive(t.Context(), ada.ID, false, true, event(db.ModelUpdated))
+			return s.SetActive(t.Context(), ada.ID, false, true, Event(db.ModelUpdated))
 		}, db.UserDisabled},
 	} {
 		ada.PasswordHash = "hash of ada"
 		if tt.name != "revoked" {
 			ada, _ = s.User(t.Context(), ada.ID)
 		}
-		sess := createSession(t, s, ada, "192.0.2.1", start)
+		sess := CreateSession(t, s, ada, "192.0.2.1", Start)
 		if err := tt.end(sess); err != nil {
 			t.Fatal(tt.name, err)
 		}
-		if _, err := s.Session(t.Context(), sess.UUID); !errors.Is(err, db.ErrNotFound) {
+		if _, err := s.SessionByUUID(sess.UUID); !errors.Is(err, db.ErrNotFound) {
 			t.Errorf("%s: the session lives on: %v", tt.name, err)
 		}
 		ended, err := s.EndedSession(t.Context(), sess.UUID)
@@ -219,90 +219,87 @@ func TestWhatEndsSessions(t *testing.T) {
 			t.Errorf("%s: history has %+v, %v", tt.name, ended, err)
 		}
 	}
-	if err := s.EndSession(t.Context(), db.Use{UUID: uuid.New()}, db.Revoked, event(db.ModelDeleted)); !errors.Is(err, db.ErrNotFound) {
+	if err := s.EndSession(t.Context(), db.Use{UUID: uuid.New()}, db.Revoked, Event(db.ModelDeleted)); !errors.Is(err, db.ErrNotFound) {
 		t.Errorf("ending what is not there: got %v, want db.ErrNotFound", err)
 	}
-	if err := s.DeleteUser(t.Context(), ada.ID, true, event(db.ModelDeleted)); err != nil {
+	if err := s.DeleteUser(t.Context(), ada.ID, true, Event(db.ModelDeleted)); err != nil {
 		t.Error("delete a user with history:", err)
 	}
 }
 
 // The last use goes into history with the end of its session, and moves the idle limit
 // as it would have.
-func TestEndSessionWithItsLastUse(t *testing.T) {
-	s := open(t)
-	ada := createUser(t, s, "ada", true)
+func (on suite) TestEndSessionWithItsLastUse(t *testing.T) {
+	s := on.open(t)
+	ada := CreateUser(t, s, "ada", true)
 	elsewhere := netip.MustParseAddr("192.0.2.9")
 	for _, tt := range []struct {
 		name      string
 		use       db.Use
-		used      time.Duration // after the start, for the last use that history has
+		used      time.Duration // after the Start, for the last use that history has
 		ip, agent string
 		expires   time.Duration
 	}{
 		{name: "nothing noted", used: 0, ip: "192.0.2.1", expires: time.Hour},
-		{name: "used", use: db.Use{At: start.Add(time.Minute)}, used: time.Minute, ip: "192.0.2.1", expires: time.Hour + time.Minute},
-		{name: "an older use", use: db.Use{At: start.Add(-time.Minute)}, used: 0, ip: "192.0.2.1", expires: time.Hour},
-		{name: "moved", use: db.Use{At: start.Add(2 * time.Minute), IP: elsewhere, Agent: agent("new")}, used: 2 * time.Minute, ip: "192.0.2.9", agent: "new", expires: time.Hour + 2*time.Minute},
-		{name: "moved before the last one", use: db.Use{At: start.Add(-time.Minute), IP: elsewhere, Agent: agent("new")}, used: 0, ip: "192.0.2.1", expires: time.Hour},
-		{name: "up to the absolute limit", use: db.Use{At: start.Add(23*time.Hour + 30*time.Minute)}, used: 23*time.Hour + 30*time.Minute, ip: "192.0.2.1", expires: 24 * time.Hour},
+		{name: "used", use: db.Use{At: Start.Add(time.Minute)}, used: time.Minute, ip: "192.0.2.1", expires: time.Hour + time.Minute},
+		{name: "an older use", use: db.Use{At: Start.Add(-time.Minute)}, used: 0, ip: "192.0.2.1", expires: time.Hour},
+		{name: "moved", use: db.Use{At: Start.Add(2 * time.Minute), IP: elsewhere, Agent: Agent("new")}, used: 2 * time.Minute, ip: "192.0.2.9", agent: "new", expires: time.Hour + 2*time.Minute},
+		{name: "moved before the last one", use: db.Use{At: Start.Add(-time.Minute), IP: elsewhere, Agent: Agent("new")}, used: 0, ip: "192.0.2.1", expires: time.Hour},
+		{name: "up to the absolute limit", use: db.Use{At: Start.Add(23*time.Hour + 30*time.Minute)}, used: 23*time.Hour + 30*time.Minute, ip: "192.0.2.1", expires: 24 * time.Hour},
 	} {
-		sess := createSession(t, s, ada, "192.0.2.1", start)
-		if _, err := s.write.Exec(`UPDATE sessions SET expires = $1`, micros(start.Add(time.Hour))); err != nil {
-			t.Fatal(err)
-		}
+		sess := CreateSession(t, s, ada, "192.0.2.1", Start, func(sess *db.Session) { sess.Expires = Start.Add(time.Hour) })
 		tt.use.UUID = sess.UUID
-		if err := s.EndSession(t.Context(), tt.use, db.Revoked, event(db.ModelDeleted)); err != nil {
+		if err := s.EndSession(t.Context(), tt.use, db.Revoked, Event(db.ModelDeleted)); err != nil {
 			t.Fatal(err)
 		}
 		got, err := s.EndedSession(t.Context(), sess.UUID)
-		if err != nil || !got.LastUsed.Equal(start.Add(tt.used)) || got.IP.String() != tt.ip || !got.Expires.Equal(start.Add(tt.expires)) ||
+		if err != nil || !got.LastUsed.Equal(Start.Add(tt.used)) || got.IP.String() != tt.ip || !got.Expires.Equal(Start.Add(tt.expires)) ||
 			tt.agent != "" && got.Agent.String != tt.agent {
 			t.Errorf("%s: history has %+v, %v", tt.name, got, err)
 		}
 	}
 }
 
-func TestEndSessionsSparesOne(t *testing.T) {
-	s := open(t)
-	ada := createUser(t, s, "ada", true)
-	bob := createUser(t, s, "bob", false)
-	here, there := createSession(t, s, ada, "192.0.2.1", start), createSession(t, s, ada, "192.0.2.2", start)
-	other := createSession(t, s, bob, "192.0.2.3", start)
-	ended, err := s.EndSessions(t.Context(), []int64{ada.ID}, here.UUID, start, db.Revoked, func(db.Session) db.Event { return event(db.ModelDeleted) })
+func (on suite) TestEndSessionsSparesOne(t *testing.T) {
+	s := on.open(t)
+	ada := CreateUser(t, s, "ada", true)
+	bob := CreateUser(t, s, "bob", false)
+	here, there := CreateSession(t, s, ada, "192.0.2.1", Start), CreateSession(t, s, ada, "192.0.2.2", Start)
+	other := CreateSession(t, s, bob, "192.0.2.3", Start)
+	ended, err := s.EndSessions(t.Context(), []int64{ada.ID}, here.UUID, Start, db.Revoked, func(db.Session) db.Event { return Event(db.ModelDeleted) })
 	if err != nil || !slices.Equal(ended, []uuid.UUID{there.UUID}) {
 		t.Errorf("ended %v, %v, want %v", ended, err, there.UUID)
 	}
 	for _, sess := range []db.Session{here, other} {
-		if _, err := s.Session(t.Context(), sess.UUID); err != nil {
+		if _, err := s.SessionByUUID(sess.UUID); err != nil {
 			t.Error(err)
 		}
 	}
 }
 
 // fill stores n sessions of several users, addresses and agents.
-func fill(t testing.TB, s *Store, n int) []db.Session {
+func fill(t testing.TB, s Store, n int) []db.Session {
 	var all []db.Session
 	var users []db.User
 	for i := range 5 {
-		users = append(users, createUser(t, s, fmt.Sprintf("user%d", i), i == 0))
+		users = append(users, CreateUser(t, s, fmt.Sprintf("user%d", i), i == 0))
 	}
 	for i := range n {
-		all = append(all, createSession(t, s, users[i%5], fmt.Sprintf("192.0.2.%d", i%7), start.Add(time.Duration(i%11)*time.Minute)))
+		all = append(all, CreateSession(t, s, users[i%5], fmt.Sprintf("192.0.2.%d", i%7), Start.Add(time.Duration(i%11)*time.Minute)))
 	}
 	return all
 }
 
-func TestSessionsPagesNeverOverlap(t *testing.T) {
-	s := open(t)
+func (on suite) TestSessionsPagesNeverOverlap(t *testing.T) {
+	s := on.open(t)
 	all := fill(t, s, 60)
-	for column := range sessionOrderings {
+	for _, column := range []string{"user__username", "user", "last_ip", "last_user_agent", "last_used", "expires", "uuid"} {
 		for _, descending := range []bool{false, true} {
 			seen := map[uuid.UUID]bool{}
 			var keys []string
 			for offset := 0; offset < 60; offset += 7 {
 				page, total, err := s.Sessions(t.Context(), db.SessionFilter{
-					Now: start, Ordering: []db.Order{{Column: column, Descending: descending}}, Limit: 7, Offset: offset,
+					Now: Start, Ordering: []db.Order{{Column: column, Descending: descending}}, Limit: 7, Offset: offset,
 				})
 				if err != nil || total != len(all) {
 					t.Fatalf("%s: %d in all, %v, want %d", column, total, err, len(all))
@@ -332,8 +329,8 @@ func TestSessionsPagesNeverOverlap(t *testing.T) {
 	}
 }
 
-func TestSessionFilters(t *testing.T) {
-	s := open(t)
+func (on suite) TestSessionFilters(t *testing.T) {
+	s := on.open(t)
 	fill(t, s, 35)
 	ptr := func(s string) *string { return &s }
 	id := int64(2)
@@ -360,7 +357,7 @@ func TestSessionFilters(t *testing.T) {
 		{"so are underscores", db.SessionFilter{Search: []string{"user_"}}, 0},
 	} {
 		f := tt.filter
-		f.Now, f.Limit = start, 100
+		f.Now, f.Limit = Start, 100
 		page, total, err := s.Sessions(t.Context(), f)
 		if err != nil || total != tt.want || len(page) != tt.want {
 			t.Errorf("%s: got %d of %d, %v, want %d", tt.name, len(page), total, err, tt.want)
@@ -368,10 +365,10 @@ func TestSessionFilters(t *testing.T) {
 	}
 }
 
-func TestExpiredAreNotListed(t *testing.T) {
-	s := open(t)
+func (on suite) TestExpiredAreNotListed(t *testing.T) {
+	s := on.open(t)
 	all := fill(t, s, 22)
-	now := start.Add(24*time.Hour + 3*time.Minute) // those of the minutes 0 to 3 have expired
+	now := Start.Add(24*time.Hour + 3*time.Minute) // those of the minutes 0 to 3 have expired
 	page, total, err := s.Sessions(t.Context(), db.SessionFilter{Now: now, Limit: 100})
 	if err != nil || total != 14 || len(page) != 14 {
 		t.Errorf("got %d of %d, %v, want 14", len(page), total, err)
@@ -389,20 +386,24 @@ func TestExpiredAreNotListed(t *testing.T) {
 	}
 }
 
-func TestForget(t *testing.T) {
-	s := open(t)
-	ada := createUser(t, s, "ada", true)
-	sess := createSession(t, s, ada, "192.0.2.1", start)
-	if err := s.EndSession(t.Context(), db.Use{UUID: sess.UUID}, db.Revoked, event(db.ModelDeleted)); err != nil {
+func (on suite) TestPurge(t *testing.T) {
+	s := on.open(t)
+	ada := CreateUser(t, s, "ada", true)
+	sess := CreateSession(t, s, ada, "192.0.2.1", Start)
+	named, err := s.SessionByUUID(sess.UUID)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Purge(t.Context(), start, start); err != nil {
+	if err := s.EndSession(t.Context(), db.Use{UUID: sess.UUID}, db.Revoked, Event(db.ModelDeleted)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Purge(t.Context(), Start, Start); err != nil {
 		t.Fatal(err)
 	}
 	if _, n, _ := s.History(t.Context(), db.SessionFilter{User: &ada.ID, State: db.Ended, Limit: 10}); n != 1 {
 		t.Errorf("within history: got %d, want 1", n)
 	}
-	if err := s.Purge(t.Context(), start.Add(time.Second), start); err != nil {
+	if err := s.Purge(t.Context(), Start.Add(time.Second), Start); err != nil {
 		t.Fatal(err)
 	}
 	if _, n, _ := s.History(t.Context(), db.SessionFilter{User: &ada.ID, State: db.Ended, Limit: 10}); n != 0 {
@@ -411,26 +412,25 @@ func TestForget(t *testing.T) {
 	if _, n, _ := s.Events(t.Context(), db.EventFilter{Limit: 10}); n != 0 {
 		t.Errorf("events after history: got %d, want 0", n)
 	}
-	var agents int
-	if err := s.read.QueryRow(`SELECT count(*) FROM user_agents`).Scan(&agents); err != nil || agents != 0 {
-		t.Errorf("agents that nothing names: got %d, %v, want 0", agents, err)
+	if agent, err := s.Agent(t.Context(), named.AgentID); !errors.Is(err, db.ErrNotFound) {
+		t.Errorf("an agent that nothing names: got %v, %v", agent, err)
 	}
 }
 
 // A limit that attempts under way have reached refuses without a failure.
-func TestLoginBlockedByAttemptsUnderWay(t *testing.T) {
-	s := open(t)
+func (on suite) TestLoginBlockedByAttemptsUnderWay(t *testing.T) {
+	s := on.open(t)
 	for _, l := range []db.LoginLimits{
 		{Pair: 0, Network: 1, Account: 1}, {Pair: 1, Network: -1, Account: 1}, {Pair: 1, Network: 1, Account: 0},
 	} {
 		l.Window, l.Lock = time.Minute, time.Hour
-		if until, _, err := s.LoginBlockedUntil(t.Context(), "ada", "n1", start, l); err != nil || !until.After(start) {
+		if until, _, err := s.LoginBlockedUntil(t.Context(), "ada", "n1", Start, l); err != nil || !until.After(Start) {
 			t.Errorf("%+v: got %v, %v, want later", l, until, err)
 		}
 	}
 }
 
-func TestLoginBlockedUntil(t *testing.T) {
+func (on suite) TestLoginBlockedUntil(t *testing.T) {
 	limits := db.LoginLimits{Pair: 3, Network: 5, Window: 15 * time.Minute, Account: 6, Lock: time.Hour}
 	type failure struct {
 		user, network string
@@ -453,53 +453,53 @@ func TestLoginBlockedUntil(t *testing.T) {
 		{"long ago", repeat(3, failure{"ada", "n1", -time.Hour}), 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := open(t)
-			ada := createUser(t, s, "ada", true)
+			s := on.open(t)
+			ada := CreateUser(t, s, "ada", true)
 			for _, f := range tt.failures {
-				e := event(db.LoginFailed)
-				e.Created = start.Add(f.at)
+				e := Event(db.LoginFailed)
+				e.Created = Start.Add(f.at)
 				if err := s.LoginFailed(t.Context(), f.user, f.network, e); err != nil {
 					t.Fatal(err)
 				}
 			}
-			until, _, err := s.LoginBlockedUntil(t.Context(), "ada", "n1", start.Add(2*time.Minute), limits)
+			until, _, err := s.LoginBlockedUntil(t.Context(), "ada", "n1", Start.Add(2*time.Minute), limits)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if tt.want == 0 && !until.IsZero() || tt.want != 0 && !until.Equal(start.Add(tt.want)) {
-				t.Errorf("got %v, want start + %v", until, tt.want)
+			if tt.want == 0 && !until.IsZero() || tt.want != 0 && !until.Equal(Start.Add(tt.want)) {
+				t.Errorf("got %v, want Start + %v", until, tt.want)
 			}
 			if !strings.HasPrefix(tt.name, "a flood") {
 				return
 			}
 			// Where ada has signed in before, the flood locks nothing.
-			sess := db.Session{UUID: uuid.New(), Agent: agent("x"), IP: netip.MustParseAddr("192.0.2.1"), Created: start, LastUsed: start, Ends: start.Add(1), Expires: start.Add(1)}
-			if _, err := s.CreateSession(t.Context(), ada, sess, []byte("h"), nil, "n1", event(db.Login)); err != nil {
+			sess := db.Session{UUID: uuid.New(), Agent: Agent("x"), IP: netip.MustParseAddr("192.0.2.1"), Created: Start, LastUsed: Start, Ends: Start.Add(1), Expires: Start.Add(1)}
+			if _, err := s.CreateSession(t.Context(), ada, sess, []byte("h"), nil, "n1", Event(db.Login)); err != nil {
 				t.Fatal(err)
 			}
-			if until, _, err := s.LoginBlockedUntil(t.Context(), "ada", "n1", start.Add(2*time.Minute), limits); err != nil || !until.IsZero() {
+			if until, _, err := s.LoginBlockedUntil(t.Context(), "ada", "n1", Start.Add(2*time.Minute), limits); err != nil || !until.IsZero() {
 				t.Errorf("from a known network: got %v, %v, want not blocked", until, err)
 			}
 			// Nor do attempts under way, which lower the limit.
 			lowered := limits
 			lowered.Account = -5
-			if until, _, err := s.LoginBlockedUntil(t.Context(), "ada", "n1", start.Add(2*time.Minute), lowered); err != nil || !until.IsZero() {
+			if until, _, err := s.LoginBlockedUntil(t.Context(), "ada", "n1", Start.Add(2*time.Minute), lowered); err != nil || !until.IsZero() {
 				t.Errorf("from a known network, with many under way: got %v, %v, want not blocked", until, err)
 			}
 		})
 	}
 }
 
-func TestLastSuperuser(t *testing.T) {
-	s := open(t)
-	root := createUser(t, s, "root", true)
-	createUser(t, s, "bob", false)
+func (on suite) TestLastSuperuser(t *testing.T) {
+	s := on.open(t)
+	root := CreateUser(t, s, "root", true)
+	CreateUser(t, s, "bob", false)
 	for name, change := range map[string]func(keep bool) error{
 		"disable": func(keep bool) error {
-			return s.SetActive(t.Context(), root.ID, false, keep, event(db.ModelUpdated))
+			return s.SetActive(t.Context(), root.ID, false, keep, Event(db.ModelUpdated))
 		},
-		"demote": func(keep bool) error { return s.UpdateUser(t.Context(), root, start, keep, event(db.ModelUpdated)) },
-		"delete": func(keep bool) error { return s.DeleteUser(t.Context(), root.ID, keep, event(db.ModelDeleted)) },
+		"demote": func(keep bool) error { return s.UpdateUser(t.Context(), root, Start, keep, Event(db.ModelUpdated)) },
+		"delete": func(keep bool) error { return s.DeleteUser(t.Context(), root.ID, keep, Event(db.ModelDeleted)) },
 	} {
 		root.Superuser = false // what demote stores
 		if err := change(true); !errors.Is(err, db.ErrLastSuperuser) {
@@ -509,14 +509,14 @@ func TestLastSuperuser(t *testing.T) {
 			t.Errorf("%s that was refused left %+v, %v", name, got, err)
 		}
 	}
-	eve := createUser(t, s, "eve", false)
-	if err := s.DeleteUser(t.Context(), eve.ID, true, event(db.ModelDeleted)); err != nil {
+	eve := CreateUser(t, s, "eve", false)
+	if err := s.DeleteUser(t.Context(), eve.ID, true, Event(db.ModelDeleted)); err != nil {
 		t.Error("another user:", err)
 	}
-	if err := s.SetActive(t.Context(), root.ID, false, false, event(db.ModelUpdated)); err != nil {
+	if err := s.SetActive(t.Context(), root.ID, false, false, Event(db.ModelUpdated)); err != nil {
 		t.Error("by force:", err)
 	}
-	if err := s.DeleteUser(t.Context(), root.ID, true, event(db.ModelDeleted)); err != nil {
+	if err := s.DeleteUser(t.Context(), root.ID, true, Event(db.ModelDeleted)); err != nil {
 		t.Error("where nobody was in charge before:", err)
 	}
 }

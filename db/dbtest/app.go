@@ -1,4 +1,4 @@
-package sqlite
+package dbtest
 
 import (
 	"errors"
@@ -14,15 +14,15 @@ import (
 
 // A code is good once, for its host, its browser and its time, and what it was good for
 // ends with the session.
-func TestAppCodes(t *testing.T) {
-	s := open(t)
-	ada := createUser(t, s, "ada", true)
-	sess := createSession(t, s, ada, "192.0.2.1", start)
-	good := db.AppCode{Hash: []byte("code"), State: []byte("state"), Session: sess.UUID, Host: "app.home.example", Target: "https://app.home.example/x", Created: start}
-	if err := s.CreateCode(t.Context(), good, start.Add(-time.Minute)); err != nil {
+func (on suite) TestAppCodes(t *testing.T) {
+	s := on.open(t)
+	ada := CreateUser(t, s, "ada", true)
+	sess := CreateSession(t, s, ada, "192.0.2.1", Start)
+	good := db.AppCode{Hash: []byte("code"), State: []byte("state"), Session: sess.UUID, Host: "app.home.example", Target: "https://app.home.example/x", Created: Start}
+	if err := s.CreateCode(t.Context(), good, Start.Add(-time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.CreateCode(t.Context(), db.AppCode{Hash: []byte("x"), State: []byte("y"), Session: uuid.New(), Host: "a"}, start); !errors.Is(err, db.ErrNotFound) {
+	if err := s.CreateCode(t.Context(), db.AppCode{Hash: []byte("x"), State: []byte("y"), Session: uuid.New(), Host: "a"}, Start); !errors.Is(err, db.ErrNotFound) {
 		t.Errorf("of no session: got %v", err)
 	}
 	with := func(change func(*db.AppCode)) db.AppCode {
@@ -34,11 +34,11 @@ func TestAppCodes(t *testing.T) {
 		code    db.AppCode
 		expired time.Time
 	}{
-		"another code":    {with(func(c *db.AppCode) { c.Hash = []byte("other") }), start.Add(-time.Second)},
-		"another browser": {with(func(c *db.AppCode) { c.State = []byte("other") }), start.Add(-time.Second)},
-		"another scheme":  {with(func(c *db.AppCode) { c.Secure = true }), start.Add(-time.Second)},
-		"another host":    {with(func(c *db.AppCode) { c.Host = "wiki.other.example" }), start.Add(-time.Second)},
-		"too late":        {good, start},
+		"another code":    {with(func(c *db.AppCode) { c.Hash = []byte("other") }), Start.Add(-time.Second)},
+		"another browser": {with(func(c *db.AppCode) { c.State = []byte("other") }), Start.Add(-time.Second)},
+		"another scheme":  {with(func(c *db.AppCode) { c.Secure = true }), Start.Add(-time.Second)},
+		"another host":    {with(func(c *db.AppCode) { c.Host = "wiki.other.example" }), Start.Add(-time.Second)},
+		"too late":        {good, Start},
 	} {
 		if _, _, err := s.RedeemCode(t.Context(), try.code, try.expired, []byte("stolen")); !errors.Is(err, db.ErrNotFound) {
 			t.Errorf("%s: got %v", name, err)
@@ -48,7 +48,7 @@ func TestAppCodes(t *testing.T) {
 	var wait sync.WaitGroup
 	for i := range 20 {
 		wait.Go(func() {
-			got, target, err := s.RedeemCode(t.Context(), good, start.Add(-time.Second), []byte{byte(i)})
+			got, target, err := s.RedeemCode(t.Context(), good, Start.Add(-time.Second), []byte{byte(i)})
 			switch {
 			case err == nil && got.UUID == sess.UUID && target == good.Target:
 				won.Add(1)
@@ -64,10 +64,10 @@ func TestAppCodes(t *testing.T) {
 	redeem := func(token, host string) {
 		t.Helper()
 		code := with(func(c *db.AppCode) { c.Host = host })
-		if err := s.CreateCode(t.Context(), code, start.Add(-time.Minute)); err != nil {
+		if err := s.CreateCode(t.Context(), code, Start.Add(-time.Minute)); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := s.RedeemCode(t.Context(), code, start.Add(-time.Second), []byte(token)); err != nil {
+		if _, _, err := s.RedeemCode(t.Context(), code, Start.Add(-time.Second), []byte(token)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -77,7 +77,7 @@ func TestAppCodes(t *testing.T) {
 	if _, err := s.AppSession(t.Context(), []byte("first")); !errors.Is(err, db.ErrNotFound) {
 		t.Errorf("a cookie that a newer one replaced: got %v", err)
 	}
-	if a, err := s.AppSession(t.Context(), []byte("second")); err != nil || a != (db.AppSession{Session: sess.UUID, Host: "app.home.example", Created: start}) {
+	if a, err := s.AppSession(t.Context(), []byte("second")); err != nil || a != (db.AppSession{Session: sess.UUID, Host: "app.home.example", Created: Start}) {
 		t.Errorf("got %+v, %v", a, err)
 	}
 	if all, err := s.AppSessions(t.Context(), sess.UUID); err != nil || len(all) != 2 || all[1].Host != "wiki.other.example" {
@@ -90,13 +90,13 @@ func TestAppCodes(t *testing.T) {
 		t.Errorf("ended twice: got %v", err)
 	}
 	code := with(func(c *db.AppCode) { c.Hash = []byte("open") })
-	if err := s.CreateCode(t.Context(), code, start.Add(-time.Minute)); err != nil {
+	if err := s.CreateCode(t.Context(), code, Start.Add(-time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.EndSession(t.Context(), db.Use{UUID: sess.UUID}, db.Revoked, event(db.ModelDeleted)); err != nil {
+	if err := s.EndSession(t.Context(), db.Use{UUID: sess.UUID}, db.Revoked, Event(db.ModelDeleted)); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.RedeemCode(t.Context(), code, start.Add(-time.Second), []byte("late")); !errors.Is(err, db.ErrNotFound) {
+	if _, _, err := s.RedeemCode(t.Context(), code, Start.Add(-time.Second), []byte("late")); !errors.Is(err, db.ErrNotFound) {
 		t.Errorf("after the session's end: got %v", err)
 	}
 	if a, err := s.AppSession(t.Context(), []byte("second")); !errors.Is(err, db.ErrNotFound) {

@@ -1,0 +1,80 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"lastseen/app/live"
+	"lastseen/db"
+
+	"github.com/google/uuid"
+)
+
+// A Store keeps everything: what it is asked for is one use case and, where it writes,
+// one transaction, and its errors are db's. *sqlite.Store is one; db/dbtest holds the
+// tests that each must pass.
+type Store interface {
+	live.Store
+
+	// The whole.
+	Usable() error
+	Ready(ctx context.Context, now time.Time) error
+	Verify(ctx context.Context) error
+	Path() string
+	Backup(ctx context.Context, path string) error
+	Purge(ctx context.Context, before, failures time.Time) error
+
+	// Users.
+	HasUsers(ctx context.Context) (any bool, err error)
+	User(ctx context.Context, id int64) (db.User, error)
+	UserByName(ctx context.Context, name string) (db.User, error)
+	Users(ctx context.Context, f db.UserFilter) (page []db.User, total int, err error)
+	CreateUser(ctx context.Context, u db.User, onlyFirst bool, event func(db.User) db.Event) (db.User, error)
+	UpdateUser(ctx context.Context, u db.User, now time.Time, keepSuperuser bool, event db.Event) error
+	UpdateProfile(ctx context.Context, user int64, name, email string, event db.Event) error
+	SetActive(ctx context.Context, user int64, active bool, keepSuperuser bool, event db.Event) error
+	SetPassword(ctx context.Context, user int64, was, hash string, spare uuid.UUID, event db.Event) error
+	RehashPassword(ctx context.Context, user int64, old, hash string) error
+	DeleteUser(ctx context.Context, user int64, keepSuperuser bool, event db.Event) error
+	AddToGroup(ctx context.Context, user int64, group string, event db.Event) error
+	RemoveFromGroup(ctx context.Context, user int64, group string, event db.Event) error
+	SetGroups(ctx context.Context, user int64, groups []string, event func(group string, member bool) db.Event) error
+	GroupNames(ctx context.Context) ([]string, error)
+
+	// Signing in.
+	LoginBlockedUntil(ctx context.Context, username, network string, now time.Time, l db.LoginLimits) (until time.Time, known bool, err error)
+	LoginFailed(ctx context.Context, username, network string, event db.Event) error
+	LoginFailures(ctx context.Context, username string, now time.Time, l db.LoginLimits) (count int, refused bool, err error)
+	ForgetLoginFailures(ctx context.Context, username string, event db.Event) error
+	CreateSession(ctx context.Context, user db.User, sess db.Session, hash []byte, replaces []db.Use, network string, event db.Event) (db.Session, error)
+	CreateCode(ctx context.Context, code db.AppCode, expired time.Time) error
+	RedeemCode(ctx context.Context, code db.AppCode, expired time.Time, token []byte) (sess db.Session, target string, err error)
+
+	// Sessions.
+	FindSessions(ctx context.Context, from, to uuid.UUID) (found []uuid.UUID, err error)
+	Revision(ctx context.Context, user int64) (string, error)
+	IPs(ctx context.Context, state db.State) ([]string, error)
+	History(ctx context.Context, f db.SessionFilter) (page []db.EndedSession, total int, err error)
+	EndedSession(ctx context.Context, id uuid.UUID) (db.EndedSession, error)
+	ExportSessions(ctx context.Context, f db.SessionFilter, each func([]db.EndedSession) error) error
+	LastUse(ctx context.Context) (last time.Time, err error)
+	EndSession(ctx context.Context, last db.Use, reason db.Reason, event db.Event) error
+	EndSessions(ctx context.Context, users []int64, except uuid.UUID, now time.Time, reason db.Reason, describe func(db.Session) db.Event) (ended []uuid.UUID, err error)
+	ExpireSessions(ctx context.Context, now time.Time, limit int) (int, error)
+	SetIdle(ctx context.Context, idle time.Duration) error
+	AppSessions(ctx context.Context, session uuid.UUID) ([]db.AppSession, error)
+	EndAppSession(ctx context.Context, session uuid.UUID, host string) error
+	StaleAgents(ctx context.Context, definitions string, limit int) ([]string, error)
+	StoreAgents(ctx context.Context, agents []*db.Agent) error
+
+	// Keys, rules, events.
+	Tokens(ctx context.Context, f db.TokenFilter) (page []db.Token, total int, err error)
+	CreateToken(ctx context.Context, t db.Token, hash []byte, event db.Event) (db.Token, error)
+	DeleteToken(ctx context.Context, id int64, event db.Event) error
+	RecordKeyUses(ctx context.Context, uses map[int64]time.Time) error
+	CreateRule(ctx context.Context, r db.Rule, event func(db.Rule) db.Event) (db.Rule, error)
+	DeleteRule(ctx context.Context, id int64, event func(db.Rule) db.Event) (r db.Rule, err error)
+	Record(ctx context.Context, e db.Event) error
+	Events(ctx context.Context, f db.EventFilter) (page []db.Event, total int, err error)
+	CountEvents(ctx context.Context, f db.EventFilter, span time.Duration, origin time.Time) ([]db.EventCount, error)
+}
