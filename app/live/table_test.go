@@ -152,7 +152,7 @@ func TestNoRoom(t *testing.T) {
 		t.Errorf("%d sessions are in memory once they are written", n)
 	}
 	// The last one was noted last, and nothing came after it.
-	if sess, err := f.db.Session(t.Context(), all[99].id); err != nil || !sess.LastUsed.Equal(used[99]) {
+	if sess, err := f.db.SessionByUUID(all[99].id); err != nil || !sess.LastUsed.Equal(used[99]) {
 		t.Errorf("stored as used at %v, %v, want %v", sess.LastUsed, err, used[99])
 	}
 }

@@ -128,7 +128,7 @@ func TestLastUsedNeverGoesBack(t *testing.T) {
 	wait.Wait()
 	f.flush(t)
 	for n, s := range all {
-		if stored, err := f.db.Session(t.Context(), s.id); err != nil || stored.LastUsed.UnixMicro() < answered[n].Load() {
+		if stored, err := f.db.SessionByUUID(s.id); err != nil || stored.LastUsed.UnixMicro() < answered[n].Load() {
 			t.Errorf("stored: %v, %v, want %d or later", stored.LastUsed.UnixMicro(), err, answered[n].Load())
 		}
 	}
@@ -147,7 +147,7 @@ func TestFlushKeepsWhatItCannotWrite(t *testing.T) {
 		t.Errorf("shown after a failed flush: %v, %v", sess.IP, err)
 	}
 	f.flush(t)
-	if stored, err := f.db.Session(t.Context(), s.id); err != nil || stored.IP.String() != "192.0.2.9" || !stored.LastUsed.Equal(used) {
+	if stored, err := f.db.SessionByUUID(s.id); err != nil || stored.IP.String() != "192.0.2.9" || !stored.LastUsed.Equal(used) {
 		t.Errorf("stored: %v at %v, %v", stored.IP, stored.LastUsed, err)
 	}
 	if hosts, err := f.db.Reaches(t.Context(), s.id); err != nil || len(hosts) != 1 || !hosts[0].Last.Equal(used) {
@@ -186,7 +186,7 @@ func TestIDGivenAnew(t *testing.T) {
 		}
 		f.flush(t)
 		for name, read := range map[string]func() (db.Session, error){
-			"stored":    func() (db.Session, error) { return f.db.Session(t.Context(), s.id) },
+			"stored":    func() (db.Session, error) { return f.db.SessionByUUID(s.id) },
 			"in memory": func() (db.Session, error) { return f.Session(t.Context(), s.id) },
 		} {
 			if got, err := read(); err != nil || got.IP.String() != "192.0.2.1" || !got.LastUsed.Equal(two.LastUsed) {
@@ -209,7 +209,7 @@ func TestIDOfAnEarlierSignIn(t *testing.T) {
 	later := f.signIn(t, grace)
 	f.advance(time.Second)
 	f.flush(t)
-	if got, err := f.db.Session(t.Context(), later.id); err != nil || got.ID != 1 || got.IP.String() != "192.0.2.1" {
+	if got, err := f.db.SessionByUUID(later.id); err != nil || got.ID != 1 || got.IP.String() != "192.0.2.1" {
 		t.Errorf("session %d is stored as used from %v, %v; want session 1 from 192.0.2.1", got.ID, got.IP, err)
 	}
 }
@@ -278,8 +278,12 @@ func TestAgentIDGivenAnew(t *testing.T) {
 	// A proxy that tells an address and no agent makes that stay.
 	f.use(t, s, Client{IP: from("192.0.2.3", "").IP, Relayed: true})
 	f.flush(t)
-	if stored, err := f.db.Session(t.Context(), s.id); err != nil || strings.Contains(stored.Agent.String, "Chrome") || stored.IP.String() != "192.0.2.3" {
-		t.Errorf("and stored as %q from %v (%v)", stored.Agent.String, stored.IP, err)
+	stored, err := f.db.SessionByUUID(s.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if agent, err := f.db.Agent(t.Context(), stored.AgentID); err != nil || strings.Contains(agent.String, "Chrome") || stored.IP.String() != "192.0.2.3" {
+		t.Errorf("and stored as %v from %v (%v)", agent, stored.IP, err)
 	}
 }
 
