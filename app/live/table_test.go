@@ -109,6 +109,7 @@ func TestLittleRoom(t *testing.T) {
 	for i, id := range ids {
 		sess, err := f.db.SessionByUUID(id)
 		if err == nil {
+			sess.Username = users[i%3].Username // which is the cache's to add
 			sess.Agent, err = f.db.Agent(t.Context(), sess.AgentID)
 		}
 		check("stored", i, sess, err)
