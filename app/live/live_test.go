@@ -17,6 +17,9 @@ import (
 	"github.com/google/uuid"
 )
 
+// oneIn is how many rows of a test there are to one that is made.
+var oneIn = 1
+
 // A fixture is a cache before a database of its own, with a clock that a test moves.
 type fixture struct {
 	*Cache
