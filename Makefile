@@ -20,6 +20,10 @@ PLATFORMS := linux-amd64 linux-arm64 linux-armv7 linux-armv6 linux-386 linux-ris
 # without the detector is linked for everybody, and lock and unlock go unseen.
 RACE := -race
 
+# Tests that run without it: of pages in a browser, and long comparisons in which
+# nothing runs beside anything. They share compiled packages with the build.
+PLAIN := ^(TestRealPages|TestAccessibility|TestScript|TestSignOutElsewhere|TestSignOutWithoutScript|TestCost|TestUAPCore|TestParseAsUAPGoDoes|TestSessionsAgainstAll)$$
+
 # Debian keeps nginx where only root looks.
 export PATH := $(PATH):/usr/sbin
 
@@ -42,8 +46,10 @@ demo: build ## build, then show a throwaway instance with sample data
 
 test: go ## run every test, with the race detector where there is a C compiler
 	@.ci/test-tools
-	@if command -v gcc >/dev/null; then race='$(RACE)' cgo=1; else race= cgo=0; fi; set -x; \
-	CGO_ENABLED=$$cgo $(GO) test $$race $(TESTFLAGS) ./...
+	@failed=0; set -x; if ! command -v gcc >/dev/null; then CGO_ENABLED=0 $(GO) test -trimpath $(TESTFLAGS) ./...; else \
+	CGO_ENABLED=1 $(GO) test $(RACE) -skip '$(PLAIN)' $(TESTFLAGS) ./... || failed=1; \
+	CGO_ENABLED=0 $(GO) test -trimpath -vet=off -run '$(PLAIN)' $(TESTFLAGS) ./app/... ./db/... ./web/... || failed=1; \
+	{ set +x; } 2>/dev/null; exit $$failed; fi
 
 lint: go ## check format, vet, 32 bits, staticcheck and known vulnerabilities
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }

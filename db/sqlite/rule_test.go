@@ -50,7 +50,7 @@ func TestReaches(t *testing.T) {
 	record(2, map[db.SessionHost]db.Reach{{Session: lives.UUID, Host: "c"}: {First: at(7), Last: at(7)}})
 	check(lives.UUID, db.Reach{Host: "c", First: at(7), Last: at(7)}, db.Reach{Host: "a", First: at(1), Last: at(6)})
 	defer func(n int) { usesChunk = n }(usesChunk)
-	usesChunk = 200 // each of a session's hosts is compared with all of them
+	usesChunk = 50 // each of a session's hosts is compared with all of them
 	many := map[db.SessionHost]db.Reach{}
 	for i := range 2 * usesChunk {
 		many[db.SessionHost{Session: ended.UUID, Host: fmt.Sprint(i)}] = db.Reach{First: at(i), Last: at(i)}
