@@ -32,11 +32,13 @@ const (
 	wikiHost = "wiki.other.test"
 )
 
-// appsProxies serve the printed texts of two apps on two domains.
-var appsProxies = []struct {
+// An appsProxy serves the printed texts of two apps on two domains.
+type appsProxy struct {
 	name  string
 	serve func(t *testing.T, g *guard)
-}{
+}
+
+var appsProxies = []appsProxy{
 	{"nginx", func(t *testing.T, g *guard) {
 		program := program(t, "", "nginx", "/usr/sbin/nginx")
 		_, second, _ := strings.Cut(g.snippetFor("nginx", wikiHost), "# Part 2, for each app.")
@@ -58,6 +60,11 @@ var appsProxies = []struct {
 		}
 		g.caddy(program, text)
 	}},
+}
+
+// npmApart is likewise with Nginx Proxy Manager's.
+func npmApart(t *testing.T, g *guard) {
+	g.nginx(program(t, "", "nginx", "/usr/sbin/nginx"), g.npm(appHost, wikiHost))
 }
 
 // certificate is a self-made one for all names.
@@ -100,7 +107,8 @@ func (g *guard) cookieOf(client *http.Client, host, name string) string {
 // One session opens two apps on two domains, each by a cookie that is good for nothing
 // else, and its end shuts both.
 func TestAppsApart(t *testing.T) {
-	for _, proxy := range appsProxies {
+	proxies := append(slices.Clone(appsProxies), appsProxy{"npm", npmApart})
+	for _, proxy := range proxies {
 		t.Run(proxy.name, func(t *testing.T) {
 			t.Parallel()
 			g := apart(t, "http")

@@ -329,26 +329,7 @@ func TestProxies(t *testing.T) {
 			g.nginx(program, g.snippet("nginx"))
 		}},
 		{name: "npm", program: func(t *testing.T) string { return program(t, "", "nginx", "/usr/sbin/nginx") }, serve: func(g *guard, program string) {
-			host, port, _ := net.SplitHostPort(g.upstream)
-			text := g.snippet("npm")
-			// As Nginx Proxy Manager's templates have it.
-			g.nginx(program, fmt.Sprintf(`
-server { listen %[1]s default_server; return 444; }
-server {
-	listen %[1]s; server_name auth.lastseen.test;
-	%[6]s
-	location / {
-		proxy_set_header Host $host; proxy_set_header X-Forwarded-Scheme $scheme; proxy_set_header X-Forwarded-Proto $scheme;
-		proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Real-IP $remote_addr;
-		proxy_pass http://%[2]s;
-	}
-}
-server {
-	listen %[1]s; server_name app.lastseen.test;
-	set $forward_scheme http; set $server %[3]q; set $port %[4]s;
-	%[5]s
-}`, g.port, g.address, host, port, text,
-				advanced(text)))
+			g.nginx(program, g.npm("app.lastseen.test"))
 		}},
 		{name: "caddy", program: func(t *testing.T) string { return program(t, "", "caddy") }, serve: serveCaddy},
 		{name: "newer caddy", program: func(t *testing.T) string { return program(t, "LASTSEEN_TEST_CADDY") }, serve: serveCaddy},
@@ -369,6 +350,32 @@ server {
 			g.check(proxy.name, proxy.keepsCookie)
 		})
 	}
+}
+
+// npm is what Nginx Proxy Manager makes of the text that is printed for it: a server for
+// the sign-in, and one for each app.
+func (g *guard) npm(apps ...string) string {
+	host, port, _ := net.SplitHostPort(g.upstream)
+	all := fmt.Sprintf(`
+server { listen %[1]s default_server; return 444; }
+server {
+	listen %[1]s; server_name auth.lastseen.test;
+	%[3]s
+	location / {
+		proxy_set_header Host $host; proxy_set_header X-Forwarded-Scheme $scheme; proxy_set_header X-Forwarded-Proto $scheme;
+		proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Real-IP $remote_addr;
+		proxy_pass http://%[2]s;
+	}
+}`, g.port, g.address, advanced(g.snippetFor("npm", apps[0])))
+	for _, app := range apps {
+		all += fmt.Sprintf(`
+server {
+	listen %s; server_name %s;
+	set $forward_scheme http; set $server %q; set $port %s;
+	%s
+}`, g.port, app, host, port, g.snippetFor("npm", app))
+	}
+	return all
 }
 
 // advanced is what Nginx Proxy Manager's text says of the tab Advanced of the sign-in's host.
