@@ -41,6 +41,7 @@ type Server struct {
 	metrics   *metrics.Set
 
 	unavailable complaint // the database
+	unready     complaint // the same, asked for by itself
 	refused     complaint // a request, for that
 	hsts        bool
 	untrusted   complaint // a peer that asked the gate
@@ -176,7 +177,7 @@ func (s *Server) live(c *gin.Context) error {
 
 func (s *Server) ready(c *gin.Context) error {
 	if err := s.app.Ready(c.Request.Context()); err != nil {
-		if s.unavailable.due() {
+		if s.unready.due() {
 			s.log.Error("not ready", "err", err)
 		}
 		c.Status(http.StatusServiceUnavailable)
