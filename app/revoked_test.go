@@ -181,31 +181,3 @@ func TestRevokedIsRefusedNext(t *testing.T) {
 	wait.Wait()
 	t.Logf("%d revocations, %d misses, %d reads beside", ended.Load(), misses.Load(), reads.Load())
 }
-
-func BenchmarkAuthenticate(b *testing.B) {
-	for _, n := range []int{1, 1000, 20_000} {
-		b.Run(fmt.Sprintf("sessions=%d", n), func(b *testing.B) {
-			a := openApp(b, b.TempDir())
-			user, err := a.CreateUser(b.Context(), Operator.Actor(), NewUser{Username: "ada", Password: "correct horse", Superuser: true})
-			if err != nil {
-				b.Fatal(err)
-			}
-			tokens := make([]string, n)
-			for i := range tokens {
-				tokens[i], _ = insertSession(b, a, user)
-			}
-			client := Client{IP: netip.MustParseAddr("192.0.2.7"), Agent: "curl/8"}
-			for _, token := range tokens {
-				if _, err := a.Authenticate(b.Context(), []string{token}, client); err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.ReportAllocs()
-			for i := 0; b.Loop(); i++ {
-				if _, err := a.Authenticate(b.Context(), tokens[i%n:i%n+1], client); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}

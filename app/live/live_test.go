@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"database/sql"
 	"net/netip"
 	"path/filepath"
 	"sync"
@@ -16,9 +17,6 @@ import (
 
 	"github.com/google/uuid"
 )
-
-// oneIn is how many rows of a test there are to one that is made.
-var oneIn = 1
 
 // A fixture is a cache before a database of its own, with a clock that a test moves.
 type fixture struct {
@@ -108,6 +106,37 @@ func (f *fixture) signIn(t testing.TB, user db.User) (s signedIn) {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// signInMany is signIn, many times in one transaction.
+func (f *fixture) signInMany(t testing.TB, user db.User, count int) []signedIn {
+	t.Helper()
+	like := f.signIn(t, user)
+	pool, err := sql.Open("sqlite", "file:"+f.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	rows, err := pool.QueryContext(t.Context(), `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+		INSERT INTO sessions (uuid, token_hash, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires)
+		SELECT randomblob(16), randomblob(32), user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires
+		FROM n, sessions WHERE uuid = $2 RETURNING uuid, token_hash`, count-1, like.id[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	all := []signedIn{like}
+	for rows.Next() {
+		var id, hash []byte
+		if err := rows.Scan(&id, &hash); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, signedIn{[32]byte(hash), uuid.UUID(id)})
+	}
+	if err := rows.Err(); err != nil || len(all) != count {
+		t.Fatal(len(all), err)
+	}
+	return all
 }
 
 // createKey stores an API key of a user, and returns its hash.

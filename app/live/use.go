@@ -47,10 +47,11 @@ func (c *Cache) touchBy(ctx context.Context, q query, client Client) (*db.User, 
 		var id uuid.UUID
 		parse := false
 		err := c.with(ctx, q, func(n uint32, user *db.User) {
+			s := c.sessions.at(n)
 			told := !client.Relayed || client.Agent != ""
-			parse = agent == nil && told && client.Agent != c.sessions.origin(n).agent.String
-			if !parse && user.Active && c.touch(n, client, agent) {
-				found, id = user, c.sessions.at(n).uuid
+			parse = agent == nil && told && client.Agent != c.sessions.agents.values[s.agent].String
+			if !parse && user.Active && c.touch(n, &client, agent) {
+				found, id = user, s.uuid
 			}
 		})
 		switch {
@@ -68,7 +69,7 @@ func (c *Cache) touchBy(ctx context.Context, q query, client Client) (*db.User, 
 
 // touch notes that a session was used now, with this agent if it is not the one that it
 // has, unless it has expired: then it reports false. c.mu is held.
-func (c *Cache) touch(n uint32, client Client, agent *db.Agent) bool {
+func (c *Cache) touch(n uint32, client *Client, agent *db.Agent) bool {
 	s := c.sessions.at(n)
 	now := c.now()
 	if !c.Expires(time.UnixMicro(s.ends), time.UnixMicro(s.lastUsed)).After(now) {

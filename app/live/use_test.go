@@ -31,8 +31,7 @@ func TestFirstReadsAtOnce(t *testing.T) {
 	f := start(t)
 	ada := f.createUser(t, "ada")
 	client := from("192.0.2.7", "curl/8")
-	for range 200 {
-		s := f.signIn(t, ada)
+	for _, s := range f.signInMany(t, ada, 200) {
 		var ready, wait sync.WaitGroup
 		ready.Add(4)
 		for i := range 4 {
@@ -217,13 +216,9 @@ func TestIDOfAnEarlierSignIn(t *testing.T) {
 // What a list shows is never behind a use that came before it.
 func TestListsAreNotBehindUses(t *testing.T) {
 	f := start(t)
-	ada := f.createUser(t, "ada")
-	var all []signedIn
-	for range 2500 / oneIn {
-		all = append(all, f.signIn(t, ada))
-	}
+	all := f.signInMany(t, f.createUser(t, "ada"), 2500)
 	lists, behind := 0, 0
-	for range 20 {
+	for range 8 {
 		used := map[uuid.UUID]time.Time{}
 		for _, s := range all {
 			used[s.id] = f.advance(time.Millisecond)
