@@ -17,8 +17,6 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
-	"runtime/metrics"
 	"strconv"
 	"syscall"
 	"time"
@@ -42,9 +40,6 @@ import (
 var version, commit = "dev", "unknown"
 
 func main() {
-	if os.Getenv("GOGC") == "" {
-		go collectOften()
-	}
 	end := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it; else the terminal is gone
 		end = append(end, syscall.SIGHUP)
@@ -56,22 +51,6 @@ func main() {
 		stop()                  // a second signal ends the process at once
 	}()
 	os.Exit(run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr, os.Environ()))
-}
-
-// collectOften has the garbage collector let the heap grow by no more than headroom,
-// however much lives: most of that is known sessions, which have no pointers for the
-// collector to follow, so that it is soon done.
-func collectOften() {
-	const headroom = 20 << 20
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	for last := uint64(100); ; time.Sleep(time.Second) {
-		metrics.Read(live)
-		percent := max(10, min(headroom*100/max(live[0].Value.Uint64(), 1), 100))
-		if percent*10 < last*9 || percent*9 > last*10 {
-			debug.SetGCPercent(int(percent))
-			last = percent
-		}
-	}
 }
 
 // run is the program: it returns the exit status.
@@ -149,6 +128,7 @@ func serve(ctx context.Context, c config.Config, log *slog.Logger) error {
 // serveWith calls ready when all is prepared and the address known, before the
 // first request is answered.
 func serveWith(ctx context.Context, c config.Config, log *slog.Logger, ready func(*parts) error) (err error) {
+	go app.CollectOften(ctx, os.Getenv)
 	if err := prepareDataDir(c.DataDir, log); err != nil {
 		return err
 	}
