@@ -48,6 +48,9 @@ func (g *guard) checkText(zoe *http.Client, proxy string, keepsCookie bool) {
 				if saw := g.get(zoe, uri); saw.URI != uri {
 					t.Errorf("%d %s: the app saw %d bytes", size, name, len(saw.URI))
 				}
+				if size > 16<<10 {
+					continue // what a proxy itself asks with may be too long for it by then
+				}
 				// The way over the sign-in leads back to the page, or else to the app's root.
 				back := g.signInAt(uri)
 				if back != uri && (back != "/" || size < 4<<10) {
