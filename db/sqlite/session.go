@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"time"
 
@@ -16,14 +15,6 @@ import (
 )
 
 const sessionTables = `sessions s JOIN users u ON u.id = s.user_id JOIN user_agents a ON a.id = s.agent_id`
-
-const agentColumns = `a.string, a.definitions, a.kind, a.browser, a.browser_major, a.browser_minor, a.browser_patch,
-	a.os, a.os_major, a.os_minor, a.os_patch, a.os_patch_minor, a.device, a.device_brand, a.device_model`
-
-func agentFields(a *db.Agent) []any {
-	return []any{&a.String, &a.Definitions, &a.Kind, &a.Browser, &a.BrowserMajor, &a.BrowserMinor, &a.BrowserPatch,
-		&a.OS, &a.OSMajor, &a.OSMinor, &a.OSPatch, &a.OSPatchMinor, &a.Device, &a.DeviceBrand, &a.DeviceModel}
-}
 
 const sessionColumns = `s.id, s.uuid, s.user_id, s.agent_id, u.username, s.last_ip, s.via, s.method, s.remember,
 	s.created, s.last_used, s.ends, s.expires, ` + agentColumns
@@ -50,13 +41,6 @@ func (s *Store) FindSessions(ctx context.Context, from, to uuid.UUID) (found []u
 		found = append(found, id)
 	}
 	return found, s.err(rows.Err())
-}
-
-// Agent is the user agent of a session's AgentID.
-func (s *Store) Agent(ctx context.Context, id int64) (*db.Agent, error) {
-	agent := new(db.Agent)
-	err := s.read.QueryRowContext(ctx, `SELECT `+agentColumns+` FROM user_agents a WHERE a.id = $1`, id).Scan(agentFields(agent)...)
-	return agent, s.err(err)
 }
 
 // CreateSession stores a sign-in: the session, its event, that its network is now known
@@ -103,117 +87,11 @@ func (s *Store) CreateSession(ctx context.Context, user db.User, sess db.Session
 	return sess, err
 }
 
-// agentID is the row of an agent, stored or brought up to newer definitions if need be.
-func agentID(ctx context.Context, tx *sql.Tx, a *db.Agent) (id int64, err error) {
-	err = tx.QueryRowContext(ctx, `SELECT id FROM user_agents WHERE string = $1 AND definitions = $2`, a.String, a.Definitions).Scan(&id)
-	if !errors.Is(err, sql.ErrNoRows) {
-		return id, err
-	}
-	err = tx.QueryRowContext(ctx, `INSERT INTO user_agents
-		(string, definitions, kind, browser, browser_major, browser_minor, browser_patch,
-			os, os_major, os_minor, os_patch, os_patch_minor, device, device_brand, device_model)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
-		ON CONFLICT (string) DO UPDATE SET definitions = excluded.definitions, kind = excluded.kind,
-			browser = excluded.browser, browser_major = excluded.browser_major, browser_minor = excluded.browser_minor,
-			browser_patch = excluded.browser_patch, os = excluded.os, os_major = excluded.os_major, os_minor = excluded.os_minor,
-			os_patch = excluded.os_patch, os_patch_minor = excluded.os_patch_minor, device = excluded.device,
-			device_brand = excluded.device_brand, device_model = excluded.device_model
-		RETURNING id`,
-		a.String, a.Definitions, a.Kind, a.Browser, a.BrowserMajor, a.BrowserMinor, a.BrowserPatch,
-		a.OS, a.OSMajor, a.OSMinor, a.OSPatch, a.OSPatchMinor, a.Device, a.DeviceBrand, a.DeviceModel).Scan(&id)
-	return id, err
-}
-
-// usesChunk bounds the uses written at once, so that nobody waits for the writer
-// much longer than a tenth of a second. More at once have more pages in common.
-var usesChunk = 2000
-
-// RecordUses writes the latest use of each session, unless it has ended. The
-// idle limit, 0 for none, moves expires along. Sessions in the order of their
-// IDs take the least time; what was written before an error stays.
-func (s *Store) RecordUses(ctx context.Context, uses iter.Seq[db.Use], idle time.Duration) error {
-	next, stop := iter.Pull(uses)
-	defer stop()
-	for more := true; more; {
-		err := s.inLightTx(ctx, func(tx *sql.Tx) (changed bool, err error) {
-			// The driver wants to find each parameter named.
-			const still = ` WHERE id = $1 AND uuid = $4 AND $3 >= 0`
-			// What is far ahead was noted while the clock was: it gives way.
-			last := fmt.Sprintf(`iif(last_used > $2 + %d, $2, max(last_used, $2))`, db.Ahead.Microseconds())
-			used := `UPDATE sessions SET last_used = ` + last
-			if idle > 0 {
-				used += `, expires = min(ends, ` + last + ` + $3)`
-			}
-			// SQLite passes over an update that changes nothing; this one always does.
-			again, err := tx.PrepareContext(ctx, used+still+fmt.Sprintf(` AND (last_used < $2 OR last_used > $2 + %d)`, db.Ahead.Microseconds()))
-			if err != nil {
-				return false, err
-			}
-			defer again.Close()
-			// Only what has changed, or each of its indexes is written for nothing.
-			moved, err := tx.PrepareContext(ctx, used+`, agent_id = $5, last_ip = $6, via = $7`+still)
-			if err != nil {
-				return false, err
-			}
-			defer moved.Close()
-			agents := map[string]int64{}
-			for range usesChunk {
-				var use db.Use
-				if use, more = next(); !more {
-					break
-				}
-				stmt, args := again, []any{use.Session, micros(use.At), idle.Microseconds(), use.UUID[:]}
-				if use.Agent != nil {
-					agent, ok := agents[use.Agent.String]
-					if !ok {
-						if agent, err = agentID(ctx, tx, use.Agent); err != nil {
-							return false, err
-						}
-						agents[use.Agent.String] = agent
-					}
-					stmt, args = moved, append(args, agent, addrText(use.IP), addrText(use.Via))
-				}
-				err := oneRow(stmt.ExecContext(ctx, args...))
-				if err != nil && !errors.Is(err, db.ErrNotFound) {
-					return false, err
-				}
-				changed = changed || err == nil && stmt == again
-			}
-			return changed, nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// LastUse is the latest last use of all sessions, the zero time when there is none.
-func (s *Store) LastUse(ctx context.Context) (last time.Time, err error) {
-	err = s.read.QueryRowContext(ctx, `SELECT max(last_used) FROM sessions`).Scan(timeColumn{&last})
-	return last, s.err(err)
-}
-
-// SetIdle recomputes every expires for an idle limit, 0 for none, unless it was
-// the one already in force.
-func (s *Store) SetIdle(ctx context.Context, idle time.Duration) error {
-	last, err := s.Setting(ctx, "session_idle")
-	if err != nil || last == idle.String() {
-		return err
-	}
-	err = s.inTx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE sessions SET expires = CASE WHEN $1 > 0 THEN min(ends, last_used + $1) ELSE ends END`, idle.Microseconds())
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return s.SetSetting(ctx, "session_idle", idle.String())
-}
-
 // endSessions moves the sessions that match where, a condition over the columns
 // of sessions, to the ended ones, and says how many there are. Its conditions'
 // parameters come first.
+//
+// It leans on there being one writer: what the insert finds is what the delete finds.
 func endSessions(ctx context.Context, tx *sql.Tx, where string, args []any, reason db.Reason, by string, at time.Time) (ended int64, err error) {
 	n := len(args)
 	res, err := tx.ExecContext(ctx, fmt.Sprintf(`INSERT INTO ended_sessions
@@ -263,10 +141,6 @@ func (s *Store) EndSession(ctx context.Context, last db.Use, reason db.Reason, e
 		return insertEvent(ctx, tx, event)
 	})
 }
-
-// stepRows is how many rows one transaction of a long change writes: others wait for no
-// longer than that takes.
-const stepRows = 500
 
 // EndSessions ends the sessions of the given users (of everybody when users is
 // nil) except one, and returns those it ended. Each ended session gets the
@@ -339,98 +213,6 @@ func (s *Store) ExpireSessions(ctx context.Context, now time.Time, limit int) (i
 	})
 }
 
-// Purge removes what history no longer keeps: ended sessions and events from
-// before the given time, hosts and agents that nothing names any more, and
-// wrong passwords from before failures. It does so in steps.
-func (s *Store) Purge(ctx context.Context, before, failures time.Time) error {
-	for _, old := range []struct {
-		rows, of string
-		until    time.Time
-	}{
-		{`ended_sessions`, `ended`, before},
-		{`events`, `created`, before},
-		{`login_failures`, `created`, failures},
-	} {
-		these := fmt.Sprintf(`SELECT id FROM %s WHERE %s < $1 ORDER BY %s LIMIT %d`, old.rows, old.of, old.of, stepRows)
-		err := s.inSteps(ctx, func(tx *sql.Tx) (bool, error) {
-			if old.rows == "ended_sessions" {
-				_, err := tx.ExecContext(ctx, `DELETE FROM session_hosts WHERE session IN (SELECT uuid FROM ended_sessions WHERE id IN (`+these+`))`, micros(old.until))
-				if err != nil {
-					return false, err
-				}
-			}
-			return changed(tx.ExecContext(ctx, `DELETE FROM `+old.rows+` WHERE id IN (`+these+`)`, micros(old.until)))
-		})
-		if err != nil {
-			return err
-		}
-	}
-	// What a deleted user leaves, and agents that no session has any more.
-	var host []byte
-	err := s.inSteps(ctx, func(tx *sql.Tx) (bool, error) {
-		from := host
-		err := tx.QueryRowContext(ctx, `SELECT max(session) FROM (SELECT session FROM session_hosts WHERE session > $1 ORDER BY session LIMIT $2)`, blob(from), stepRows).Scan(&host)
-		if err != nil || host == nil {
-			return false, err
-		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM session_hosts WHERE session > $1 AND session <= $2 AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.uuid = session)
-			AND NOT EXISTS (SELECT 1 FROM ended_sessions e WHERE e.uuid = session)`, blob(from), host)
-		return true, err
-	})
-	if err != nil {
-		return err
-	}
-	var agent sql.NullInt64
-	err = s.inSteps(ctx, func(tx *sql.Tx) (bool, error) {
-		from := agent.Int64
-		err := tx.QueryRowContext(ctx, `SELECT max(id) FROM (SELECT id FROM user_agents WHERE id > $1 ORDER BY id LIMIT $2)`, from, stepRows).Scan(&agent)
-		if err != nil || !agent.Valid {
-			return false, err
-		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM user_agents WHERE id > $1 AND id <= $2 AND sessions = 0
-			AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.agent_id = user_agents.id) AND NOT EXISTS (SELECT 1 FROM ended_sessions e WHERE e.agent_id = user_agents.id)`, from, agent.Int64)
-		return true, err
-	})
-	if err != nil {
-		return err
-	}
-	return s.inTx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM known_networks WHERE last_used < $1`, micros(before))
-		return err
-	})
-}
-
-// blob is a key to look from, which must not be NULL.
-func blob(b []byte) []byte {
-	if b == nil {
-		return []byte{}
-	}
-	return b
-}
-
-// inSteps runs a step in a transaction of its own, again and again as long as there is more.
-func (s *Store) inSteps(ctx context.Context, step func(tx *sql.Tx) (more bool, err error)) error {
-	for more := true; more; {
-		err := s.inTx(ctx, func(tx *sql.Tx) (err error) {
-			more, err = step(tx)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// changed reports whether a statement changed a row.
-func changed(res sql.Result, err error) (bool, error) {
-	if err != nil {
-		return false, err
-	}
-	n, err := res.RowsAffected()
-	return n > 0, err
-}
-
 // IPs are the distinct addresses of sessions of a state.
 func (s *Store) IPs(ctx context.Context, state db.State) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
@@ -468,36 +250,6 @@ func (s *Store) Revision(ctx context.Context, user int64) (string, error) {
 	var begun, ended, event int64
 	err := s.read.QueryRowContext(ctx, statement, args...).Scan(&begun, &ended, &event)
 	return fmt.Sprintf("%d.%d.%d", begun, ended, event), s.err(err)
-}
-
-// StaleAgents are up to limit agent strings that other definitions parsed.
-func (s *Store) StaleAgents(ctx context.Context, definitions string, limit int) ([]string, error) {
-	rows, err := s.list.QueryContext(ctx, `SELECT string FROM user_agents WHERE definitions < $1 OR definitions > $1 LIMIT $2`, definitions, limit)
-	if err != nil {
-		return nil, s.err(err)
-	}
-	defer rows.Close()
-	var found []string
-	for rows.Next() {
-		var agent string
-		if err := rows.Scan(&agent); err != nil {
-			return nil, s.err(err)
-		}
-		found = append(found, agent)
-	}
-	return found, s.err(rows.Err())
-}
-
-// StoreAgents keeps what newer definitions say of agents.
-func (s *Store) StoreAgents(ctx context.Context, agents []*db.Agent) error {
-	return s.inTx(ctx, func(tx *sql.Tx) error {
-		for _, a := range agents {
-			if _, err := agentID(ctx, tx, a); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
 
 type querier interface {

@@ -28,6 +28,8 @@ func userFields(u *db.User) []any {
 // exist, and returns it with its ID. With onlyFirst, it fails with
 // db.ErrConflict when there is any user already. A name that another user has,
 // in whatever case, is db.ErrConflict too.
+//
+// It leans on there being one writer: nobody else makes the first user between its look and its insert.
 func (s *Store) CreateUser(ctx context.Context, u db.User, onlyFirst bool, event func(db.User) db.Event) (db.User, error) {
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
 		if onlyFirst {
@@ -370,6 +372,8 @@ func (s *Store) RemoveFromGroup(ctx context.Context, user int64, group string, e
 
 // SetGroups makes a user a member of exactly these groups, which are made if need
 // be. Each membership that begins or ends is told by its event.
+//
+// It leans on there being one writer: what it compares with is what it changes.
 func (s *Store) SetGroups(ctx context.Context, user int64, groups []string, event func(group string, member bool) db.Event) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
 		found, err := groupsOf(ctx, tx, []int64{user})

@@ -1,0 +1,92 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"lastseen/db"
+)
+
+// LoginFailed stores a wrong password with its event.
+func (s *Store) LoginFailed(ctx context.Context, username, network string, event db.Event) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO login_failures (created, username, network) VALUES ($1, $2, $3)`,
+			micros(event.Created), username, network)
+		if err != nil {
+			return err
+		}
+		return insertEvent(ctx, tx, event)
+	})
+}
+
+// LoginBlockedUntil says when a sign-in may be tried again, the zero time for
+// at once. username is folded. A limit below one is reached without a failure,
+// by attempts under way. known says that the account was signed in to from there.
+func (s *Store) LoginBlockedUntil(ctx context.Context, username, network string, now time.Time, l db.LoginLimits) (until time.Time, known bool, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM known_networks k JOIN users u ON u.id = k.user_id
+		WHERE u.folded = $1 AND k.network = $2)`, username, network).Scan(&known)
+	if err != nil {
+		return time.Time{}, false, s.err(err)
+	}
+	for _, rule := range []struct {
+		applies bool
+		where   string
+		limit   int
+		window  time.Duration
+	}{
+		{true, `username = $3 AND network = $4`, l.Pair, l.Window},
+		{true, `network = $4 AND $3 = $3`, l.Network, l.Window},
+		{!known, `username = $3 AND $4 = $4`, l.Account, l.Lock},
+	} {
+		if !rule.applies {
+			continue
+		}
+		if rule.limit < 1 {
+			until = later(until, now.Add(time.Second))
+			continue
+		}
+		// What is from the future was noted while the clock was wrong. The limit-th failure from the newest has to leave its window.
+		var nth time.Time
+		err := s.read.QueryRowContext(ctx, `SELECT created FROM login_failures WHERE created > $1 AND created <= $5 AND `+rule.where+`
+			ORDER BY created DESC LIMIT 1 OFFSET $2`, micros(now.Add(-rule.window)), rule.limit-1, username, network, micros(now)).Scan(timeColumn{&nth})
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return time.Time{}, false, s.err(err)
+		}
+		until = later(until, nth.Add(rule.window))
+	}
+	return until, known, nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// LoginFailures counts the wrong passwords for an account that limits still
+// count, and says whether some network is refused for them. username is folded.
+func (s *Store) LoginFailures(ctx context.Context, username string, now time.Time, l db.LoginLimits) (count int, refused bool, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT coalesce(sum(n), 0), coalesce(max(recent) >= $4, 0) OR coalesce(sum(n), 0) >= $5
+		FROM (SELECT count(*) AS n, count(*) FILTER (WHERE created > $3) AS recent FROM login_failures
+			WHERE username = $1 AND created > $2 AND created <= $6 GROUP BY network)`,
+		username, micros(now.Add(-l.Lock)), micros(now.Add(-l.Window)), l.Pair, l.Account, micros(now)).Scan(&count, &refused)
+	return count, refused, s.err(err)
+}
+
+// ForgetLoginFailures lets an account try again from every network: also from one
+// where its user has signed in before, and too many others failed. username is folded.
+func (s *Store) ForgetLoginFailures(ctx context.Context, username string, event db.Event) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM login_failures WHERE username = $1 OR network IN
+			(SELECT k.network FROM known_networks k JOIN users u ON u.id = k.user_id WHERE u.folded = $1)`, username); err != nil {
+			return err
+		}
+		return insertEvent(ctx, tx, event)
+	})
+}

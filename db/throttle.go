@@ -1,0 +1,14 @@
+package db
+
+import (
+	"time"
+)
+
+// LoginLimits are how many wrong passwords are borne before signing in is refused.
+type LoginLimits struct {
+	Pair    int // of one account from one network, within Window
+	Network int // from one network, within Window
+	Window  time.Duration
+	Account int // of one account, within Lock; for networks that never signed in to it
+	Lock    time.Duration
+}

@@ -1,0 +1,48 @@
+package db
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// A User signs in. The zero LastLogin means never.
+type User struct {
+	ID              int64
+	UUID            uuid.UUID
+	Username        string
+	Name            string
+	Email           string
+	PasswordHash    string
+	Active          bool
+	Superuser       bool
+	Created         time.Time
+	Updated         time.Time
+	PasswordChanged time.Time
+	LastLogin       time.Time
+	Groups          []Group // by name; only where the method says so
+}
+
+// A Group of users; rules name them.
+type Group struct {
+	UUID uuid.UUID
+	Name string
+}
+
+// A UserFilter chooses and orders users; its zero value chooses all of them, by
+// user name. A nil pointer means any.
+type UserFilter struct {
+	ID        int64 // 0: any
+	Username  *string
+	Name      *string
+	Email     *string
+	UUID      *uuid.UUID
+	Active    *bool
+	Superuser *bool
+	Groups    []string // names; in one of them
+	GroupIDs  []uuid.UUID
+	Search    []string // every word in user name, name or email, whatever the case
+	Ordering  []Order  // pk, username, name, email, is_active, is_superuser, last_login, date_joined, last_updated
+	Limit     int
+	Offset    int
+}
