@@ -464,6 +464,7 @@ func (g *guard) check(proxy string, keepsCookie bool) {
 
 	g.checkUpgrades(zoe)
 	g.checkText(zoe, proxy, keepsCookie)
+	t.Run("scripts", g.checkScripts)
 
 	// The app's requests arrive whole.
 	res, body := g.ask(zoe, "POST", g.app+"/form", "a=b&c=d")

@@ -264,7 +264,7 @@ func (s *Server) authorize(c *gin.Context, read func(*http.Request) (asked, erro
 		return err
 	}
 	decision, err := s.app.Authorize(r.Context(), app.ForwardRequest{
-		Host: a.host, Path: a.path, Method: a.method(r), Tokens: s.gateTokens(r, a), Keys: forwardKeys(r.Header), Client: client,
+		Host: a.host, Path: a.path, Method: askedMethod(r), Tokens: s.gateTokens(r, a), Keys: forwardKeys(r.Header), Client: client,
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", db.ErrUnavailable, err)
@@ -400,21 +400,29 @@ func askForKey(c *gin.Context, host string) error {
 	return nil
 }
 
-// method is that of the request to the app, "" when its proxy does not say. Envoy asks
-// with it.
-func (a asked) method(r *http.Request) string {
-	if strings.HasPrefix(r.URL.Path, envoyPrefix) {
-		return cmp.Or(r.Header.Get("X-Forwarded-Method"), r.Method)
+// askedMethod is that of the request to the app, "" when its proxy does not say. Each proxy
+// has one header for it, or none; what it sends under another's is the client's.
+func askedMethod(r *http.Request) string {
+	switch path := r.URL.Path; {
+	case path == authPrefix+"nginx":
+		return r.Header.Get("X-Original-Method")
+	case strings.HasPrefix(path, envoyPrefix):
+		return r.Method
+	default:
+		return r.Header.Get("X-Forwarded-Method")
 	}
-	return cmp.Or(r.Header.Get("X-Forwarded-Method"), r.Header.Get("X-Original-Method"))
 }
 
 // appMethod is the method of the request to the app, as far as the proxy says.
 func (s *Server) appMethod(r *http.Request) string {
-	if !s.trusted(peerAddr(r)) {
+	switch {
+	case !s.trusted(peerAddr(r)):
 		return r.Method
+	case isGateAuth(r.URL.Path):
+		return cmp.Or(askedMethod(r), r.Method)
+	default: // start, for nginx
+		return cmp.Or(r.Header.Get("X-Original-Method"), r.Method)
 	}
-	return cmp.Or(r.Header.Get("X-Forwarded-Method"), r.Header.Get("X-Original-Method"), r.Method)
 }
 
 // isNavigation reports whether somebody follows a link, or may: browsers say so, and

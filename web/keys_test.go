@@ -241,6 +241,14 @@ func TestOpenForMethods(t *testing.T) {
 			if res, _ := ts.do(nil, sent, path, nil, header...); (res.StatusCode == 200) != want {
 				t.Errorf("%q by %s: got %d", method, g.name, res.StatusCode)
 			}
+			// What another proxy would say of it is the client's word here.
+			forged := []string{"X-Forwarded-Method", "OPTIONS"}
+			if !g.isNginx() && g.name != "envoy" {
+				forged[0] = "X-Original-Method"
+			}
+			if res, _ := ts.do(nil, sent, path, nil, append(header, forged...)...); (res.StatusCode == 200) != want {
+				t.Errorf("%q by %s, with a forged %s: got %d", method, g.name, forged[0], res.StatusCode)
+			}
 		}
 	}
 	for _, method := range []string{"", "GET POST", "GÉT", "a/b"} {
