@@ -114,7 +114,7 @@ func (a *App) forwardCaller(ctx context.Context, r ForwardRequest) (Caller, erro
 	return Caller{}, ErrUnauthenticated
 }
 
-// forwardSession is likewise by cookie.
+// forwardSession finds who asks by cookie.
 func (a *App) forwardSession(ctx context.Context, r ForwardRequest) (Caller, error) {
 	if !a.Config.OwnCookie(r.Host) {
 		return a.Authenticate(ctx, r.Tokens, r.Client)

@@ -8,7 +8,7 @@ import (
 	"lastseen/db"
 )
 
-// loginLimits are how many wrong passwords are borne.
+// loginLimits are how many wrong passwords are allowed.
 var loginLimits = db.LoginLimits{
 	Pair: 10, Network: 50, Window: 15 * time.Minute,
 	Account: 100, Lock: time.Hour,

@@ -4,7 +4,7 @@ import (
 	"time"
 )
 
-// LoginLimits are how many wrong passwords are borne before signing in is refused.
+// LoginLimits are how many wrong passwords are allowed before signing in is refused.
 type LoginLimits struct {
 	Pair    int // of one account from one network, within Window
 	Network int // from one network, within Window

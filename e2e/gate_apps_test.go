@@ -62,7 +62,7 @@ var appsProxies = []appsProxy{
 	}},
 }
 
-// npmApart is likewise with Nginx Proxy Manager's.
+// npmApart serves both with Nginx Proxy Manager's text.
 func npmApart(t *testing.T, g *guard) {
 	g.nginx(program(t, "", "nginx", "/usr/sbin/nginx"), g.npm(appHost, wikiHost))
 }

@@ -79,7 +79,7 @@ func single(h http.Header, name string) (value string, ok bool, err error) {
 	}
 }
 
-// required is likewise a header without which there is no URL.
+// required is single of a header without which there is no URL.
 func required(h http.Header, name string) (string, error) {
 	value, ok, err := single(h, name)
 	if err == nil && !ok {

@@ -40,7 +40,7 @@ func (s *Server) answersTo(hostport string) bool {
 	return ok && s.app.Config.AnswersTo(host)
 }
 
-// onlyNamed is likewise for what is served beside.
+// onlyNamed refuses the same for what is served beside.
 func (s *Server) onlyNamed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.answersTo(r.Host) {

@@ -228,7 +228,7 @@ func FuzzGate(f *testing.F) {
 	})
 }
 
-// FuzzStart is likewise about rd, as it stands in the query.
+// FuzzStart is about rd, as it stands in the query.
 func FuzzStart(f *testing.F) {
 	for _, seed := range []string{"rd=https://a.home.example/x?y=z&rd=1", "rd=%2Fx", "x=1&rd=//evil.example", `rd=https://evil.example\.home.example/`, "rd=%zz", "rd=https://a.home.example:1/%2f"} {
 		f.Add(seed)

@@ -320,7 +320,7 @@ func positive(field func(*Config) *time.Duration) func(*Config, string) error {
 	}
 }
 
-// orOff is likewise, and 0 for off.
+// orOff reads a duration too, and 0 for off.
 func orOff(field func(*Config) *time.Duration) func(*Config, string) error {
 	return func(c *Config, v string) error {
 		if v == "0" {

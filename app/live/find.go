@@ -143,7 +143,7 @@ func (c *Cache) Session(ctx context.Context, id uuid.UUID) (db.Session, error) {
 	return c.session(ctx, query{uuid: id})
 }
 
-// SessionByToken is the one whose token has that hash, likewise.
+// SessionByToken is the session whose token has that hash.
 func (c *Cache) SessionByToken(ctx context.Context, hash *[32]byte) (db.Session, error) {
 	return c.session(ctx, query{token: hash})
 }

@@ -30,7 +30,7 @@ type walHeader [48]byte
 // commits counts the commits, in the machine's own byte order.
 func (h *walHeader) commits() uint32 { return binary.NativeEndian.Uint32(h[8:]) }
 
-// frames is how many frames the log has, likewise.
+// frames is how many frames the log has.
 func (h *walHeader) frames() uint32 { return binary.NativeEndian.Uint32(h[16:]) }
 
 // salt counts how often the log began anew, in the order of its file.

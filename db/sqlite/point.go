@@ -152,7 +152,7 @@ func (s *Store) SessionByToken(hash []byte) (db.Session, error) {
 	return sess, s.err(err)
 }
 
-// SessionByUUID finds one likewise by its public name.
+// SessionByUUID finds one by its public name.
 func (s *Store) SessionByUUID(id uuid.UUID) (db.Session, error) {
 	sess, err := s.points.session(sessionByUUIDQuery, id[:])
 	return sess, s.err(err)
