@@ -14,7 +14,6 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
-	zombiezen "zombiezen.com/go/sqlite"
 )
 
 // faults are what SQLite's error codes mean for who runs this.
@@ -51,14 +50,13 @@ func storeError(path string, err error) error {
 	return err
 }
 
-// errorCode is SQLite's code of an error, whichever of the two interfaces it
-// comes through, and SQLITE_ERROR for one that is not SQLite's.
+// errorCode is SQLite's code of an error, and SQLITE_ERROR for one that is not SQLite's.
 func errorCode(err error) int {
 	var e *sqlite.Error
 	if errors.As(err, &e) {
 		return e.Code()
 	}
-	return int(zombiezen.ErrCode(err))
+	return sqlite3.SQLITE_ERROR
 }
 
 // err is storeError for this database. Damage it remembers: a page that is

@@ -42,7 +42,7 @@ type Store struct {
 	read  *sql.DB  // point reads, as many connections as cores
 	list  *planned // lists and searches, so that slow ones never starve point reads
 
-	points points // the reads that each request needs
+	points *planned // read, with the plans of what requests need
 
 	changes changes
 	health  health
@@ -91,14 +91,12 @@ func (s *Store) open(ctx context.Context, mayMigrate bool) error {
 	if s.read, err = s.pool(cores, "_pragma=query_only(1)&_pragma=cache_size(-512)"); err != nil {
 		return err
 	}
+	s.points = &planned{DB: s.read, plans: map[string]*sql.Stmt{}}
 	list, err := s.pool(2, "_pragma=query_only(1)")
 	if err != nil {
 		return err
 	}
 	s.list = &planned{DB: list, plans: map[string]*sql.Stmt{}}
-	if err := s.points.open(s.path, cores); err != nil {
-		return s.err(err)
-	}
 	return nil
 }
 
@@ -125,7 +123,7 @@ func (s *Store) Close() error {
 	if s.health.cut.Load() { // closing would touch what is gone
 		return s.Usable()
 	}
-	errs := []error{s.points.close()}
+	var errs []error
 	if s.list != nil {
 		errs = append(errs, s.list.Close())
 	}
