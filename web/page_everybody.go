@@ -92,13 +92,15 @@ func (s *Server) everybody(c *gin.Context, f view.SessionFilter) (found []app.Re
 	if err != nil {
 		return nil, 0, err
 	}
-	stored.Ordering, stored.Limit = viewOrder(f), maxSorted
-	if found, total, err = s.records(c, stored); err != nil {
-		return nil, 0, err
+	stored.Ordering, stored.Limit, stored.Offset = viewOrder(f), viewPageSize, (f.Page-1)*viewPageSize
+	if found, total, err = s.records(c, stored); err != nil || total > maxSorted {
+		return found, total, err
 	}
-	if total > maxSorted {
-		stored.Limit, stored.Offset = viewPageSize, (f.Page-1)*viewPageSize
-		return s.records(c, stored)
+	if len(found) < total {
+		stored.Limit, stored.Offset = maxSorted, 0
+		if found, total, err = s.records(c, stored); err != nil {
+			return nil, 0, err
+		}
 	}
 	sortRecords(found, f)
 	return found, total, nil

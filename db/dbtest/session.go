@@ -1,6 +1,7 @@
 package dbtest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -293,16 +294,36 @@ func fill(t testing.TB, s Store, n int) []db.Session {
 func (on suite) TestSessionsPagesNeverOverlap(t *testing.T) {
 	s := on.open(t)
 	all := fill(t, s, 60)
+	pagesNeverOverlap(t, len(all), db.SessionFilter{}, s.Sessions)
+	for i, sess := range all {
+		if i%3 == 0 {
+			endSession(t, s, sess.UUID, Start.Add(time.Duration(i%7)*time.Minute))
+		}
+	}
+	history := func(ctx context.Context, f db.SessionFilter) (page []db.Session, total int, err error) {
+		found, total, err := s.History(ctx, f)
+		for _, e := range found {
+			page = append(page, e.Session)
+		}
+		return page, total, err
+	}
+	pagesNeverOverlap(t, 40, db.SessionFilter{}, s.Sessions)
+	pagesNeverOverlap(t, 20, db.SessionFilter{State: db.Ended}, history)
+	pagesNeverOverlap(t, 60, db.SessionFilter{State: db.Any}, history)
+}
+
+// pagesNeverOverlap looks at all pages of a list, in each order.
+func pagesNeverOverlap(t *testing.T, want int, f db.SessionFilter, list func(context.Context, db.SessionFilter) ([]db.Session, int, error)) {
+	t.Helper()
 	for _, column := range []string{"user__username", "user", "last_ip", "last_user_agent", "last_used", "expires", "uuid"} {
 		for _, descending := range []bool{false, true} {
 			seen := map[uuid.UUID]bool{}
 			var keys []string
-			for offset := 0; offset < 60; offset += 7 {
-				page, total, err := s.Sessions(t.Context(), db.SessionFilter{
-					Now: Start, Ordering: []db.Order{{Column: column, Descending: descending}}, Limit: 7, Offset: offset,
-				})
-				if err != nil || total != len(all) {
-					t.Fatalf("%s: %d in all, %v, want %d", column, total, err, len(all))
+			for offset := 0; offset < want; offset += 7 {
+				f.Now, f.Ordering, f.Limit, f.Offset = Start, []db.Order{{Column: column, Descending: descending}}, 7, offset
+				page, total, err := list(t.Context(), f)
+				if err != nil || total != want {
+					t.Fatalf("%s: %d in all, %v, want %d", column, total, err, want)
 				}
 				for _, sess := range page {
 					if seen[sess.UUID] {
@@ -316,8 +337,8 @@ func (on suite) TestSessionsPagesNeverOverlap(t *testing.T) {
 					}[column])
 				}
 			}
-			if len(seen) != len(all) {
-				t.Errorf("%s, descending %v: %d on all pages, want %d", column, descending, len(seen), len(all))
+			if len(seen) != want {
+				t.Errorf("%s, descending %v: %d on all pages, want %d", column, descending, len(seen), want)
 			}
 			if descending {
 				slices.Reverse(keys)
@@ -331,10 +352,10 @@ func (on suite) TestSessionsPagesNeverOverlap(t *testing.T) {
 
 func (on suite) TestSessionFilters(t *testing.T) {
 	s := on.open(t)
-	fill(t, s, 35)
+	all := fill(t, s, 35)
 	ptr := func(s string) *string { return &s }
 	id := int64(2)
-	for _, tt := range []struct {
+	tests := []struct {
 		name   string
 		filter db.SessionFilter
 		want   int
@@ -355,13 +376,86 @@ func (on suite) TestSessionFilters(t *testing.T) {
 		{"every word", db.SessionFilter{Search: []string{"user4", "0.2.5"}}, 1},
 		{"wildcards are letters", db.SessionFilter{Search: []string{"%"}}, 0},
 		{"so are underscores", db.SessionFilter{Search: []string{"user_"}}, 0},
-	} {
-		f := tt.filter
-		f.Now, f.Limit = Start, 100
-		page, total, err := s.Sessions(t.Context(), f)
-		if err != nil || total != tt.want || len(page) != tt.want {
-			t.Errorf("%s: got %d of %d, %v, want %d", tt.name, len(page), total, err, tt.want)
+	}
+	check := func(state db.State) {
+		t.Helper()
+		for _, tt := range tests {
+			f := tt.filter
+			f.State, f.Now, f.Limit = state, Start, 100
+			var found, total int
+			var err error
+			if state == db.Living {
+				var page []db.Session
+				page, total, err = s.Sessions(t.Context(), f)
+				found = len(page)
+			} else {
+				var page []db.EndedSession
+				page, total, err = s.History(t.Context(), f)
+				found = len(page)
+			}
+			if err != nil || total != tt.want || found != tt.want {
+				t.Errorf("%s, state %d: got %d of %d, %v, want %d", tt.name, state, found, total, err, tt.want)
+			}
+			seen := map[uuid.UUID]bool{}
+			err = s.ExportSessions(t.Context(), f, func(some []db.EndedSession) error {
+				for _, e := range some {
+					seen[e.UUID] = true
+					found--
+				}
+				return nil
+			})
+			if err != nil || len(seen) != tt.want || found != 0 {
+				t.Errorf("%s, state %d: exported %d, %v, want %d", tt.name, state, len(seen), err, tt.want)
+			}
 		}
+	}
+	check(db.Living)
+	check(db.Any)
+	for i, sess := range all {
+		if i == 20 {
+			check(db.Any)
+		}
+		endSession(t, s, sess.UUID, Start)
+	}
+	check(db.Ended)
+	check(db.Any)
+}
+
+// Without an order, what ended last is first, and what still lives last; each says when it
+// ended, why and by whom, and as it was found alone.
+func (on suite) TestHistoryTellsTheEnd(t *testing.T) {
+	s := on.open(t)
+	all := fill(t, s, 6)
+	for i, sess := range all[:5] {
+		endSession(t, s, sess.UUID, Start.Add(time.Duration(i)*time.Minute))
+	}
+	found, total, err := s.History(t.Context(), db.SessionFilter{State: db.Any, Now: Start, Limit: 10})
+	if err != nil || total != 6 || len(found) != 6 {
+		t.Fatalf("got %d of %d, %v", len(found), total, err)
+	}
+	for i, e := range found[:5] {
+		alone, err := s.EndedSession(t.Context(), e.UUID)
+		if err != nil || !reflect.DeepEqual(alone, e) {
+			t.Errorf("alone: got %+v, %v\nwant %+v", alone, err, e)
+		}
+		if e.UUID != all[4-i].UUID || !e.Ended.Equal(Start.Add(time.Duration(4-i)*time.Minute)) || e.Reason != db.Revoked || e.EndedBy != "test" || e.Username == "" {
+			t.Errorf("%d: got %+v", i, e)
+		}
+	}
+	if lives := found[5]; lives.UUID != all[5].UUID || !lives.Ended.IsZero() || lives.Reason != "" || lives.EndedBy != "" {
+		t.Errorf("of one that lives: got %+v", lives)
+	}
+	if _, err := s.EndedSession(t.Context(), all[5].UUID); !errors.Is(err, db.ErrNotFound) {
+		t.Errorf("one that lives: got %v", err)
+	}
+}
+
+func endSession(t testing.TB, s Store, id uuid.UUID, at time.Time) {
+	t.Helper()
+	event := Event(db.ModelDeleted)
+	event.Created = at
+	if err := s.EndSession(t.Context(), db.Use{UUID: id}, db.Revoked, event); err != nil {
+		t.Fatal(err)
 	}
 }
 

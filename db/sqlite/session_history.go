@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"lastseen/db"
@@ -13,6 +14,9 @@ import (
 )
 
 const recordColumns = `id, uuid, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires`
+
+// keyColumns are what is filtered and sorted by, beside when it ended.
+const keyColumns = `id, uuid, user_id, agent_id, last_ip, last_used, expires`
 
 // endedRows and livingRows are the tables of both kinds of sessions in one shape. What
 // lives has not ended.
@@ -29,34 +33,77 @@ var historyOrderings = map[string]string{
 
 // History is one page of the ended sessions that the filter chooses, with the living
 // ones too where it says so, and how many there are in all; without an ordering those
-// that ended last come first. It looks at each of them, unless there is no filter.
+// that ended last come first. Its keys are found and sorted first, without what their
+// users and agents say unless that is sorted by; then these rows are read.
 func (s *Store) History(ctx context.Context, f db.SessionFilter) (page []db.EndedSession, total int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
+	tx, err := s.list.BeginTx(ctx, nil) // what ends between two of its queries is still where it was
+	if err != nil {
+		return nil, 0, s.err(err)
+	}
+	defer tx.Rollback()
 	where, args := recordConditions(f)
-	rows := endedRows
+	keys := `SELECT 0 AS lives, ` + keyColumns + `, ended FROM ended_sessions`
 	if f.State == db.Any {
 		args = append(args, micros(f.Now))
-		rows += fmt.Sprintf(` UNION ALL `+livingRows+` WHERE expires > $%d`, len(args))
+		keys += fmt.Sprintf(` UNION ALL SELECT 1, `+keyColumns+`, NULL FROM sessions WHERE expires > $%d`, len(args))
 	}
-	if err := s.list.QueryRowContext(ctx, `SELECT count(*) FROM (`+rows+`) s WHERE `+where, args...).Scan(&total); err != nil || f.Limit == 0 || total == 0 {
+	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM (`+keys+`) s WHERE `+where, args...).Scan(&total); err != nil || f.Limit == 0 || f.Offset >= total {
 		return nil, total, s.err(err)
 	}
-	order := "s.ended DESC, s.id DESC"
-	if len(f.Ordering) > 0 {
-		var columns []string
-		for _, o := range append(f.Ordering, db.Order{Column: "uuid", Descending: f.Ordering[0].Descending}) {
-			column := historyOrderings[o.Column]
-			if o.Descending {
-				column += " DESC"
-			}
-			columns = append(columns, column)
-		}
-		order = strings.Join(columns, ", ")
-	}
+	order := historyOrder(f.Ordering)
 	args = append(args, f.Limit, f.Offset)
-	page, err = queryRecords(ctx, s.list, rows, fmt.Sprintf(`%s ORDER BY %s LIMIT $%d OFFSET $%d`, where, order, len(args)-1, len(args)), args...)
-	return page, total, s.err(err)
+	rows, err := tx.QueryContext(ctx, fmt.Sprintf(`SELECT s.lives, s.id FROM %s WHERE %s ORDER BY %s LIMIT $%d OFFSET $%d`,
+		withJoins(`(`+keys+`) s`, order), where, order, len(args)-1, len(args)), args...)
+	if err != nil {
+		return nil, 0, s.err(err)
+	}
+	defer rows.Close()
+	type key struct {
+		lives bool
+		id    int64
+	}
+	place, ids := map[key]int{}, map[bool][]int64{}
+	for rows.Next() {
+		var k key
+		if err := rows.Scan(&k.lives, &k.id); err != nil {
+			return nil, 0, s.err(err)
+		}
+		place[k] = len(place)
+		ids[k.lives] = append(ids[k.lives], k.id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, 0, s.err(err)
+	}
+	page = make([]db.EndedSession, len(place))
+	for lives, from := range map[bool]string{false: endedRows, true: livingRows} {
+		list, _ := json.Marshal(ids[lives]) // numbers always marshal
+		found, err := queryRecords(ctx, tx, from, `s.id IN (SELECT value FROM json_each($1))`, string(list))
+		if err != nil {
+			return nil, 0, s.err(err)
+		}
+		for _, e := range found {
+			page[place[key{lives, e.ID}]] = e
+		}
+	}
+	return page, total, nil
+}
+
+// historyOrder is an ordering in SQL, in which no two sessions are equal.
+func historyOrder(ordering []db.Order) string {
+	if len(ordering) == 0 {
+		return "s.ended DESC, s.id DESC"
+	}
+	var columns []string
+	for _, o := range append(slices.Clone(ordering), db.Order{Column: "uuid", Descending: ordering[0].Descending}) {
+		column := historyOrderings[o.Column]
+		if o.Descending {
+			column += " DESC"
+		}
+		columns = append(columns, column)
+	}
+	return strings.Join(columns, ", ")
 }
 
 // EndedSession is one that ended, by its public name.
