@@ -459,6 +459,77 @@ func endSession(t testing.TB, s Store, id uuid.UUID, at time.Time) {
 	}
 }
 
+// A part of a name finds up to two that begin with it.
+func (on suite) TestFindSessions(t *testing.T) {
+	s := on.open(t)
+	sess := fill(t, s, 5)[1]
+	for n := 4; n <= 16; n++ {
+		from, to := sess.UUID, sess.UUID
+		for i := n; i < 16; i++ {
+			from[i], to[i] = 0, 0xff
+		}
+		if found, err := s.FindSessions(t.Context(), from, to); err != nil || len(found) != 1 || found[0] != sess.UUID {
+			t.Errorf("%d bytes: got %v, %v", n, found, err)
+		}
+	}
+	if found, err := s.FindSessions(t.Context(), uuid.UUID{}, uuid.Max); err != nil || len(found) != 2 {
+		t.Errorf("all: got %v, %v", found, err)
+	}
+	endSession(t, s, sess.UUID, Start)
+	if found, err := s.FindSessions(t.Context(), sess.UUID, sess.UUID); err != nil || len(found) != 0 {
+		t.Errorf("ended: got %v, %v", found, err)
+	}
+}
+
+// A revision is another one after each beginning and end, and no former one comes back,
+// also when a user is deleted with all that was numbered last. What changes no list, such
+// as a wrong password, changes no revision.
+func (on suite) TestRevisionComesOnce(t *testing.T) {
+	s := on.open(t)
+	ada := CreateUser(t, s, "ada", true)
+	came := map[int64]map[string]string{0: {}, ada.ID: {}}
+	check := func(what string, of ...int64) {
+		t.Helper()
+		for _, user := range of {
+			revision, err := s.Revision(t.Context(), user)
+			if before, again := came[user][revision]; again || err != nil {
+				t.Errorf("%s: of %d it is %s, as %s; %v", what, user, revision, before, err)
+			}
+			came[user][revision] = what
+		}
+	}
+	check("at first", 0, ada.ID)
+	sess := CreateSession(t, s, ada, "192.0.2.1", Start)
+	check("ada's session", 0, ada.ID)
+	for i := range 3 {
+		guest := CreateUser(t, s, fmt.Sprint("guest", i), false)
+		for range 2 {
+			ends := CreateSession(t, s, guest, "192.0.2.1", Start)
+			check("a guest's session", 0)
+			endSession(t, s, ends.UUID, Start)
+			check("its end", 0)
+		}
+		CreateSession(t, s, guest, "192.0.2.1", Start)
+		check("a guest's last", 0)
+		if err := s.DeleteUser(t.Context(), guest.ID, false, Event(db.ModelDeleted)); err != nil {
+			t.Fatal(err)
+		}
+		check("a guest is deleted", 0)
+		endSession(t, s, sess.UUID, Start)
+		check("ada's end", 0, ada.ID)
+		sess = CreateSession(t, s, ada, "192.0.2.1", Start)
+		check("ada's next session", 0, ada.ID)
+	}
+	for user, before := range came {
+		if err := s.LoginFailed(t.Context(), "ada", "192.0.2.1/32", Event(db.LoginFailed)); err != nil {
+			t.Fatal(err)
+		}
+		if revision, err := s.Revision(t.Context(), user); err != nil || before[revision] != "ada's next session" {
+			t.Errorf("a wrong password: of %d it is %s, %v", user, revision, err)
+		}
+	}
+}
+
 func (on suite) TestExpiredAreNotListed(t *testing.T) {
 	s := on.open(t)
 	all := fill(t, s, 22)

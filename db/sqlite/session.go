@@ -237,19 +237,19 @@ func (s *Store) IPs(ctx context.Context, state db.State) ([]string, error) {
 	return ips, s.err(rows.Err())
 }
 
-// Revision changes whenever a session of a user begins or ends, or of anybody for 0. A
-// number of a session may be given anew when a user is deleted, but that is an event.
+// Revision changes whenever a session of a user begins or ends, or of anybody for 0, and
+// is never again what it was. Numbers of sessions are given anew only when a user is
+// deleted, of whose own revision nobody asks any more.
 func (s *Store) Revision(ctx context.Context, user int64) (string, error) {
 	statement, args := `SELECT coalesce((SELECT max(id) FROM sessions), 0), coalesce((SELECT max(id) FROM ended_sessions), 0),
-		coalesce((SELECT max(id) FROM events), 0)`, []any(nil)
+		coalesce((SELECT value FROM settings WHERE name = 'users_deleted'), 0)`, []any(nil)
 	if user != 0 {
 		statement, args = `SELECT coalesce((SELECT max(id) FROM sessions WHERE user_id = $1), 0),
-			coalesce((SELECT max(id) FROM ended_sessions WHERE user_id = $1), 0),
-			coalesce((SELECT id FROM events WHERE subject_id = $1 ORDER BY created DESC, id DESC LIMIT 1), 0)`, []any{user}
+			coalesce((SELECT max(id) FROM ended_sessions WHERE user_id = $1), 0), 0`, []any{user}
 	}
-	var begun, ended, event int64
-	err := s.read.QueryRowContext(ctx, statement, args...).Scan(&begun, &ended, &event)
-	return fmt.Sprintf("%d.%d.%d", begun, ended, event), s.err(err)
+	var begun, ended, deleted int64
+	err := s.read.QueryRowContext(ctx, statement, args...).Scan(&begun, &ended, &deleted)
+	return fmt.Sprintf("%d.%d.%d", begun, ended, deleted), s.err(err)
 }
 
 type querier interface {

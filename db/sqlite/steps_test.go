@@ -114,21 +114,3 @@ func TestTimesAhead(t *testing.T) {
 		}
 	}
 }
-
-func TestFindSessions(t *testing.T) {
-	s := open(t)
-	ada := dbtest.CreateUser(t, s, "ada", true)
-	sess := signedIn(t, s, ada, 3, start)[1]
-	for n := 8; n <= 32; n += 4 {
-		from, to := sess.UUID, sess.UUID
-		for i := n / 2; i < 16; i++ {
-			from[i], to[i] = 0, 0xff
-		}
-		if found, err := s.FindSessions(t.Context(), from, to); err != nil || len(found) != 1 || found[0] != sess.UUID {
-			t.Errorf("%d digits: got %v, %v", n, found, err)
-		}
-	}
-	if found, err := s.FindSessions(t.Context(), uuid.UUID{}, uuid.Max); err != nil || len(found) != 2 {
-		t.Errorf("all: got %v, %v", found, err)
-	}
-}
