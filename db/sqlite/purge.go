@@ -12,8 +12,9 @@ import (
 const stepRows = 500
 
 // Purge removes what history no longer keeps: ended sessions and events from
-// before the given time, hosts and agents that nothing names any more, and
-// wrong passwords from before failures. It does so in steps.
+// before the given time, with the hosts that they reached, agents that no session has
+// any more, networks unused since, and wrong passwords from before failures. It does so
+// in steps.
 func (s *Store) Purge(ctx context.Context, before, failures time.Time) error {
 	for _, old := range []struct {
 		rows, of string
@@ -37,47 +38,28 @@ func (s *Store) Purge(ctx context.Context, before, failures time.Time) error {
 			return err
 		}
 	}
-	// What a deleted user leaves, and agents that no session has any more.
-	var host []byte
-	err := s.inSteps(ctx, func(tx *sql.Tx) (bool, error) {
-		from := host
-		err := tx.QueryRowContext(ctx, `SELECT max(session) FROM (SELECT session FROM session_hosts WHERE session > $1 ORDER BY session LIMIT $2)`, blob(from), stepRows).Scan(&host)
-		if err != nil || host == nil {
-			return false, err
+	for _, old := range []struct{ rows, key, gone string }{ // which no index finds
+		// The newest agent stays, so that no other one is given a number that is still known.
+		{`user_agents`, `id`, `sessions = 0 AND id < (SELECT max(id) FROM user_agents)
+			AND NOT EXISTS (SELECT 1 FROM ended_sessions e WHERE e.agent_id = user_agents.id) AND $3 >= 0`},
+		{`known_networks`, `user_id`, `last_used < $3`},
+	} {
+		var to sql.NullInt64
+		err := s.inSteps(ctx, func(tx *sql.Tx) (bool, error) {
+			from := to.Int64
+			err := tx.QueryRowContext(ctx, fmt.Sprintf(`SELECT max(%[1]s) FROM (SELECT %[1]s FROM %[2]s WHERE %[1]s > $1 ORDER BY %[1]s LIMIT %[3]d)`,
+				old.key, old.rows, stepRows), from).Scan(&to)
+			if err != nil || !to.Valid {
+				return false, err
+			}
+			_, err = tx.ExecContext(ctx, fmt.Sprintf(`DELETE FROM %[1]s WHERE %[2]s > $1 AND %[2]s <= $2 AND `, old.rows, old.key)+old.gone, from, to.Int64, micros(before))
+			return true, err
+		})
+		if err != nil {
+			return err
 		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM session_hosts WHERE session > $1 AND session <= $2 AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.uuid = session)
-			AND NOT EXISTS (SELECT 1 FROM ended_sessions e WHERE e.uuid = session)`, blob(from), host)
-		return true, err
-	})
-	if err != nil {
-		return err
 	}
-	var agent sql.NullInt64
-	err = s.inSteps(ctx, func(tx *sql.Tx) (bool, error) {
-		from := agent.Int64
-		err := tx.QueryRowContext(ctx, `SELECT max(id) FROM (SELECT id FROM user_agents WHERE id > $1 ORDER BY id LIMIT $2)`, from, stepRows).Scan(&agent)
-		if err != nil || !agent.Valid {
-			return false, err
-		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM user_agents WHERE id > $1 AND id <= $2 AND sessions = 0
-			AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.agent_id = user_agents.id) AND NOT EXISTS (SELECT 1 FROM ended_sessions e WHERE e.agent_id = user_agents.id)`, from, agent.Int64)
-		return true, err
-	})
-	if err != nil {
-		return err
-	}
-	return s.inTx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM known_networks WHERE last_used < $1`, micros(before))
-		return err
-	})
-}
-
-// blob is a key to look from, which must not be NULL.
-func blob(b []byte) []byte {
-	if b == nil {
-		return []byte{}
-	}
-	return b
+	return nil
 }
 
 // inSteps runs a step in a transaction of its own, again and again as long as there is more.

@@ -79,7 +79,7 @@ func TestStepsMakeAWhole(t *testing.T) {
 		if err := s.Purge(t.Context(), start.Add(time.Second), start.Add(time.Second)); err != nil {
 			t.Fatal(err)
 		}
-		for rows, want := range map[string]int{"ended_sessions": 0, "events": 0, "session_hosts": 0, "user_agents": 6, "sessions": 6} {
+		for rows, want := range map[string]int{"ended_sessions": 0, "events": 0, "known_networks": 0, "session_hosts": 0, "user_agents": 6, "sessions": 6} {
 			if got := s.count(t, rows); got != want {
 				t.Errorf("%s: %d are left, want %d", rows, got, want)
 			}
@@ -111,6 +111,29 @@ func TestTimesAhead(t *testing.T) {
 		}
 		if last, err := s.LastUse(t.Context()); err != nil || !last.Equal(start.Add(tt.want)) {
 			t.Errorf("%v after %v: got %v, %v, want %v", tt.use, tt.stored, last.Sub(start), err, tt.want)
+		}
+	}
+}
+
+// Nothing of a deleted user is left.
+func TestNothingIsLeftOfADeletedUser(t *testing.T) {
+	s := open(t)
+	ada, bob := dbtest.CreateUser(t, s, "ada", true), dbtest.CreateUser(t, s, "bob", false)
+	ends, lives := signedIn(t, s, bob, 2, start), signedIn(t, s, ada, 1, start)
+	if err := s.EndSession(t.Context(), db.Use{UUID: ends[0].UUID}, db.Revoked, dbtest.Event(db.ModelDeleted)); err != nil {
+		t.Fatal(err)
+	}
+	for _, sess := range append(ends, lives...) {
+		if err := reach(t, s, sess.UUID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.DeleteUser(t.Context(), bob.ID, true, dbtest.Event(db.ModelDeleted)); err != nil {
+		t.Fatal(err)
+	}
+	for rows, want := range map[string]int{"sessions": 1, "ended_sessions": 0, "session_hosts": 1, "known_networks": 1, "users": 1} {
+		if got := s.count(t, rows); got != want {
+			t.Errorf("%s: %d are left, want %d", rows, got, want)
 		}
 	}
 }

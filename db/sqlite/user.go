@@ -288,8 +288,13 @@ func (s *Store) DeleteUser(ctx context.Context, user int64, keepSuperuser bool, 
 				return err
 			}
 		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1`, user); err != nil {
-			return err
+		for _, theirs := range []string{
+			`DELETE FROM session_hosts WHERE session IN (SELECT uuid FROM sessions WHERE user_id = $1 UNION ALL SELECT uuid FROM ended_sessions WHERE user_id = $1)`,
+			`DELETE FROM sessions WHERE user_id = $1`,
+		} {
+			if _, err := tx.ExecContext(ctx, theirs, user); err != nil {
+				return err
+			}
 		}
 		if err := oneRow(tx.ExecContext(ctx, `DELETE FROM users WHERE id = $1`, user)); err != nil {
 			return err
