@@ -170,7 +170,6 @@ func (a *App) Run(ctx context.Context) {
 
 // purge removes what is kept no longer.
 func (a *App) purge(ctx context.Context) error {
-	defer a.live.Invalidate(live.Purged)
 	now := a.now()
 	return a.store.Purge(ctx, now.Add(-a.Config.History), now.Add(-loginLimits.Lock))
 }

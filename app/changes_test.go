@@ -156,7 +156,7 @@ func TestChangesShowAtOnce(t *testing.T) {
 	}
 }
 
-// The row number of an agent that was purged is given to another one, and sessions show
+// The row number of an agent that was purged is not given to another one, and sessions show
 // that.
 func TestPurgedAgent(t *testing.T) {
 	a, advance := clocked(t, t.TempDir())

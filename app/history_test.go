@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,6 +56,58 @@ func TestIdleLimitBesideAServer(t *testing.T) {
 	}
 	if e, err := server.EndedSession(t.Context(), Operator, id); err != nil || e.Reason != db.Idle {
 		t.Errorf("got %+v, %v, want it ended by the idle limit", e, err)
+	}
+}
+
+// The operator finds and ends a session whose idle limit has passed as far as is stored,
+// since the server beside has yet to write its last use, by its name or a part of it;
+// nobody else does.
+func TestOperatorEndsWhatLooksExpired(t *testing.T) {
+	dir := t.TempDir()
+	server, advance := clocked(t, dir)
+	beside := openApp(t, dir)
+	beside.Now = server.Now
+	for _, a := range []*App{server, beside} {
+		a.Config.SessionIdle = time.Minute
+		a.live = live.New(a.store, live.Options{Now: a.now, Idle: time.Minute, Agents: a.agents, Bounds: live.DefaultBounds})
+	}
+	root := create(t, server, NewUser{Username: "root", Superuser: true})
+	token, id := insertSession(t, server, root)
+	use := func() error {
+		_, err := server.Authenticate(t.Context(), []string{token}, from("192.0.2.7"))
+		return err
+	}
+	if err := errors.Join(use(), server.live.Flush(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		advance(50 * time.Second)
+		if err := use(); err != nil { // which is not written
+			t.Fatal(err)
+		}
+	}
+	if _, err := beside.Session(t.Context(), Caller{User: &root}, id); !errors.Is(err, db.ErrNotFound) {
+		t.Errorf("to a superuser beside the server: got %v", err)
+	}
+	for _, part := range []string{"", "no uuid", id.String()[:7], id.String() + "0"} {
+		var input *db.InputError
+		if _, err := beside.FindSession(t.Context(), part); !errors.As(err, &input) {
+			t.Errorf("%q: got %v, want it refused", part, err)
+		}
+	}
+	for _, part := range []string{id.String(), strings.ToUpper(id.String()), id.String()[:8], id.String()[:9], id.String()[:20]} {
+		if found, err := beside.FindSession(t.Context(), part); err != nil || found != id {
+			t.Errorf("%q: got %v, %v", part, found, err)
+		}
+	}
+	if err := beside.RevokeSession(t.Context(), Operator, id); err != nil {
+		t.Error(err)
+	}
+	if err := use(); !errors.Is(err, ErrUnauthenticated) {
+		t.Errorf("it was ended, and then: %v", err)
+	}
+	if e, err := beside.EndedSession(t.Context(), Operator, id); err != nil || e.Reason != db.Revoked {
+		t.Errorf("got %+v, %v", e, err)
 	}
 }
 

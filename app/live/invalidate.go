@@ -22,7 +22,6 @@ const (
 	KeysChanged                  // an API key of users is gone
 	AppsChanged                  // what a session has on an app's host is gone, though the session is not
 	RulesChanged                 // the gate's
-	Purged                       // what is kept no longer: row numbers are given anew
 	WroteElsewhere               // another process, whatever it was
 )
 
@@ -46,7 +45,6 @@ var drops = [...]part{
 	KeysChanged:    keys,
 	AppsChanged:    apps,
 	RulesChanged:   rules,
-	Purged:         agents,
 	WroteElsewhere: users | sessions | keys | apps | rules | agents,
 }
 

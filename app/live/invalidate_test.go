@@ -55,7 +55,6 @@ func TestInvalidate(t *testing.T) {
 		{"both change", func() { f.Invalidate(UserChanged, grace.ID, ada.ID) }, []string{"ada's session", "ada's user", "ada's key", "grace's session", "grace's user", "grace's key"}},
 		{"a key of grace's goes", func() { f.Invalidate(KeysChanged, grace.ID) }, []string{"grace's key"}},
 		{"the rules change", func() { f.Invalidate(RulesChanged) }, []string{"the rules"}},
-		{"row numbers are given anew", func() { f.Invalidate(Purged) }, []string{"the agent"}},
 		{"another process writes", func() { f.Invalidate(WroteElsewhere) },
 			[]string{"ada's session", "ada's user", "ada's agent", "ada's key", "grace's session", "grace's user", "grace's key", "the rules"}},
 		{"one session may have ended", func() {

@@ -262,7 +262,6 @@ func TestAgentIDGivenAnew(t *testing.T) {
 	if err := f.db.Purge(t.Context(), f.time(), f.time()); err != nil {
 		t.Fatal(err)
 	}
-	f.Invalidate(Purged)
 	other := f.createUser(t, "grace")
 	s = f.signIn(t, other)
 	use(firefox)
