@@ -250,3 +250,50 @@ func TestLastLogin(t *testing.T) {
 		}
 	}
 }
+
+// However many uses wait to be written, whoever lists or exports living sessions sees
+// each as it was used last.
+func TestHistoryShowsUsesThatWait(t *testing.T) {
+	a := openApp(t, t.TempDir())
+	ada := create(t, a, NewUser{Username: "ada", Superuser: true})
+	const many = 2100 // more than are written for every list
+	start := a.now()
+	a.Now = func() time.Time { return start }
+	var tokens []string
+	for range many {
+		token, _ := insertSession(t, a, ada)
+		tokens = append(tokens, token)
+	}
+	used := start.Add(time.Hour)
+	a.Now = func() time.Time { return used }
+	for _, token := range tokens {
+		if _, err := a.Authenticate(t.Context(), []string{token}, from("192.0.2.9")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(what string, found []Record) {
+		t.Helper()
+		if len(found) != many {
+			t.Errorf("%s: %d sessions, want %d", what, len(found), many)
+		}
+		for _, r := range found {
+			if !r.LastUsed.Equal(used) || r.IP.String() != "192.0.2.9" {
+				t.Fatalf("%s: used at %v from %s, want %v from 192.0.2.9", what, r.LastUsed, r.IP, used)
+			}
+		}
+	}
+	listed, _, err := a.History(t.Context(), Operator, db.SessionFilter{State: db.Any, Limit: 2 * many})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("listed", listed)
+	var exported []Record
+	err = a.Export(t.Context(), Operator, db.SessionFilter{State: db.Any}, func(some []Record) error {
+		exported = append(exported, some...)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("exported", exported)
+}

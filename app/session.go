@@ -310,25 +310,30 @@ type Record struct {
 // may see and that have ended, the living with them where its State is Any, and how
 // many there are in all.
 func (a *App) History(ctx context.Context, caller Caller, f db.SessionFilter) ([]Record, int, error) {
-	f = a.visibleTo(ctx, caller, f)
-	found, total, err := a.store.History(ctx, f)
+	a.flushIfQuick(ctx)
+	found, total, err := a.store.History(ctx, a.visibleTo(caller, f))
+	for i := range found {
+		if found[i].Ended.IsZero() {
+			a.live.Show(&found[i].Session)
+		}
+	}
 	return a.records(found, caller), total, err
 }
 
 // Export hands all that the filter chooses to each, some at a time, as it was at one
-// moment. It takes as long as each does.
+// moment, with all uses until then. It takes as long as each does.
 func (a *App) Export(ctx context.Context, caller Caller, f db.SessionFilter, each func([]Record) error) error {
-	f = a.visibleTo(ctx, caller, f)
-	return a.store.ExportSessions(ctx, f, func(found []db.EndedSession) error { return each(a.records(found, caller)) })
+	if err := a.live.Flush(ctx); err != nil { // what can be read is exported all the same
+		a.Log.Error("write session uses", "err", err)
+	}
+	return a.store.ExportSessions(ctx, a.visibleTo(caller, f), func(found []db.EndedSession) error { return each(a.records(found, caller)) })
 }
 
-// visibleTo narrows a filter to what the caller may see, and writes the uses that it
-// looks at.
-func (a *App) visibleTo(ctx context.Context, caller Caller, f db.SessionFilter) db.SessionFilter {
+// visibleTo narrows a filter to what the caller may see.
+func (a *App) visibleTo(caller Caller, f db.SessionFilter) db.SessionFilter {
 	if f.Now = a.now(); !caller.User.Superuser {
 		f.User = &caller.User.ID
 	}
-	a.flushIfQuick(ctx)
 	return f
 }
 

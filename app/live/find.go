@@ -196,6 +196,13 @@ func (c *Cache) mergeAll(page []db.Session, evictions uint64) (all bool) {
 	return all
 }
 
+// Show shows in a session that was read its latest use, which may not be written yet.
+func (c *Cache) Show(sess *db.Session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.merge(sess)
+}
+
 // merge shows in sess its latest use. It reports whether it is in memory. c.mu is held.
 func (c *Cache) merge(sess *db.Session) bool {
 	n, ok := c.sessions.byUUID.find(sess.UUID)
