@@ -520,6 +520,23 @@ func (on suite) TestRevisionComesOnce(t *testing.T) {
 		sess = CreateSession(t, s, ada, "192.0.2.1", Start)
 		check("ada's next session", 0, ada.ID)
 	}
+	// All of history goes, and its numbers are given anew.
+	for range 3 {
+		if err := s.Purge(t.Context(), Start.Add(time.Hour), Start); err != nil {
+			t.Fatal(err)
+		}
+		check("a purge", 0, ada.ID)
+		if err := s.Purge(t.Context(), Start.Add(time.Hour), Start); err != nil {
+			t.Fatal(err)
+		}
+		if revision, err := s.Revision(t.Context(), 0); err != nil || came[0][revision] != "a purge" {
+			t.Errorf("a purge of nothing: it is %s, %v", revision, err)
+		}
+		endSession(t, s, sess.UUID, Start)
+		check("ada's end", 0, ada.ID)
+		sess = CreateSession(t, s, ada, "192.0.2.1", Start)
+		check("ada's next session", 0, ada.ID)
+	}
 	for user, before := range came {
 		if err := s.LoginFailed(t.Context(), "ada", "192.0.2.1/32", Event(db.LoginFailed)); err != nil {
 			t.Fatal(err)

@@ -32,7 +32,11 @@ func (s *Store) Purge(ctx context.Context, before, failures time.Time) error {
 					return false, err
 				}
 			}
-			return changed(tx.ExecContext(ctx, `DELETE FROM `+old.rows+` WHERE id IN (`+these+`)`, micros(old.until)))
+			more, err := changed(tx.ExecContext(ctx, `DELETE FROM `+old.rows+` WHERE id IN (`+these+`)`, micros(old.until)))
+			if more && old.rows == "ended_sessions" {
+				err = freeNumbers(ctx, tx)
+			}
+			return more, err
 		})
 		if err != nil {
 			return err

@@ -238,18 +238,25 @@ func (s *Store) IPs(ctx context.Context, state db.State) ([]string, error) {
 }
 
 // Revision changes whenever a session of a user begins or ends, or of anybody for 0, and
-// is never again what it was. Numbers of sessions are given anew only when a user is
-// deleted, of whose own revision nobody asks any more.
+// is never again what it was.
 func (s *Store) Revision(ctx context.Context, user int64) (string, error) {
 	statement, args := `SELECT coalesce((SELECT max(id) FROM sessions), 0), coalesce((SELECT max(id) FROM ended_sessions), 0),
-		coalesce((SELECT value FROM settings WHERE name = 'users_deleted'), 0)`, []any(nil)
+		coalesce((SELECT value FROM settings WHERE name = 'numbers_freed'), 0)`, []any(nil)
 	if user != 0 {
 		statement, args = `SELECT coalesce((SELECT max(id) FROM sessions WHERE user_id = $1), 0),
-			coalesce((SELECT max(id) FROM ended_sessions WHERE user_id = $1), 0), 0`, []any{user}
+			coalesce((SELECT max(id) FROM ended_sessions WHERE user_id = $1), 0),
+			coalesce((SELECT value FROM settings WHERE name = 'numbers_freed'), 0)`, []any{user}
 	}
-	var begun, ended, deleted int64
-	err := s.read.QueryRowContext(ctx, statement, args...).Scan(&begun, &ended, &deleted)
-	return fmt.Sprintf("%d.%d.%d", begun, ended, deleted), s.err(err)
+	var begun, ended, freed int64
+	err := s.read.QueryRowContext(ctx, statement, args...).Scan(&begun, &ended, &freed)
+	return fmt.Sprintf("%d.%d.%d", begun, ended, freed), s.err(err)
+}
+
+// freeNumbers counts that sessions went without a trace, so that their numbers may be given
+// anew: with their user, or as history is purged.
+func freeNumbers(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO settings (name, value) VALUES ('numbers_freed', '1') ON CONFLICT (name) DO UPDATE SET value = value + 1`)
+	return err
 }
 
 type querier interface {

@@ -299,8 +299,7 @@ func (s *Store) DeleteUser(ctx context.Context, user int64, keepSuperuser bool, 
 		if err := oneRow(tx.ExecContext(ctx, `DELETE FROM users WHERE id = $1`, user)); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO settings (name, value) VALUES ('users_deleted', '1') ON CONFLICT (name) DO UPDATE SET value = value + 1`)
-		if err != nil {
+		if err := freeNumbers(ctx, tx); err != nil {
 			return err
 		}
 		return insertEvent(ctx, tx, event)
