@@ -297,3 +297,19 @@ func TestHistoryShowsUsesThatWait(t *testing.T) {
 	}
 	check("exported", exported)
 }
+
+// What happens now is of today, the last of the days.
+func TestEventsPerDayHaveToday(t *testing.T) {
+	a, advance := clocked(t, t.TempDir())
+	create(t, a, NewUser{Username: "ada"})
+	for _, day := range []int{0, 1, 29} {
+		if err := signIn(a, "ada", "correct horse", "192.0.2.1"); err != nil {
+			t.Fatal(err)
+		}
+		counts, err := a.EventsPerDay(t.Context(), Operator, db.Login, 30)
+		if err != nil || len(counts) != 30 || counts[29].Count != 1 {
+			t.Errorf("day %d: got %v, %v", day, counts, err)
+		}
+		advance(25 * time.Hour)
+	}
+}
