@@ -114,74 +114,64 @@ func (l *listener) cutLate() {
 		time.Sleep(time.Second)
 		l.mu.Lock()
 		for c := range l.conns {
-			c.cutLate(time.Now())
+			c.read.cut(time.Now(), c.Conn.SetReadDeadline)
+			c.write.cut(time.Now(), c.Conn.SetWriteDeadline)
 		}
 		done = l.closed && len(l.conns) == 0
 		l.mu.Unlock()
 	}
 }
 
-// A conn remembers the time limits that net/http sets, four times in each request,
-// and leaves it to the listener to look whether one is over: timers for them cost a
-// twentieth of a small request. A limit that was over long ago, by which net/http ends
-// a read that waits, holds at once.
+// A conn remembers the time limits that net/http sets, four times in each request, and
+// leaves it to the listener to look whether one is over: timers for them cost a
+// twentieth of a small request.
 type conn struct {
 	net.Conn
-	listener *listener
-	network  netip.Prefix // whose connections are counted; of the exempt it is invalid
-
-	mu          sync.Mutex
+	listener    *listener
+	network     netip.Prefix // whose connections are counted; of the exempt it is invalid
 	read, write limit
+}
+
+func (c *conn) SetReadDeadline(t time.Time) error  { return c.read.set(t, c.Conn.SetReadDeadline) }
+func (c *conn) SetWriteDeadline(t time.Time) error { return c.write.set(t, c.Conn.SetWriteDeadline) }
+func (c *conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
 // A limit is when reading or writing is to end. The zero time is never.
 type limit struct {
+	mu   sync.Mutex
 	at   time.Time
 	over bool // it is set at the connection below, where others never are
 }
 
 var started = time.Now()
 
-func (c *conn) SetReadDeadline(t time.Time) error {
-	return c.setLimit(&c.read, t, c.Conn.SetReadDeadline)
-}
-
-func (c *conn) SetWriteDeadline(t time.Time) error {
-	return c.setLimit(&c.write, t, c.Conn.SetWriteDeadline)
-}
-
-func (c *conn) SetDeadline(t time.Time) error {
-	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
-}
-
-func (c *conn) setLimit(l *limit, t time.Time, set func(time.Time) error) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// set notes a limit. One that was over long ago, by which net/http ends a read that
+// waits, holds at once.
+func (l *limit) set(t time.Time, below func(time.Time) error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	wasOver := l.over
-	*l = limit{t, !t.IsZero() && t.Before(started)}
+	l.at, l.over = t, !t.IsZero() && t.Before(started)
 	switch {
 	case l.over:
-		return set(t)
+		return below(t)
 	case wasOver:
-		return set(time.Time{})
+		return below(time.Time{})
 	}
 	return nil
 }
 
-func (c *conn) cutLate(now time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if l := &c.read; l.late(now) {
+// cut ends what is over its limit.
+func (l *limit) cut(now time.Time, below func(time.Time) error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.over && !l.at.IsZero() && l.at.Before(now) {
 		l.over = true
-		_ = c.Conn.SetReadDeadline(l.at) // fails only when it is closed
-	}
-	if l := &c.write; l.late(now) {
-		l.over = true
-		_ = c.Conn.SetWriteDeadline(l.at)
+		_ = below(l.at) // fails only when it is closed
 	}
 }
-
-func (l *limit) late(now time.Time) bool { return !l.over && !l.at.IsZero() && l.at.Before(now) }
 
 // CloseWrite lets the other end read what was written before a connection is closed
 // from which more came.
