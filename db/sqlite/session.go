@@ -159,36 +159,31 @@ func (s *Store) EndSessions(ctx context.Context, users []int64, except uuid.UUID
 	if err := s.read.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM sessions`).Scan(&last); err != nil {
 		return nil, s.err(err)
 	}
-	for after := int64(0); after < last; {
-		err := s.inTx(ctx, func(tx *sql.Tx) error {
-			some := append(args[:len(args):len(args)], after, last, stepRows)
-			these := fmt.Sprintf(`id IN (SELECT id FROM sessions WHERE %s AND id > $%d AND id <= $%d ORDER BY id LIMIT $%d)`, where, len(args)+1, len(args)+2, len(args)+3)
-			found, err := querySessions(ctx, tx, `SELECT `+sessionColumns+` FROM `+sessionTables+` WHERE s.`+these+` ORDER BY s.id`, some...)
-			if err != nil || len(found) == 0 {
-				after = last
-				return err
-			}
-			by := ""
-			for _, sess := range found {
-				if !sess.Expires.After(now) {
-					continue // ended by itself, and counted by nobody
-				}
-				event := describe(sess)
-				by = event.Actor
-				if err := insertEvent(ctx, tx, event); err != nil {
-					return err
-				}
-				ended = append(ended, sess.UUID)
-			}
-			after = found[len(found)-1].ID
-			_, err = endSessions(ctx, tx, these, some, reason, by, now)
-			return err
-		})
-		if err != nil {
-			return ended, err
+	where += fmt.Sprintf(` AND id <= $%d LIMIT %d`, len(args)+1, stepRows)
+	args = append(args, last)
+	err = s.inSteps(ctx, func(tx *sql.Tx) (bool, error) {
+		found, err := querySessions(ctx, tx, `SELECT `+sessionColumns+` FROM `+sessionTables+` WHERE s.id IN (SELECT id FROM sessions WHERE `+where+`) ORDER BY s.id`, args...)
+		if err != nil || len(found) == 0 {
+			return false, err
 		}
-	}
-	return ended, nil
+		by, ids := "", make([]int64, len(found))
+		for i, sess := range found {
+			ids[i] = sess.ID
+			if !sess.Expires.After(now) {
+				continue // ended by itself, and counted by nobody
+			}
+			event := describe(sess)
+			by = event.Actor
+			if err := insertEvent(ctx, tx, event); err != nil {
+				return false, err
+			}
+			ended = append(ended, sess.UUID)
+		}
+		list, _ := json.Marshal(ids) // numbers always marshal
+		_, err = endSessions(ctx, tx, `id IN (SELECT value FROM json_each($1))`, []any{string(list)}, reason, by, now)
+		return true, err
+	})
+	return ended, err
 }
 
 // ExpireSessions ends what has expired by now, at most limit at once, and says how many.
