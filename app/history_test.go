@@ -111,6 +111,50 @@ func TestOperatorEndsWhatLooksExpired(t *testing.T) {
 	}
 }
 
+// A clock that was ahead for a while leaves a last use of then: the next use says when it
+// is, and the idle limit begins there. Until then the doctor tells of it.
+func TestClockWasAhead(t *testing.T) {
+	a, advance := clocked(t, t.TempDir())
+	advance(newest.Sub(a.Now()) + 24*time.Hour)
+	a.Config.SessionIdle = time.Hour
+	a.live = live.New(a.store, live.Options{Now: a.now, Idle: time.Hour, Agents: a.agents, Bounds: live.DefaultBounds})
+	root := create(t, a, NewUser{Username: "root", Superuser: true})
+	token, id := insertSession(t, a, root)
+	use := func() {
+		t.Helper()
+		_, err := a.Authenticate(t.Context(), []string{token}, from("192.0.2.7"))
+		if err := errors.Join(err, a.live.Flush(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(want string) {
+		t.Helper()
+		if got := a.checkClock(t.Context()); got.State != want {
+			t.Errorf("the doctor says %+v", got)
+		}
+	}
+	use()
+	check(Good)
+	for range 72 * 2 { // used all the time, or the idle limit would end it
+		advance(30 * time.Minute)
+		if _, err := a.Authenticate(t.Context(), []string{token}, from("192.0.2.7")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	use()
+	advance(-72 * time.Hour)
+	check(Warning)
+	use()
+	check(Good)
+	if sess, err := a.Session(t.Context(), Operator, id); err != nil || !sess.LastUsed.Equal(a.now()) || !sess.Expires.Equal(a.now().Add(time.Hour)) {
+		t.Errorf("used now, %v: got %v, until %v, %v", a.now(), sess.LastUsed, sess.Expires, err)
+	}
+	advance(time.Hour)
+	if _, err := a.Authenticate(t.Context(), []string{token}, from("192.0.2.7")); !errors.Is(err, ErrUnauthenticated) {
+		t.Errorf("unused for an hour: got %v", err)
+	}
+}
+
 // reachHost has a session pass the gate.
 func reachHost(t *testing.T, a *App, token, host, ip string) {
 	t.Helper()
