@@ -1,12 +1,16 @@
 package web
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -59,7 +63,7 @@ func copySessions(t *testing.T, ts *testServer, n int) {
 	if _, err := pool.ExecContext(t.Context(), `WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < $1 - 1)
 		INSERT INTO sessions (uuid, token_hash, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires)
 		SELECT randomblob(16), randomblob(32), user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires
-		FROM n JOIN sessions ON id = 1 + i % 3000`, n); err != nil {
+		FROM n JOIN sessions ON id = 1 + i % (SELECT max(id) FROM sessions)`, n); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -123,6 +127,48 @@ func TestHistoryIsWhole(t *testing.T) {
 		if len(seen) != 281 {
 			t.Errorf("sorted by %q: %d of 281 on the pages", sort, len(seen))
 		}
+	}
+}
+
+// An export takes as long as it is received, part by part, and no longer: whoever stops
+// receiving is cut, and gets no end that looks like one.
+func TestSlowExport(t *testing.T) {
+	ts := newServer(t)
+	sess, token := ts.session("ada", "81.2.69.142", firefox)
+	const n = 12_000 // more than a connection holds by itself
+	copySessions(t, ts, n)
+	writeWithin = 2 * time.Second
+	defer func() { writeWithin = time.Minute }()
+	address := ts.serve(func(l net.Listener) net.Listener { return l })
+	receive := func(pause func(int)) (*http.Response, []byte, error) {
+		conn := dial(t, address, "")
+		if err := conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "GET /sessions/export.json?view=everybody HTTP/1.1\r\nHost: %s\r\nCookie: %s=%s\r\n\r\n", strings.TrimPrefix(ts.url, "http://"), sessionCookie, token)
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got bytes.Buffer
+		for i := 0; err == nil; i++ {
+			pause(i)
+			_, err = io.CopyN(&got, res.Body, 1<<20)
+		}
+		return res, got.Bytes(), err
+	}
+	res, body, err := receive(func(int) { time.Sleep(300 * time.Millisecond) })
+	var objects []struct{ UUID uuid.UUID }
+	if err != io.EOF || json.Unmarshal(body, &objects) != nil || len(objects) != n+1 || objects[0].UUID != sess.UUID {
+		t.Errorf("received slowly: got %d, %d bytes and %d sessions, %v", res.StatusCode, len(body), len(objects), err)
+	}
+	_, body, err = receive(func(i int) {
+		if i == 1 {
+			time.Sleep(5 * time.Second)
+		}
+	})
+	if err == io.EOF || json.Valid(body) {
+		t.Errorf("received no more for a while: got %d bytes, %v, want it cut", len(body), err)
 	}
 }
 

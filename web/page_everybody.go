@@ -283,9 +283,6 @@ func (s *Server) exportFilter(c *gin.Context) (db.SessionFilter, error) {
 	return s.storedFilter(c, parseViewFilter(c))
 }
 
-// chunkTime is how long somebody may take to receive a part of a file.
-const chunkTime = time.Minute
-
 // export sends a file of sessions as it is read, of any length. What goes wrong when
 // some of it has been sent breaks the connection off, so that nobody takes it for all.
 func (s *Server) export(c *gin.Context, contentType, name, before, between, after string, write func(b []byte, r app.Record) []byte) error {
@@ -308,7 +305,7 @@ func (s *Server) export(c *gin.Context, contentType, name, before, between, afte
 			}
 			b = write(b, r)
 		}
-		if err := control.SetWriteDeadline(time.Now().Add(chunkTime)); err != nil {
+		if err := control.SetWriteDeadline(time.Now().Add(writeWithin)); err != nil {
 			return err
 		}
 		_, err := c.Writer.Write(b)

@@ -28,6 +28,10 @@ const (
 // readWithin is how long a request may take to arrive; a test is less patient.
 var readWithin = 10 * time.Second
 
+// writeWithin is how long an answer may take to be made and received, or each part of a
+// file of sessions; a test is less patient.
+var writeWithin = time.Minute
+
 // A Server answers requests for one app. It may be used by any number of
 // requests at once.
 type Server struct {
@@ -201,7 +205,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		Handler:           s.engine,
 		ReadHeaderTimeout: readWithin,
 		ReadTimeout:       readWithin, // for the body too: of two limits net/http sets both for each request
-		WriteTimeout:      60 * time.Second,
+		WriteTimeout:      writeWithin,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    maxHeaders,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
