@@ -65,11 +65,11 @@ func (a *App) RedeemCode(ctx context.Context, host, code, secret string, secure 
 	}
 	token = newSecret()
 	tokenHash, codeHash, state, now := secretHash(token), secretHash(code), secretHash(secret), a.now()
-	defer a.live.Invalidate(live.AppsChanged) // this one is in the place of an earlier one
 	sess, target, err = a.store.RedeemCode(ctx, db.AppCode{Hash: codeHash[:], State: state[:], Secure: secure, Host: host, Created: now}, now.Add(-codeLife), tokenHash[:])
-	if errors.Is(err, db.ErrNotFound) {
-		err = ErrCode
+	if errors.Is(err, db.ErrNotFound) { // nothing was written, which anybody can bring about
+		return "", sess, "", ErrCode
 	}
+	a.live.Invalidate(live.AppsChanged) // this one is in the place of an earlier one
 	if err != nil {
 		return "", sess, "", err
 	}

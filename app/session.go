@@ -107,7 +107,7 @@ func (a *App) AuthenticateKey(ctx context.Context, key string, client Client) (C
 	if !token.User.Active || !token.Expires.IsZero() && !token.Expires.After(a.now()) {
 		return Caller{}, ErrInvalidToken
 	}
-	a.keyUses.note(token.ID, a.now())
+	a.keyUses.note(token.UUID, a.now())
 	return Caller{User: &token.User, IP: client.IP, Scope: token.Scope}, nil
 }
 

@@ -326,6 +326,50 @@ func TestKeysEnd(t *testing.T) {
 	}
 }
 
+// The last use of a key is its own, though another has its row's number by then.
+func TestLastUseOfKeys(t *testing.T) {
+	a, _ := clocked(t, t.TempDir())
+	ada, otto := create(t, a, NewUser{Username: "ada"}), create(t, a, NewUser{Username: "otto"})
+	make := func(user db.User) (string, db.Token) {
+		key, token, err := a.CreateToken(t.Context(), Operator.Actor(), NewToken{User: user, Identifier: "k"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key, token
+	}
+	lastUse := func(user db.User) time.Time {
+		tokens, _, err := a.Tokens(t.Context(), Operator, db.TokenFilter{User: user.ID, Limit: 10})
+		if err != nil || len(tokens) != 1 {
+			t.Fatalf("got %d keys, %v", len(tokens), err)
+		}
+		return tokens[0].LastUsed
+	}
+	use := func(key string) {
+		if _, err := a.AuthenticateKey(t.Context(), key, from("192.0.2.1")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, token := make(ada)
+	use(first) // noted, and not written yet
+	if err := a.DeleteToken(t.Context(), Operator.Actor(), token); err != nil {
+		t.Fatal(err)
+	}
+	second, again := make(otto)
+	if token.ID != again.ID {
+		t.Fatalf("numbers %d and %d: nothing is tried here", token.ID, again.ID)
+	}
+	if used := lastUse(otto); !used.IsZero() {
+		t.Errorf("a key that nobody used was used %s", used)
+	}
+	use(second)
+	if used := lastUse(otto); !used.Equal(a.now()) {
+		t.Errorf("got %s, want now", used)
+	}
+	if err := a.store.DeleteToken(t.Context(), token.UUID, db.Event{}); !errors.Is(err, db.ErrNotFound) {
+		t.Errorf("deleting one that is gone: %v", err)
+	}
+}
+
 // Newer definitions show at once, and replace what is stored.
 func TestDefinitionsAreReplaced(t *testing.T) {
 	a, _ := clocked(t, t.TempDir())

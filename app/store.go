@@ -70,8 +70,8 @@ type Store interface {
 	// Keys, rules, events.
 	Tokens(ctx context.Context, f db.TokenFilter) (page []db.Token, total int, err error)
 	CreateToken(ctx context.Context, t db.Token, hash []byte, event db.Event) (db.Token, error)
-	DeleteToken(ctx context.Context, id int64, event db.Event) error
-	RecordKeyUses(ctx context.Context, uses map[int64]time.Time) error
+	DeleteToken(ctx context.Context, id uuid.UUID, event db.Event) error
+	RecordKeyUses(ctx context.Context, uses map[uuid.UUID]time.Time) error
 	CreateRule(ctx context.Context, r db.Rule, event func(db.Rule) db.Event) (db.Rule, error)
 	DeleteRule(ctx context.Context, id int64, event func(db.Rule) db.Event) (r db.Rule, err error)
 	Record(ctx context.Context, e db.Event) error

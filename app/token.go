@@ -125,7 +125,7 @@ func (a *App) Token(ctx context.Context, caller Caller, identifier string) (db.T
 // DeleteToken removes a token; its key is refused from then on.
 func (a *App) DeleteToken(ctx context.Context, actor Actor, token db.Token) error {
 	defer a.live.Invalidate(live.KeysChanged, token.User.ID)
-	err := a.store.DeleteToken(ctx, token.ID, a.tokenEvent(actor, db.ModelDeleted, token))
+	err := a.store.DeleteToken(ctx, token.UUID, a.tokenEvent(actor, db.ModelDeleted, token))
 	if err == nil {
 		a.Log.Info("token deleted", "identifier", token.Identifier, "user", token.User.Username, "by", actor.Name)
 	}
@@ -149,12 +149,13 @@ func (a *App) DeleteKeysOf(ctx context.Context, actor Actor, user db.User) (int,
 	return len(tokens), err
 }
 
-// keyUses are the last uses of API keys, by the tokens' IDs, of which some are not
-// written yet. A use within a minute of another is not noted. Their bound is maxKeyUses;
-// beyond it those that are written are forgotten.
+// keyUses are the last uses of API keys, by the tokens' UUIDs (a row's number is given
+// anew once it is gone), of which some are not written yet. A use within a minute of
+// another is not noted. Their bound is maxKeyUses; beyond it those that are written are
+// forgotten.
 type keyUses struct {
 	mu   sync.Mutex
-	last map[int64]keyUse
+	last map[uuid.UUID]keyUse
 }
 
 type keyUse struct {
@@ -164,17 +165,17 @@ type keyUse struct {
 
 const maxKeyUses = 4096
 
-func (k *keyUses) note(id int64, at time.Time) {
+func (k *keyUses) note(id uuid.UUID, at time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if use, ok := k.last[id]; ok && at.Sub(use.at).Abs() < time.Minute {
 		return
 	}
 	if k.last == nil {
-		k.last = map[int64]keyUse{}
+		k.last = map[uuid.UUID]keyUse{}
 	}
 	if len(k.last) >= maxKeyUses {
-		maps.DeleteFunc(k.last, func(_ int64, use keyUse) bool { return use.written })
+		maps.DeleteFunc(k.last, func(_ uuid.UUID, use keyUse) bool { return use.written })
 	}
 	k.last[id] = keyUse{at: at}
 }
@@ -183,7 +184,7 @@ func (k *keyUses) note(id int64, at time.Time) {
 func (a *App) flushKeyUses(ctx context.Context) {
 	k := &a.keyUses
 	k.mu.Lock()
-	uses := map[int64]time.Time{}
+	uses := map[uuid.UUID]time.Time{}
 	for id, use := range k.last {
 		if !use.written {
 			uses[id], k.last[id] = use.at, keyUse{use.at, true}

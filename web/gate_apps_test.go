@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -216,11 +217,26 @@ func TestAppCookies(t *testing.T) {
 			}
 			header := []string{"Host", "auth.home.example", "Origin", "https://auth.home.example", "Cookie", sessionCookie + "=" + session}
 			path := "/sessions/" + page.Results[0].UUID
+			secret, state := app.NewState()
+			underway := map[string]string{}
+			for _, host := range []string{wiki, shop} {
+				code, err := ts.app.GrantCode(t.Context(), uuid.MustParse(page.Results[0].UUID), host, state, "https://"+host+"/")
+				if err != nil {
+					t.Fatal(err)
+				}
+				underway[host] = code
+			}
 			if res, _ := ts.post(nil, path+"/sign-out-app", url.Values{"host": {wiki}}, header...); res.StatusCode != 303 {
 				t.Errorf("sign out of one: got %d", res.StatusCode)
 			}
 			if got := steal(wiki, "__Host-lastseen_app", other); got != no {
 				t.Errorf("signed out of that app: got %d", got)
+			}
+			// A code that was on its way then signs in no more, unlike another app's.
+			for host, want := range map[string]error{wiki: app.ErrCode, shop: nil} {
+				if _, _, _, err := ts.app.RedeemCode(t.Context(), host, underway[host], secret, true, app.Client{}); !errors.Is(err, want) {
+					t.Errorf("%s: a code from before: %v, want %v", host, err, want)
+				}
 			}
 			v.mustOpen(first)
 			v.mustOpen(second) // anew, as the session lives

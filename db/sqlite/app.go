@@ -73,9 +73,14 @@ func (s *Store) AppSessions(ctx context.Context, session uuid.UUID) ([]db.AppSes
 	return all, s.err(rows.Err())
 }
 
-// EndAppSession ends that of a session on a host, or is db.ErrNotFound.
+// EndAppSession ends that of a session on a host, with its codes there that are not
+// used up, or is db.ErrNotFound.
 func (s *Store) EndAppSession(ctx context.Context, session uuid.UUID, host string) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM app_codes WHERE host = $1 AND session_id = (SELECT id FROM sessions WHERE uuid = $2)`, host, session[:])
+		if err != nil {
+			return err
+		}
 		return oneRow(tx.ExecContext(ctx, `DELETE FROM app_sessions WHERE host = $1 AND session_id = (SELECT id FROM sessions WHERE uuid = $2)`, host, session[:]))
 	})
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/golang-migrate/migrate/v4"
 	driver "github.com/golang-migrate/migrate/v4/database/sqlite"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
+	"github.com/google/uuid"
 )
 
 var start = dbtest.Start
@@ -94,9 +95,29 @@ func dump(t *testing.T, s *Store) string {
 	return b.String()
 }
 
+// Keys whose names clash in the version before keep apart, and none gains rights.
+func fillBeforeDown(t *testing.T, s *Store) {
+	for _, key := range []struct{ user, identifier, scope string }{
+		{"ada", "a", "all"}, {"otto", "a", "all"}, {"ada", "a-2", "all"}, {"otto", "a-2", "all"},
+		{"erika", "a", "all"}, {"erika", "b", "gate"}, {"ada", "b", "all"},
+	} {
+		user, err := s.UserByName(t.Context(), key.user)
+		if errors.Is(err, db.ErrNotFound) {
+			user = dbtest.CreateUser(t, s, key.user, false)
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.CreateToken(t.Context(), db.Token{UUID: uuid.New(), Identifier: key.identifier, Scope: db.Scope(key.scope), User: user, Created: time.Now()}, []byte(key.user+key.identifier), db.Event{Created: time.Now(), Action: db.ModelCreated})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestMigrationsDownAndUpAgain(t *testing.T) {
 	s := open(t)
 	before := dump(t, s)
+	fillBeforeDown(t, s)
 	source, err := iofs.New(schema.SQLite, "sqlite")
 	if err != nil {
 		t.Fatal(err)
@@ -108,6 +129,13 @@ func TestMigrationsDownAndUpAgain(t *testing.T) {
 	m, err := migrate.NewWithInstance("iofs", source, "sqlite", target)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if err := m.Migrate(5); err != nil {
+		t.Fatal(err)
+	}
+	var keys, named int
+	if err := s.write.QueryRow(`SELECT count(*), count(*) FILTER (WHERE identifier IN ('a', 'a-2', 'b') OR identifier LIKE 'a-%') FROM tokens`).Scan(&keys, &named); err != nil || keys != 6 || named != 6 {
+		t.Errorf("in the version before: %d keys of which %d have their names, %v; want 6", keys, named, err)
 	}
 	if err := m.Down(); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"lastseen/db"
+
+	"github.com/google/uuid"
 )
 
 const tokenColumns = `t.id, t.uuid, t.identifier, t.description, t.created, t.expires, t.scope, t.last_used, ` + userColumns
@@ -114,21 +116,21 @@ func (s *Store) Tokens(ctx context.Context, f db.TokenFilter) (page []db.Token, 
 }
 
 // DeleteToken removes a token; its key is refused from then on.
-func (s *Store) DeleteToken(ctx context.Context, id int64, event db.Event) error {
+func (s *Store) DeleteToken(ctx context.Context, id uuid.UUID, event db.Event) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
-		if err := oneRow(tx.ExecContext(ctx, `DELETE FROM tokens WHERE id = $1`, id)); err != nil {
+		if err := oneRow(tx.ExecContext(ctx, `DELETE FROM tokens WHERE uuid = $1`, id[:])); err != nil {
 			return err
 		}
 		return insertEvent(ctx, tx, event)
 	})
 }
 
-// RecordKeyUses stores when tokens, by their IDs, were used last. One that is gone is
+// RecordKeyUses stores when tokens, by their UUIDs, were used last. One that is gone is
 // passed over, and none goes back in time.
-func (s *Store) RecordKeyUses(ctx context.Context, uses map[int64]time.Time) error {
+func (s *Store) RecordKeyUses(ctx context.Context, uses map[uuid.UUID]time.Time) error {
 	return s.inLightTx(ctx, func(tx *sql.Tx) (changed bool, err error) {
 		for id, at := range uses {
-			_, err := tx.ExecContext(ctx, `UPDATE tokens SET last_used = $2 WHERE id = $1 AND coalesce(last_used, 0) < $2`, id, micros(at))
+			_, err := tx.ExecContext(ctx, `UPDATE tokens SET last_used = $2 WHERE uuid = $1 AND coalesce(last_used, 0) < $2`, id[:], micros(at))
 			if err != nil {
 				return false, err
 			}

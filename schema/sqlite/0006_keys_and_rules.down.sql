@@ -1,5 +1,6 @@
+DELETE FROM tokens WHERE scope <> 'all'; -- a key that could do less would be able to do all
 -- Of identifiers that several users have, one is kept as it is.
-UPDATE tokens SET identifier = identifier || '-' || id WHERE id NOT IN (SELECT min(id) FROM tokens GROUP BY identifier);
+UPDATE tokens SET identifier = identifier || '-' || lower(hex(uuid)) WHERE id NOT IN (SELECT min(id) FROM tokens GROUP BY identifier);
 CREATE TABLE keys (
 	id          INTEGER PRIMARY KEY,
 	uuid        BLOB    NOT NULL UNIQUE,
@@ -10,9 +11,8 @@ CREATE TABLE keys (
 	created     INTEGER NOT NULL,
 	expires     INTEGER                          -- null: never
 ) STRICT;
--- A key that could do less would be able to do all.
 INSERT INTO keys (id, uuid, identifier, key_hash, user_id, description, created, expires)
-	SELECT id, uuid, identifier, key_hash, user_id, description, created, expires FROM tokens WHERE scope = 'all';
+	SELECT id, uuid, identifier, key_hash, user_id, description, created, expires FROM tokens;
 DROP TABLE tokens;
 ALTER TABLE keys RENAME TO tokens;
 CREATE INDEX tokens_user ON tokens (user_id);
