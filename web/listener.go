@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
 )
@@ -15,18 +16,15 @@ import (
 const maxConnections = 256
 
 // A listener closes at once the connections that one address opens beyond
-// maxConnections; those of the exempt do not count. It looks after the time limits
-// of those that are open.
+// maxConnections; those of the exempt do not count.
 type listener struct {
 	net.Listener
 	exempt func(netip.Addr) bool
 	log    *slog.Logger
 
 	mu         sync.Mutex
-	conns      map[*conn]struct{} // those that are open
 	open       map[netip.Prefix]int
 	complained time.Time
-	closed     bool
 }
 
 // listen bounds the connections of a listener by address. This machine's own and
@@ -36,9 +34,7 @@ func (s *Server) listen(on net.Listener) *listener {
 }
 
 func newListener(on net.Listener, exempt func(netip.Addr) bool, log *slog.Logger) *listener {
-	l := &listener{Listener: on, exempt: exempt, log: log, conns: map[*conn]struct{}{}, open: map[netip.Prefix]int{}}
-	go l.cutLate()
-	return l
+	return &listener{Listener: on, exempt: exempt, log: log, open: map[netip.Prefix]int{}}
 }
 
 func (l *listener) Accept() (net.Conn, error) {
@@ -64,24 +60,17 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-func (l *listener) Close() error {
-	l.mu.Lock()
-	l.closed = true
-	l.mu.Unlock()
-	return l.Listener.Close()
-}
-
 func (l *listener) enter(c *conn) bool {
+	if !c.network.IsValid() {
+		return true
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if c.network.IsValid() {
-		if l.open[c.network] >= maxConnections {
-			l.complain(c.network)
-			return false
-		}
-		l.open[c.network]++
+	if l.open[c.network] >= maxConnections {
+		l.complain(c.network)
+		return false
 	}
-	l.conns[c] = struct{}{}
+	l.open[c.network]++
 	return true
 }
 
@@ -94,42 +83,44 @@ func (l *listener) complain(network netip.Prefix) {
 }
 
 func (l *listener) leave(c *conn) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, open := l.conns[c]; !open {
+	if !c.network.IsValid() {
 		return
 	}
-	delete(l.conns, c)
-	if c.network.IsValid() {
-		if l.open[c.network]--; l.open[c.network] == 0 {
-			delete(l.open, c.network)
-		}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open[c.network]--; l.open[c.network] == 0 {
+		delete(l.open, c.network)
 	}
 }
 
-// cutLate ends what is over its time limit, every second until the listener and all
-// its connections are closed.
-func (l *listener) cutLate() {
-	for done := false; !done; {
-		time.Sleep(time.Second)
-		l.mu.Lock()
-		for c := range l.conns {
-			c.read.cut(time.Now(), c.Conn.SetReadDeadline)
-			c.write.cut(time.Now(), c.Conn.SetWriteDeadline)
-		}
-		done = l.closed && len(l.conns) == 0
-		l.mu.Unlock()
-	}
-}
-
-// A conn remembers the time limits that net/http sets, four times in each request, and
-// leaves it to the listener to look whether one is over: timers for them cost a
-// twentieth of a small request.
+// A conn moves the time limits that net/http sets, four times in each request, at the
+// connection below only when one comes earlier, or when the one there has passed and
+// the last one set has not: a timer for each costs a twentieth of a small request.
 type conn struct {
 	net.Conn
 	listener    *listener
 	network     netip.Prefix // whose connections are counted; of the exempt it is invalid
 	read, write limit
+	closed      sync.Once
+}
+
+func (c *conn) Read(b []byte) (int, error) {
+	for {
+		n, err := c.Conn.Read(b)
+		if n > 0 || !c.read.renew(err, c.Conn.SetReadDeadline) {
+			return n, err
+		}
+	}
+}
+
+func (c *conn) Write(b []byte) (written int, err error) {
+	for {
+		n, err := c.Conn.Write(b[written:])
+		written += n
+		if !c.write.renew(err, c.Conn.SetWriteDeadline) {
+			return written, err
+		}
+	}
 }
 
 func (c *conn) SetReadDeadline(t time.Time) error  { return c.read.set(t, c.Conn.SetReadDeadline) }
@@ -138,39 +129,36 @@ func (c *conn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-// A limit is when reading or writing is to end. The zero time is never.
+// A limit is when reading or writing is to end: at is what was asked for last, and below
+// what the connection below has, which is never later. The zero time is never.
 type limit struct {
-	mu   sync.Mutex
-	at   time.Time
-	over bool // it is set at the connection below, where others never are
+	mu        sync.Mutex
+	at, below time.Time
 }
 
-var started = time.Now()
-
-// set notes a limit. One that was over long ago, by which net/http ends a read that
-// waits, holds at once.
 func (l *limit) set(t time.Time, below func(time.Time) error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	wasOver := l.over
-	l.at, l.over = t, !t.IsZero() && t.Before(started)
-	switch {
-	case l.over:
-		return below(t)
-	case wasOver:
-		return below(time.Time{})
+	l.at = t
+	if t.IsZero() || !l.below.IsZero() && !t.Before(l.below) {
+		return nil // renew sees to it
 	}
-	return nil
+	l.below = t
+	return below(t)
 }
 
-// cut ends what is over its limit.
-func (l *limit) cut(now time.Time, below func(time.Time) error) {
+// renew reports whether err comes of a limit that was moved since, and moves it below.
+func (l *limit) renew(err error, below func(time.Time) error) bool {
+	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.over && !l.at.IsZero() && l.at.Before(now) {
-		l.over = true
-		_ = below(l.at) // fails only when it is closed
+	if !l.at.IsZero() && !time.Now().Before(l.at) {
+		return false
 	}
+	l.below = l.at
+	return below(l.at) == nil
 }
 
 // CloseWrite lets the other end read what was written before a connection is closed
@@ -183,6 +171,6 @@ func (c *conn) CloseWrite() error {
 }
 
 func (c *conn) Close() error {
-	defer c.listener.leave(c)
+	defer c.closed.Do(func() { c.listener.leave(c) })
 	return c.Conn.Close()
 }
