@@ -64,7 +64,7 @@ func (a *App) BackupFiles() ([]BackupFile, error) {
 // due is tried or looked for again.
 const (
 	retryBackup = 10 * time.Minute
-	lookBackup  = time.Minute
+	checkBackup = time.Minute
 )
 
 // backupDue is when the next backup is to be made. One from the future, made
@@ -111,7 +111,7 @@ func (a *App) keepBackups(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(min(due.Sub(now), lookBackup)): // the clock may be set meanwhile
+		case <-time.After(min(due.Sub(now), checkBackup)): // the clock may be set meanwhile
 		}
 	}
 }

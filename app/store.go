@@ -45,7 +45,7 @@ type Store interface {
 	LoginBlockedUntil(ctx context.Context, username, network string, now time.Time, l db.LoginLimits) (until time.Time, known bool, err error)
 	LoginFailed(ctx context.Context, username, network string, event db.Event) error
 	LoginFailures(ctx context.Context, username string, now time.Time, l db.LoginLimits) (count int, refused bool, err error)
-	ForgetLoginFailures(ctx context.Context, username string, event db.Event) error
+	UnlockUser(ctx context.Context, username string, event db.Event) error
 	CreateSession(ctx context.Context, user db.User, sess db.Session, hash []byte, replaces []db.Use, network string, event db.Event) (db.Session, error)
 	CreateCode(ctx context.Context, code db.AppCode, expired time.Time) error
 	RedeemCode(ctx context.Context, code db.AppCode, expired time.Time, token []byte) (sess db.Session, target string, err error)

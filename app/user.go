@@ -148,9 +148,9 @@ func (a *App) LoginFailures(ctx context.Context, user db.User) (count int, refus
 	return a.store.LoginFailures(ctx, db.Fold(user.Username), a.now(), loginLimits)
 }
 
-// UnlockUser forgets those wrong passwords, so that the user may try again at once.
+// UnlockUser removes those wrong passwords, so that the user may try again at once.
 func (a *App) UnlockUser(ctx context.Context, actor Actor, user db.User) error {
-	err := a.store.ForgetLoginFailures(ctx, db.Fold(user.Username), a.userEvent(actor, db.ModelUpdated, user, map[string]any{"unlocked": true}))
+	err := a.store.UnlockUser(ctx, db.Fold(user.Username), a.userEvent(actor, db.ModelUpdated, user, map[string]any{"unlocked": true}))
 	if err == nil {
 		a.Log.Info("user changed", "user", user.Username, "unlocked", true, "by", actor.Name)
 	}

@@ -138,7 +138,7 @@ func strict(c *cli.Command) {
 			return usagef("`%s` alone does nothing: name one of its commands", c.FullName())
 		}
 	}
-	// Or a user named "help" could not be disabled.
+	// Otherwise a user named "help" could not be disabled.
 	c.HideHelpCommand = len(c.Commands) == 0
 	for _, sub := range c.Commands {
 		strict(sub)

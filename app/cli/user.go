@@ -45,7 +45,7 @@ func (p *Program) userCommand() *cli.Command {
 				}
 				return p.keysRemain(ctx, a, user, "they are refused until the user is enabled again")
 			})},
-		{Name: "unlock", Usage: "forget the wrong passwords tried on a user, who may sign in again at once", ArgsUsage: "NAME",
+		{Name: "unlock", Usage: "lift the lock of a user, who may sign in again at once", ArgsUsage: "NAME",
 			Action: p.withUser(func(ctx context.Context, _ *cli.Command, a *app.App, user db.User) error {
 				return a.UnlockUser(ctx, app.Operator.Actor(), user)
 			})},

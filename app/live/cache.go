@@ -22,7 +22,7 @@ type Store interface {
 	SessionByToken(hash []byte) (db.Session, error)
 	SessionByUUID(id uuid.UUID) (db.Session, error)
 	AppSession(ctx context.Context, hash []byte) (db.AppSession, error)
-	KnownUser(id int64) (db.User, error)
+	CachedUser(id int64) (db.User, error)
 	Agent(ctx context.Context, id int64) (*db.Agent, error)
 	TokenByKey(ctx context.Context, hash []byte) (db.Token, error)
 	Rules(ctx context.Context) ([]db.Rule, error)
@@ -206,7 +206,7 @@ func (c *Cache) user(id int64) (*db.User, error) {
 	return cached(c,
 		func() (*db.User, bool) { u := c.users[id].user; return u, u != nil },
 		func() (*db.User, error) {
-			u, err := c.store.KnownUser(id) // who signs in is read with the hash
+			u, err := c.store.CachedUser(id) // who signs in is read with the hash
 			return &u, err
 		},
 		func(u *db.User) {

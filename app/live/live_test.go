@@ -218,9 +218,9 @@ func (s *tellingStore) SessionByUUID(id uuid.UUID) (db.Session, error) {
 	return s.Store.SessionByUUID(id)
 }
 
-func (s *tellingStore) KnownUser(id int64) (db.User, error) {
+func (s *tellingStore) CachedUser(id int64) (db.User, error) {
 	defer s.tell("user")()
-	return s.Store.KnownUser(id)
+	return s.Store.CachedUser(id)
 }
 
 func (s *tellingStore) Agent(ctx context.Context, id int64) (*db.Agent, error) {

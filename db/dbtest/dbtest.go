@@ -81,7 +81,7 @@ func stored(t testing.TB, s Store, id uuid.UUID) (db.Session, error) {
 	if err != nil {
 		return sess, err
 	}
-	u, err := s.KnownUser(sess.UserID)
+	u, err := s.CachedUser(sess.UserID)
 	if err != nil {
 		return sess, err
 	}

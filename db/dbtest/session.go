@@ -55,7 +55,7 @@ func (on suite) TestSessionRoundTrip(t *testing.T) {
 }
 
 // Both ways to read a user say the same, but for the hash.
-func (on suite) TestKnownUser(t *testing.T) {
+func (on suite) TestCachedUser(t *testing.T) {
 	s := on.open(t)
 	root := CreateUser(t, s, "root", true)
 	ada, err := s.CreateUser(t.Context(), db.User{
@@ -69,11 +69,11 @@ func (on suite) TestKnownUser(t *testing.T) {
 	for _, id := range []int64{root.ID, ada.ID} {
 		want, err := s.User(t.Context(), id)
 		want.PasswordHash = ""
-		if got, knownErr := s.KnownUser(id); err != nil || knownErr != nil || !reflect.DeepEqual(got, want) {
+		if got, knownErr := s.CachedUser(id); err != nil || knownErr != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, %v\nwant %+v, %v", got, knownErr, want, err)
 		}
 	}
-	if _, err := s.KnownUser(ada.ID + 1); !errors.Is(err, db.ErrNotFound) {
+	if _, err := s.CachedUser(ada.ID + 1); !errors.Is(err, db.ErrNotFound) {
 		t.Errorf("nobody: got %v, want db.ErrNotFound", err)
 	}
 }

@@ -82,15 +82,15 @@ func isDamage(err error) bool {
 type health struct {
 	files   map[string]os.FileInfo // by path, as they were opened; fixed then
 	opened  time.Time
-	looked  atomic.Int64                        // how long after that, in nanoseconds, the files were looked at
+	checked atomic.Int64                        // how long after that, in nanoseconds, the files were looked at
 	moved   atomic.Pointer[db.UnavailableError] // what was seen then
 	damaged atomic.Pointer[db.UnavailableError] // for good
 	cut     atomic.Bool                         // the -shm file was
 	failed  atomic.Bool                         // a write did, and none that was sure to reach the disk has succeeded since
 }
 
-// lookEvery is how often Usable looks at the files at most.
-const lookEvery = 100 * time.Millisecond
+// checkEvery is how often Usable checks the files at most.
+const checkEvery = 100 * time.Millisecond
 
 // watch takes note of the files, which all exist once the database is open.
 func (s *Store) watch() error {
@@ -114,9 +114,9 @@ func (s *Store) Usable() error {
 	if e := h.damaged.Load(); e != nil {
 		return e
 	}
-	last, now := h.looked.Load(), int64(time.Since(h.opened))
-	if now-last >= int64(lookEvery) && h.looked.CompareAndSwap(last, now) {
-		h.moved.Store(s.look())
+	last, now := h.checked.Load(), int64(time.Since(h.opened))
+	if now-last >= int64(checkEvery) && h.checked.CompareAndSwap(last, now) {
+		h.moved.Store(s.checkFiles())
 	}
 	if e := h.moved.Load(); e != nil {
 		return e
@@ -124,8 +124,8 @@ func (s *Store) Usable() error {
 	return nil
 }
 
-// look finds a file that is gone, or another one. One that is gone may be moved back.
-func (s *Store) look() *db.UnavailableError {
+// checkFiles finds a file that is gone, or another one. One that is gone may be moved back.
+func (s *Store) checkFiles() *db.UnavailableError {
 	for path, opened := range s.health.files {
 		info, err := os.Stat(path)
 		switch {

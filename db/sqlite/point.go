@@ -14,7 +14,7 @@ const (
 	pointColumns        = `SELECT id, uuid, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires FROM sessions `
 	sessionByTokenQuery = pointColumns + `WHERE token_hash = $1`
 	sessionByUUIDQuery  = pointColumns + `WHERE uuid = $1`
-	knownUserQuery      = `SELECT u.uuid, u.username, u.name, u.email, u.active, u.superuser, u.created, u.updated, u.password_changed, u.last_login, g.uuid, g.name
+	cachedUserQuery     = `SELECT u.uuid, u.username, u.name, u.email, u.active, u.superuser, u.created, u.updated, u.password_changed, u.last_login, g.uuid, g.name
 		FROM users u LEFT JOIN user_groups m ON m.user_id = u.id LEFT JOIN groups g ON g.id = m.group_id WHERE u.id = $1 ORDER BY g.name`
 )
 
@@ -37,9 +37,9 @@ func (s *Store) point(query string, key []byte) (sess db.Session, err error) {
 	return sess, s.err(err)
 }
 
-// KnownUser is User, but for the password's hash. User and groups are of one moment.
-func (s *Store) KnownUser(id int64) (u db.User, err error) {
-	rows, err := s.points.QueryContext(context.Background(), knownUserQuery, id)
+// CachedUser is User, but for the password's hash. User and groups are of one moment.
+func (s *Store) CachedUser(id int64) (u db.User, err error) {
+	rows, err := s.points.QueryContext(context.Background(), cachedUserQuery, id)
 	if err != nil {
 		return u, s.err(err)
 	}

@@ -126,7 +126,7 @@ func endSession(ctx context.Context, tx *sql.Tx, last db.Use, reason db.Reason, 
 		}
 		set, args = set+`, agent_id = $3, last_ip = $4, via = $5`, append(args, agent, addrText(last.IP), addrText(last.Via))
 	}
-	// Or a later one was written meanwhile, with where that came from.
+	// Unless a later one was written meanwhile, which has its own address.
 	_, err = tx.ExecContext(ctx, `UPDATE ended_sessions SET `+set+` WHERE uuid = $1 AND last_used <= $2`, args...)
 	return err
 }

@@ -189,7 +189,7 @@ func (s *Store) inTx(ctx context.Context, f func(tx *sql.Tx) error) error {
 
 // inLightTx is inTx for what is written often, while many read, and may be lost with
 // the power: it does not wait for the disk. f reports whether it surely changed
-// something, and Epoch stays settled meanwhile.
+// something, and Epoch stays believable meanwhile.
 func (s *Store) inLightTx(ctx context.Context, f func(tx *sql.Tx) (changed bool, err error)) error {
 	return s.withWriter(ctx, func(conn *sql.Conn) (err error) {
 		// Whoever waits for it may leave at any moment: f sees that, but the transaction is
@@ -221,7 +221,7 @@ func (s *Store) withWriter(ctx context.Context, f func(conn *sql.Conn) error) er
 		return s.err(err)
 	}
 	defer conn.Close()
-	if e := s.look(); e != nil {
+	if e := s.checkFiles(); e != nil {
 		return e
 	}
 	if err := f(conn); err != nil {
@@ -250,7 +250,7 @@ func (s *Store) transact(ctx context.Context, conn *sql.Conn, f func(tx *sql.Tx)
 		s.changes.expect(conn)
 	}
 	err = tx.Commit()
-	s.changes.came(conn, err)
+	s.changes.committed(conn, err)
 	return err
 }
 

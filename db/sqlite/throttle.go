@@ -79,9 +79,9 @@ func (s *Store) LoginFailures(ctx context.Context, username string, now time.Tim
 	return count, refused, s.err(err)
 }
 
-// ForgetLoginFailures lets an account try again from every network: also from one
+// UnlockUser lets an account try again from every network: also from one
 // where its user has signed in before, and too many others failed. username is folded.
-func (s *Store) ForgetLoginFailures(ctx context.Context, username string, event db.Event) error {
+func (s *Store) UnlockUser(ctx context.Context, username string, event db.Event) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM login_failures WHERE username = $1 OR network IN
 			(SELECT k.network FROM known_networks k JOIN users u ON u.id = k.user_id WHERE u.folded = $1)`, username); err != nil {
