@@ -125,8 +125,8 @@ func serve(ctx context.Context, c config.Config, log *slog.Logger) error {
 	return serveWith(ctx, c, log, func(*parts) error { return nil })
 }
 
-// serveWith calls ready when all is prepared and the address known, before the
-// first request is answered.
+// serveWith calls ready when all is prepared and the address is known and logged, before
+// the first request is answered.
 func serveWith(ctx context.Context, c config.Config, log *slog.Logger, ready func(*parts) error) (err error) {
 	go app.CollectOften(ctx, os.Getenv)
 	if err := prepareDataDir(c.DataDir, log); err != nil {
@@ -169,6 +169,13 @@ func serveWith(ctx context.Context, c config.Config, log *slog.Logger, ready fun
 	if err := p.app.Start(ctx); err != nil {
 		return err
 	}
+	if token := p.app.SetupToken(); token != "" {
+		// Not through the log, which others may collect and keep. Whoever waits for the
+		// next line has it by then.
+		fmt.Fprintf(os.Stderr, "\nNobody can sign in yet. Set up the first user at\n\n  %s/setup?token=%s\n\n", c.PublicURL, token)
+	}
+	log.Info("listening", "address", listener.Addr().String(), "url", c.PublicURL.String(),
+		"data", c.DataDir, "trusted_proxies", fmt.Sprint(c.TrustedProxies), "version", version)
 	if err := ready(p); err != nil {
 		return err
 	}
@@ -179,13 +186,6 @@ func serveWith(ctx context.Context, c config.Config, log *slog.Logger, ready fun
 		p.app.Run(background)
 		close(stopped)
 	}()
-	if token := p.app.SetupToken(); token != "" {
-		// Not through the log, which others may collect and keep. Whoever waits for the
-		// next line has it by then.
-		fmt.Fprintf(os.Stderr, "\nNobody can sign in yet. Set up the first user at\n\n  %s/setup?token=%s\n\n", c.PublicURL, token)
-	}
-	log.Info("listening", "address", listener.Addr().String(), "url", c.PublicURL.String(),
-		"data", c.DataDir, "trusted_proxies", fmt.Sprint(c.TrustedProxies), "version", version)
 	server := web.New(p.app, version)
 	if metricsListener != nil {
 		go server.ServeMetrics(background, metricsListener)
@@ -306,8 +306,9 @@ func restore(ctx context.Context, c config.Config, log *slog.Logger, backup stri
 	})
 }
 
-// runDemo serves sample data from a directory that is gone afterwards.
-func runDemo(ctx context.Context, c config.Config, log *slog.Logger, out io.Writer) (err error) {
+// runDemo serves sample data, and the apps that it guards, from a directory that is gone
+// afterwards. What scripts read goes to out, what people do to hints.
+func runDemo(ctx context.Context, c config.Config, log *slog.Logger, out, hints io.Writer) (err error) {
 	c.DataDir, err = os.MkdirTemp("", "lastseen-demo-")
 	if err != nil {
 		return err
@@ -318,12 +319,18 @@ func runDemo(ctx context.Context, c config.Config, log *slog.Logger, out io.Writ
 		return err
 	}
 	c.BootstrapUsername, c.BootstrapPassword, c.BootstrapToken = demo.Account()
+	demo.Guard(&c)
 	return serveWith(ctx, c, log, func(p *parts) error {
 		if err := demo.Fill(ctx, p.store, p.agents, time.Now()); err != nil {
 			return fmt.Errorf("make sample data: %w", err)
 		}
-		_, err := fmt.Fprintf(out, "url: %s\nusername: %s\npassword: %s\ntoken: %s\n",
-			p.app.Config.PublicURL, c.BootstrapUsername, c.BootstrapPassword, c.BootstrapToken)
-		return err
+		url := p.app.Config.PublicURL
+		apps, err := demo.ServeApps(ctx, p.app.Config)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(out, "url: %s\nusername: %s\npassword: %s\ntoken: %s\n",
+			url, c.BootstrapUsername, c.BootstrapPassword, c.BootstrapToken)
+		return errors.Join(err, demo.Hint(hints, url, apps))
 	})
 }

@@ -14,7 +14,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -496,58 +495,6 @@ func TestDataIsPrivate(t *testing.T) {
 	}
 	if info, _ := os.Stat(data); info.Mode().Perm() != 0o700 {
 		t.Errorf("the directory: got %v, want mode 700", info.Mode())
-	}
-}
-
-func TestDemo(t *testing.T) {
-	cmd := command(t, []string{"LASTSEEN_DATA=/nowhere", "LASTSEEN_PUBLIC_URL=nonsense"}, "demo", "--listen", "127.0.0.1:0")
-	temp := t.TempDir()
-	cmd.Env = append(cmd.Env, "TMPDIR="+temp)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	var text [4096]byte
-	n, err := io.ReadAtLeast(out, text[:], 40)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := regexp.MustCompile(`^url: (\S+)\nusername: (\S+)\npassword: (\S+)\ntoken: (\S+)\n$`).FindStringSubmatch(string(text[:n]))
-	if lines == nil {
-		t.Fatalf("got %q, want four lines", text[:n])
-	}
-	p := &process{t: t, url: lines[1]}
-	if got := p.signIn(browser(t), lines[2], lines[3]); got != 303 {
-		t.Errorf("sign in: got %d", got)
-	}
-	status, body := p.get(browser(t), "/api/v3/core/authenticated_sessions/?page_size=1000", "Authorization", "Bearer "+lines[4])
-	if continents := map[string]bool{}; status == 200 {
-		for _, m := range regexp.MustCompile(`"continent":"(..)"`).FindAllStringSubmatch(body, -1) {
-			continents[m[1]] = true
-		}
-		if count := strings.Count(body, `"uuid"`); count < 150 || len(continents) < 5 || strings.Contains(body, `"lat":null`) {
-			t.Errorf("%d sessions from %v", count, continents)
-		}
-	} else {
-		t.Errorf("list: got %d %s", status, body)
-	}
-	// A terminal that closes may tell a process and its group.
-	end := syscall.SIGHUP
-	if signal.Ignored(end) {
-		end = syscall.SIGTERM
-	}
-	if err := errors.Join(cmd.Process.Signal(end), cmd.Process.Signal(end)); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
-	}
-	if left, _ := os.ReadDir(temp); len(left) != 0 {
-		t.Errorf("left behind: %v", left)
 	}
 }
 

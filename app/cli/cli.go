@@ -38,8 +38,9 @@ type Program struct {
 	Serve func(ctx context.Context, c config.Config, log *slog.Logger) error
 	// Restore puts a backup in the place of the database of a stopped server.
 	Restore func(ctx context.Context, c config.Config, log *slog.Logger, backup string, keepSessions bool) (keptAs string, err error)
-	// Demo serves a throwaway instance until ctx ends, and prints how to reach it.
-	Demo func(ctx context.Context, c config.Config, log *slog.Logger, out io.Writer) error
+	// Demo serves a throwaway instance until ctx ends. It prints how to reach it, for
+	// scripts to out and for people to hints.
+	Demo func(ctx context.Context, c config.Config, log *slog.Logger, out, hints io.Writer) error
 	// What --json prints: things as the API shows them.
 	SessionObject func(app.Session) any
 	UserObject    func(db.User) any
@@ -294,7 +295,7 @@ func (p *Program) demo(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return usageError{err}
 	}
-	return p.Demo(ctx, cfg, p.log(cfg), p.Out)
+	return p.Demo(ctx, cfg, p.log(cfg), p.Out, p.Err)
 }
 
 // table prints rows in columns, the heads first. On a terminal that is too narrow

@@ -6,13 +6,16 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"fmt"
+	"maps"
 	mathrand "math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
+	"lastseen/app"
 	"lastseen/app/useragent"
 	"lastseen/db"
 	"lastseen/db/sqlite"
@@ -93,7 +96,9 @@ func Fill(ctx context.Context, store *sqlite.Store, agents *useragent.Parser, no
 	if err != nil {
 		return err
 	}
-	f := filler{store: store, agents: agents, now: now.UTC().Truncate(time.Second), random: mathrand.New(mathrand.NewPCG(7, 7)), networks: map[string][]sample.Network{}}
+	f := filler{store: store, agents: agents, now: now.UTC().Truncate(time.Second), random: mathrand.New(mathrand.NewPCG(7, 7)),
+		networks: map[string][]sample.Network{}, reaches: map[db.SessionHost]db.Reach{}}
+	f.past = f.newPast()
 	for _, n := range networks {
 		f.networks[n.Use] = append(f.networks[n.Use], n)
 	}
@@ -106,7 +111,18 @@ func Fill(ctx context.Context, store *sqlite.Store, agents *useragent.Parser, no
 	if err := store.UpdateUser(ctx, ada, f.now, false, f.event(db.ModelUpdated, ada, f.now, netip.Addr{})); err != nil {
 		return err
 	}
+	for i, name := range people {
+		if err := f.person(ctx, i, name); err != nil {
+			return err
+		}
+	}
+	if f.grace, err = store.UserByName(ctx, "grace"); err != nil {
+		return err
+	}
 	home := f.networks["home"][0]
+	if err := f.act(ctx, f.address(home)); err != nil {
+		return err
+	}
 	for range 4 {
 		if err := f.session(ctx, ada, home, f.random.IntN(10)*24*3600, false); err != nil {
 			return err
@@ -115,27 +131,37 @@ func Fill(ctx context.Context, store *sqlite.Store, agents *useragent.Parser, no
 	if err := f.session(ctx, ada, home, 30*24*3600, true); err != nil {
 		return err
 	}
-	for i, name := range people {
-		user, err := f.person(ctx, i, name)
-		if err != nil {
+	for _, name := range people {
+		if err := f.life(ctx, name); err != nil {
 			return err
 		}
-		home := f.networks["home"][f.random.IntN(len(f.networks["home"]))]
-		for range 4 + f.random.IntN(8) {
-			if err := f.session(ctx, user, home, f.random.IntN(13*24*3600), false); err != nil {
-				return err
-			}
+	}
+	return f.recordReaches(ctx)
+}
+
+// life is what somebody has done in two years.
+func (f *filler) life(ctx context.Context, name string) error {
+	user, err := f.store.UserByName(ctx, username(name))
+	if err != nil || !user.Active {
+		return err
+	}
+	home := f.networks["home"][f.random.IntN(len(f.networks["home"]))]
+	signIns := map[int]bool{} // how many seconds ago, and whether it is over
+	for range 4 + f.random.IntN(8) {
+		signIns[f.random.IntN(13*24*3600)] = false
+	}
+	for range f.random.IntN(4) {
+		// Some ended long ago: more than a year is kept nowhere, but was.
+		signIns[f.random.IntN(700*24*3600)] = true
+	}
+	for _, ago := range slices.Backward(slices.Sorted(maps.Keys(signIns))) {
+		if err := f.session(ctx, user, home, ago, signIns[ago]); err != nil {
+			return err
 		}
-		for range f.random.IntN(4) {
-			// Some ended long ago: more than a year is kept nowhere, but was.
-			if err := f.session(ctx, user, home, f.random.IntN(700*24*3600), true); err != nil {
-				return err
-			}
-		}
-		for range f.random.IntN(3) {
-			if err := f.failure(ctx, user); err != nil {
-				return err
-			}
+	}
+	for range f.random.IntN(3) {
+		if err := f.failure(ctx, user); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -147,6 +173,11 @@ type filler struct {
 	now      time.Time
 	random   *mathrand.Rand
 	networks map[string][]sample.Network // by use
+	reaches  map[db.SessionHost]db.Reach
+
+	past  *app.App // at clock
+	clock time.Time
+	grace db.User // who is in charge, too
 }
 
 func (f *filler) event(action db.Action, user db.User, at time.Time, ip netip.Addr) db.Event {
@@ -154,20 +185,23 @@ func (f *filler) event(action db.Action, user db.User, at time.Time, ip netip.Ad
 		Context: map[string]any{"auth_method": "password"}}
 }
 
+// username is a person's.
+func username(name string) string {
+	first, _, _ := strings.Cut(name, " ")
+	return db.Fold(first)
+}
+
 // person is a user who cannot sign in: nobody knows a password for the hash.
-func (f *filler) person(ctx context.Context, i int, name string) (db.User, error) {
-	var first, last string
-	if _, err := fmt.Sscan(name, &first, &last); err != nil {
-		return db.User{}, err
-	}
-	created := f.now.Add(-time.Duration(30+f.random.IntN(900)) * 24 * time.Hour)
-	username := db.Fold(first)
+func (f *filler) person(ctx context.Context, i int, name string) error {
+	created := f.now.Add(-time.Duration(50+f.random.IntN(900)) * 24 * time.Hour)
+	username := username(name)
 	user := db.User{
 		UUID: uuid.New(), Username: username, Name: name, Email: username + "@home.example", Active: true, Superuser: i == 0,
 		Created: created, Updated: created, PasswordChanged: created,
 		Groups: []db.Group{{Name: groups[i%len(groups)]}, {Name: groups[(i*i+1)%len(groups)]}},
 	}
-	return f.store.CreateUser(ctx, user, false, func(u db.User) db.Event { return f.event(db.ModelCreated, u, created, netip.Addr{}) })
+	_, err := f.store.CreateUser(ctx, user, false, func(u db.User) db.Event { return f.event(db.ModelCreated, u, created, netip.Addr{}) })
+	return err
 }
 
 // session signs somebody who lives at home in, so many seconds ago; one that is
@@ -196,12 +230,19 @@ func (f *filler) session(ctx context.Context, user db.User, home sample.Network,
 	login.Context["session"], login.Context["http_request"] = sess.UUID.String(), map[string]any{"user_agent": agent}
 	secret := sha256.Sum256([]byte(rand.Text())) // nobody holds its token
 	sess, err := f.store.CreateSession(ctx, user, sess, secret[:], nil, sess.IP.String(), login)
-	if err != nil || !over {
+	if err != nil {
+		return err
+	}
+	if err := f.reach(ctx, user, sess); err != nil || !over {
 		return err
 	}
 	if f.random.IntN(2) == 0 && ends.Before(f.now) {
 		_, err = f.store.ExpireSessions(ctx, f.now, 1)
 		return err
+	}
+	if f.random.IntN(3) == 0 {
+		f.clock = used
+		return f.past.RevokeSession(ctx, app.Caller{User: &f.grace}, sess.UUID)
 	}
 	return f.store.EndSession(ctx, db.Use{UUID: sess.UUID}, db.SignedOut, f.event(db.Logout, user, used, sess.IP))
 }
