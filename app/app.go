@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lastseen/app/config"
@@ -67,6 +68,8 @@ type App struct {
 	live *live.Cache // what a request needs; a crash loses the uses of one flush's interval
 
 	copying chan struct{} // held by the one copy that is made
+
+	noFirstSteps atomic.Bool // which is so for good
 
 	mu            sync.Mutex // guards what follows
 	backupProblem error      // of the last scheduled backup

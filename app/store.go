@@ -23,6 +23,8 @@ type Store interface {
 	Path() string
 	Backup(ctx context.Context, path string) error
 	Purge(ctx context.Context, before, failures time.Time) error
+	Setting(ctx context.Context, name string) (string, error)
+	SetSetting(ctx context.Context, name, value string) error
 
 	// Users.
 	HasUsers(ctx context.Context) (any bool, err error)
@@ -58,6 +60,7 @@ type Store interface {
 	EndedSession(ctx context.Context, id uuid.UUID) (db.EndedSession, error)
 	ExportSessions(ctx context.Context, f db.SessionFilter, each func([]db.EndedSession) error) error
 	LastUse(ctx context.Context) (last time.Time, err error)
+	Reached(ctx context.Context) (any bool, err error)
 	EndSession(ctx context.Context, last db.Use, reason db.Reason, event db.Event) error
 	EndSessions(ctx context.Context, users []int64, except uuid.UUID, now time.Time, reason db.Reason, describe func(db.Session) db.Event) (ended []uuid.UUID, err error)
 	ExpireSessions(ctx context.Context, now time.Time, limit int) (int, error)

@@ -151,7 +151,25 @@ func (s *Server) ownSessions(c *gin.Context) error {
 	if page.Chart, err = s.signIns(c, db.EventFilter{Subject: asks.User.ID}); err != nil {
 		return err
 	}
+	if asks.User.Superuser {
+		steps, err := s.app.FirstSteps(ctx)
+		if err != nil {
+			return err
+		}
+		for _, step := range steps {
+			page.Steps = append(page.Steps, string(step))
+		}
+	}
 	return s.render(c, http.StatusOK, "sessions", &page)
+}
+
+// dismissFirstSteps takes the first steps from the page for good.
+func (s *Server) dismissFirstSteps(c *gin.Context) error {
+	if err := s.app.DismissFirstSteps(c.Request.Context()); err != nil {
+		return err
+	}
+	redirect(c, homePath)
+	return nil
 }
 
 // markNewCountries marks the rows from a country that none of the sessions

@@ -129,6 +129,7 @@ func (s *Server) routes() *gin.Engine {
 	post("/users/:id/disable", s.superuser(s.disableUser))
 	post("/users/:id/unlock", s.superuser(s.unlockUser))
 	post("/users/:id/delete", s.superuser(s.deleteUser))
+	post("/first-steps", s.superuser(s.dismissFirstSteps))
 	get("/doctor", s.superuser(s.doctorPage))
 	post("/doctor/backup", s.superuser(s.downloadBackup))
 

@@ -80,3 +80,9 @@ func (s *Store) Reaches(ctx context.Context, session uuid.UUID) ([]db.Reach, err
 	}
 	return all, s.err(rows.Err())
 }
+
+// Reached reports whether any session reached a host.
+func (s *Store) Reached(ctx context.Context) (any bool, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM session_hosts)`).Scan(&any)
+	return any, s.err(err)
+}

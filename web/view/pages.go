@@ -173,8 +173,9 @@ type SessionsPage struct {
 	Pages     Pager
 	Map       *WorldMap
 	Chart     *Chart
-	Revision  string // what /sessions/live answers while nothing has changed
-	MaxSorted int    // up to how many sessions are sorted by place, where these are more; 0 where it does not matter
+	Revision  string   // what /sessions/live answers while nothing has changed
+	Steps     []string // what a new instance's superuser may do next: places, gate, user
+	MaxSorted int      // up to how many sessions are sorted by place, where these are more; 0 where it does not matter
 }
 
 // Devices is how many devices one is signed in on, this one counted.

@@ -174,6 +174,7 @@ func samples() []sample {
 
 	one := sampleSessions()
 	one.Others, one.Groups, one.Ended, one.Admin, one.NoPlaces, one.Map, one.Attributions = 0, nil, nil, false, true, nil, nil
+	one.Steps = []string{"places", "gate", "user"}
 	flashed := sampleSessions()
 	flashed.Flash = &Flash{"good", "Signed out Firefox on Windows (London).", ago(time.Second)}
 	grouped := sampleEverybody()
