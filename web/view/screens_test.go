@@ -29,7 +29,7 @@ func sampleServer(t *testing.T, lang string) *httptest.Server {
 			if s.name == path.Base(r.URL.Path) {
 				w.Header().Set("Content-Type", "text/html; charset=utf-8")
 				w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "+
-					"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+					"connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 				if err := p.Render(w, s.page, lang, s.data); err != nil {
 					t.Error(err)
 				}

@@ -6,12 +6,14 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
 	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,7 +38,7 @@ type Pages struct {
 
 type asset struct {
 	contentType  string
-	body, packed []byte // packed is the body through gzip
+	body, packed []byte // packed is the body through gzip, nil where that is no smaller
 }
 
 // newPages reads what is embedded, and panics if any of it is wrong, as a template does
@@ -146,16 +148,23 @@ func (p *Pages) Text(lang, key string, args ...any) string {
 
 // Assets.
 
+// manifestFile says how the pages stand on a phone's home screen.
+const manifestFile = "static/app.webmanifest"
+
 func (p *Pages) readAssets() {
 	files, err := fs.Glob(pageFiles, "static/*")
 	if err != nil {
 		panic(err)
 	}
 	types := map[string]string{
-		".css": "text/css; charset=utf-8",
-		".js":  "text/javascript; charset=utf-8",
-		".svg": "image/svg+xml",
+		".css":         "text/css; charset=utf-8",
+		".js":          "text/javascript; charset=utf-8",
+		".png":         "image/png",
+		".svg":         "image/svg+xml",
+		".webmanifest": "application/manifest+json",
 	}
+	manifest := slices.Index(files, manifestFile)
+	files = append(slices.Delete(files, manifest, manifest+1), manifestFile) // it names others by their addresses
 	for _, file := range files {
 		body, err := fs.ReadFile(pageFiles, file)
 		if err != nil {
@@ -166,19 +175,30 @@ func (p *Pages) readAssets() {
 		if !ok {
 			panic("no content type for " + file)
 		}
-		var packed bytes.Buffer
-		gz, _ := gzip.NewWriterLevel(&packed, gzip.BestCompression)
-		if _, err := gz.Write(body); err != nil {
-			panic(err)
-		}
-		if err := gz.Close(); err != nil {
-			panic(err)
+		if file == manifestFile {
+			for name, url := range p.Urls {
+				body = bytes.ReplaceAll(body, []byte(`"`+name+`"`), []byte(`"`+url+`"`))
+			}
 		}
 		sum := sha256.Sum256(body)
 		hashed := strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:6]) + ext
-		p.assets[hashed] = asset{contentType, body, packed.Bytes()}
+		p.assets[hashed] = asset{contentType, body, packed(body)}
 		p.Urls[name] = "/static/" + hashed
 	}
+}
+
+// packed is a body through gzip, or nil when that does not make it smaller.
+func packed(body []byte) []byte {
+	var to bytes.Buffer
+	gz, _ := gzip.NewWriterLevel(&to, gzip.BestCompression)
+	_, err := gz.Write(body)
+	if err := errors.Join(err, gz.Close()); err != nil {
+		panic(err)
+	}
+	if to.Len() >= len(body) {
+		return nil
+	}
+	return to.Bytes()
 }
 
 // asset returns the address of a file in static/, which changes with its content.
@@ -201,7 +221,7 @@ func (p *Pages) ServeAsset(w http.ResponseWriter, r *http.Request, name string) 
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Set("Vary", "Accept-Encoding")
 	body := a.body
-	if AcceptsGzip(r.Header.Get("Accept-Encoding")) {
+	if a.packed != nil && AcceptsGzip(r.Header.Get("Accept-Encoding")) {
 		h.Set("Content-Encoding", "gzip")
 		body = a.packed
 	}

@@ -83,6 +83,7 @@
       const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
       root.dataset.theme = dark ? "light" : "dark";
       document.querySelector('meta[name="color-scheme"]').content = root.dataset.theme;
+      for (const meta of document.querySelectorAll('meta[name="theme-color"]')) meta.content = getComputedStyle(root).getPropertyValue("--panel");
       const body = new URLSearchParams({ theme: root.dataset.theme, next: "/" });
       fetch(button.form.action, { method: "POST", body, redirect: "manual" }).catch(() => {});
     }
