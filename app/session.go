@@ -61,6 +61,7 @@ type Session struct {
 	db.Session
 	Location geoip.Location
 	Current  bool // it is the caller's own
+	First    bool // it is its account's first from its country, as far as [App.MarkFirst] has looked
 }
 
 // newSecret makes 256 random bits for a cookie or a key.

@@ -56,6 +56,7 @@ type Store interface {
 	FindSessions(ctx context.Context, from, to uuid.UUID) (found []uuid.UUID, err error)
 	Revision(ctx context.Context, user int64) (string, error)
 	IPs(ctx context.Context, state db.State) ([]string, error)
+	AccountIPs(ctx context.Context, users []int64, most int) ([]db.AccountIP, error)
 	History(ctx context.Context, f db.SessionFilter) (page []db.EndedSession, total int, err error)
 	EndedSession(ctx context.Context, id uuid.UUID) (db.EndedSession, error)
 	ExportSessions(ctx context.Context, f db.SessionFilter, each func([]db.EndedSession) error) error

@@ -35,6 +35,14 @@ type EndedSession struct {
 	EndedBy string // a user name; "" for the program itself
 }
 
+// An AccountIP is an address that sessions of an account were last used from, and when the
+// first of them was signed in.
+type AccountIP struct {
+	UserID int64
+	IP     netip.Addr
+	First  time.Time
+}
+
 // A Reason says why a session ended.
 type Reason string
 

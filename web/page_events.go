@@ -54,8 +54,9 @@ func (s *Server) eventsPage(c *gin.Context) error {
 	page.Pages = newPager(number, viewPageSize, total, func(n int) string {
 		return "/events?" + url.Values{"search": {page.Search}, "action": {page.Action}, "page": {strconv.Itoa(n)}}.Encode()
 	})
+	lang := s.language(c)
 	for _, e := range events {
-		page.Events = append(page.Events, s.newEventRow(s.language(c), e))
+		page.Events = append(page.Events, s.newEventRow(lang, e))
 	}
 	if page.Chart, err = s.signIns(c, db.EventFilter{}); err != nil {
 		return err
@@ -78,7 +79,7 @@ func (s *Server) newEventRow(lang string, e db.Event) view.EventRow {
 	modelName, _ := model["model_name"].(string)
 	row := view.EventRow{At: e.Created, What: eventWord(e.Action, modelName), User: e.Actor}
 	if e.IP.IsValid() {
-		row.IP, row.Place = e.IP.String(), placeName(s.app.Locate(e.IP).Place)
+		row.IP, row.Place = e.IP.String(), placeName(lang, s.app.Locate(e.IP).Place)
 	}
 	switch e.Action {
 	case db.Login:

@@ -59,13 +59,20 @@ func (s *Server) sessionsPage(c *gin.Context) error {
 	} else if strings.TrimPrefix(filter.Sort, "-") == "place" {
 		page.MaxSorted = maxSorted
 	}
-	page.Groups = s.groups(c, shown, filter.Group)
-	page.Countries, page.Networks = choices(found, filter)
+	if err := s.markFirst(c.Request.Context(), nil, shown); err != nil {
+		return err
+	}
+	lang := s.language(c)
+	page.Groups = s.groups(lang, shown, filter.Group)
+	page.Countries, page.Networks = choices(lang, found, filter)
+	if page.Usernames, err = s.usernames(c); err != nil {
+		return err
+	}
 	sessions := make([]app.Session, len(found))
 	for i, l := range found {
 		sessions[i] = l.Session
 	}
-	page.Map = newMap(sessions, func(p *geoip.Place) string {
+	page.Map = newMap(lang, sessions, func(p *geoip.Place) string {
 		narrowed := filter
 		narrowed.Country = p.Country
 		return narrowed.Link(1)
@@ -79,7 +86,7 @@ func (s *Server) sessionsPage(c *gin.Context) error {
 // parseViewFilter reads the address of everybody's view.
 func parseViewFilter(c *gin.Context) view.SessionFilter {
 	f := view.SessionFilter{
-		Search: c.Query("search"), User: db.Normal(strings.TrimSpace(c.Query("user"))), Country: c.Query("country"), Network: c.Query("network"),
+		Search: c.Query("search"), User: db.Normal(strings.TrimSpace(c.Query("user"))), Country: c.Query("country"), Network: networkFilter(c.Query("network")),
 		Kind: c.Query("kind"), State: c.Query("state"), Group: c.Query("group"), Sort: c.Query("sort"), Page: pageNumber(c),
 	}
 	return f
@@ -102,7 +109,7 @@ func (s *Server) everybody(c *gin.Context, f view.SessionFilter) (found []app.Re
 			return nil, 0, err
 		}
 	}
-	sortRecords(found, f)
+	sortRecords(s.language(c), found, f)
 	return found, total, nil
 }
 
@@ -149,13 +156,9 @@ func viewOrder(f view.SessionFilter) []db.Order {
 	return order
 }
 
-func fitsLocation(f view.SessionFilter, l geoip.Location) bool {
-	return (f.Country == "" || l.Place != nil && l.Place.Country == f.Country) &&
-		(f.Network == "" || l.Network != nil && strconv.Itoa(int(l.Network.ASN)) == f.Network)
-}
-
-func sortRecords(found []app.Record, f view.SessionFilter) {
+func sortRecords(lang string, found []app.Record, f view.SessionFilter) {
 	name, descending := strings.CutPrefix(f.Sort, "-")
+	placeKey := placeKeys(lang)
 	compare, ok := map[string]func(a, b app.Record) int{
 		"user":    func(a, b app.Record) int { return cmp.Compare(a.Username, b.Username) },
 		"place":   func(a, b app.Record) int { return cmp.Compare(placeKey(a), placeKey(b)) },
@@ -186,22 +189,13 @@ func sortRecords(found []app.Record, f view.SessionFilter) {
 	})
 }
 
-// placeKey sorts by country, then city; the unknown last.
-func placeKey(l app.Record) string {
-	p := l.Location.Place
-	if p == nil {
-		return "~"
-	}
-	return p.Country + "\x00" + p.City
-}
-
 // groups puts rows under headings, in the order that they have.
-func (s *Server) groups(c *gin.Context, shown []app.Record, by string) []view.SessionGroup {
+func (s *Server) groups(lang string, shown []app.Record, by string) []view.SessionGroup {
 	groups := []view.SessionGroup{{}}
 	for _, l := range shown {
-		row := newSessionRow(l.Session)
+		row := newSessionRow(lang, l.Session)
 		if !l.Ended.IsZero() {
-			row = newEndedRow(l)
+			row = newEndedRow(lang, l)
 		}
 		label, kind := "", ""
 		switch by {
@@ -210,7 +204,7 @@ func (s *Server) groups(c *gin.Context, shown []app.Record, by string) []view.Se
 		case "device":
 			label, kind = row.System, row.Kind
 			if label == "" {
-				label = s.pages.Text(s.language(c), "Unknown system")
+				label = s.pages.Text(lang, "Unknown system")
 			}
 		}
 		last := &groups[len(groups)-1]
@@ -222,35 +216,6 @@ func (s *Server) groups(c *gin.Context, shown []app.Record, by string) []view.Se
 		last.Rows = append(last.Rows, row)
 	}
 	return groups
-}
-
-// choices are the countries and networks that the list can be narrowed to.
-func choices(found []app.Record, f view.SessionFilter) (countries, networks []view.Choice) {
-	codes, orgs := map[string]string{}, map[string]string{}
-	if f.Country != "" {
-		codes[f.Country] = f.Country
-	}
-	if f.Network != "" {
-		orgs[f.Network] = "AS" + f.Network
-	}
-	for _, l := range found {
-		if p := l.Location.Place; p != nil && p.Country != "" {
-			codes[p.Country] = p.Country
-		}
-		if n := l.Location.Network; n != nil && n.ASN != 0 {
-			asn := strconv.Itoa(int(n.ASN))
-			orgs[asn] = cmp.Or(n.Org, "AS"+asn)
-		}
-	}
-	list := func(values map[string]string) []view.Choice {
-		var all []view.Choice
-		for value, text := range values {
-			all = append(all, view.Choice{Value: value, Text: text})
-		}
-		slices.SortFunc(all, func(a, b view.Choice) int { return cmp.Or(cmp.Compare(a.Text, b.Text), cmp.Compare(a.Value, b.Value)) })
-		return all
-	}
-	return list(codes), list(orgs)
 }
 
 // newPager says where a list stands; link is the address of one of its pages.

@@ -344,7 +344,7 @@ func TestSessionsPage(t *testing.T) {
 	if res.StatusCode != 200 {
 		t.Fatalf("got %d %s", res.StatusCode, body)
 	}
-	for _, want := range []string{"Firefox 140 on Linux", "London, GB", "81.2.69.142", "This device"} {
+	for _, want := range []string{"Firefox 140 on Linux", "London, United Kingdom", "81.2.69.142", "This device"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %q on the page", want)
 		}

@@ -12,6 +12,7 @@ import (
 	"lastseen/db"
 	"lastseen/geoip"
 	"lastseen/web/view"
+	"lastseen/web/view/countries"
 
 	"github.com/gin-gonic/gin"
 )
@@ -26,16 +27,19 @@ func (s *Server) superuser(h handler) handler {
 	})
 }
 
-// newSessionRow is a session in a list.
-func newSessionRow(sess app.Session) view.SessionRow {
+// newSessionRow is a session in a list, in a language.
+func newSessionRow(lang string, sess app.Session) view.SessionRow {
 	row := view.SessionRow{
 		UUID: sess.UUID.String(), Kind: sess.Agent.Kind, User: sess.Username,
 		Client: clientName(sess.Agent), System: systemName(sess.Agent),
-		IP: sess.IP.String(), Place: placeName(sess.Location.Place),
+		IP: sess.IP.String(), Place: placeName(lang, sess.Location.Place),
 		Created: sess.Created, LastUsed: sess.LastUsed, Expires: sess.Expires, Current: sess.Current,
 	}
 	if n := sess.Location.Network; n != nil {
 		row.Network = n.Org
+	}
+	if sess.First {
+		row.FirstFrom = countries.Name(lang, sess.Location.Place.Country)
 	}
 	switch geoip.ScopeOf(sess.IP) {
 	case geoip.Public:
@@ -48,20 +52,13 @@ func newSessionRow(sess app.Session) view.SessionRow {
 }
 
 // newEndedRow is one that ended.
-func newEndedRow(e app.Record) view.SessionRow {
-	row := newSessionRow(e.Session)
+func newEndedRow(lang string, e app.Record) view.SessionRow {
+	row := newSessionRow(lang, e.Session)
 	row.Ended, row.EndedBy = e.Ended, endings[e.Reason]
 	if e.Reason == db.Revoked && e.EndedBy != e.Username {
 		row.EndedBy = view.EndedByAdmin
 	}
 	return row
-}
-
-func placeName(p *geoip.Place) string {
-	if p == nil {
-		return ""
-	}
-	return strings.Trim(p.City+", "+p.Country, ", ")
 }
 
 // plainNames are what people call what the definitions name otherwise. That a
@@ -133,21 +130,24 @@ func (s *Server) ownSessions(c *gin.Context) error {
 	if page.Revision, err = s.app.Revision(ctx, caller(c)); err != nil {
 		return err
 	}
+	if err := s.markFirst(ctx, sessions, ended); err != nil {
+		return err
+	}
+	lang := s.language(c)
 	var group view.SessionGroup
 	for _, sess := range sessions {
-		if row := newSessionRow(sess); row.Current {
+		if row := newSessionRow(lang, sess); row.Current {
 			page.Current = &row
 		} else {
 			group.Rows = append(group.Rows, row)
 		}
 	}
-	markNewCountries(&group, sessions, ended)
 	page.Others = len(group.Rows)
 	page.Groups = []view.SessionGroup{group}
 	for _, e := range ended {
-		page.Ended = append(page.Ended, newEndedRow(e))
+		page.Ended = append(page.Ended, newEndedRow(lang, e))
 	}
-	page.Map = newMap(sessions, func(*geoip.Place) string { return "/sessions" })
+	page.Map = newMap(lang, sessions, func(*geoip.Place) string { return "/sessions" })
 	if page.Chart, err = s.signIns(c, db.EventFilter{Subject: asks.User.ID}); err != nil {
 		return err
 	}
@@ -172,29 +172,9 @@ func (s *Server) dismissFirstSteps(c *gin.Context) error {
 	return nil
 }
 
-// markNewCountries marks the rows from a country that none of the sessions
-// signed in before came from, if it is known of any of those.
-func markNewCountries(group *view.SessionGroup, sessions []app.Session, ended []app.Record) {
-	all := slices.Clone(sessions)
-	for _, e := range ended {
-		all = append(all, e.Session)
-	}
-	slices.SortStableFunc(all, func(a, b app.Session) int { return a.Created.Compare(b.Created) })
-	known, fresh := map[string]bool{}, map[string]bool{}
-	for _, sess := range all {
-		if p := sess.Location.Place; p != nil && p.Country != "" {
-			fresh[sess.UUID.String()] = len(known) > 0 && !known[p.Country]
-			known[p.Country] = true
-		}
-	}
-	for i := range group.Rows {
-		group.Rows[i].NewCountry = fresh[group.Rows[i].UUID]
-	}
-}
-
 // newMap draws where sessions are, each place linked to what url says; nil when
 // no place is known.
-func newMap(sessions []app.Session, url func(*geoip.Place) string) *view.WorldMap {
+func newMap(lang string, sessions []app.Session, url func(*geoip.Place) string) *view.WorldMap {
 	var dots []view.Dot
 	index := map[string]int{}
 	unplaced := 0
@@ -204,7 +184,7 @@ func newMap(sessions []app.Session, url func(*geoip.Place) string) *view.WorldMa
 			unplaced++
 			continue
 		}
-		name := placeName(p)
+		name := placeName(lang, p)
 		i, ok := index[name]
 		if !ok {
 			i = len(dots)
@@ -297,20 +277,27 @@ func (s *Server) visible(c *gin.Context) (app.Session, error) {
 // sessionPage shows all that is known of one session, living or ended.
 func (s *Server) sessionPage(c *gin.Context) error {
 	page := view.SessionPage{NoPlaces: s.noPlaces()}
+	lang, ctx := s.language(c), c.Request.Context()
 	sess, err := s.visible(c)
 	switch {
 	case err == nil:
-		page.SessionRow = newSessionRow(sess)
+		if err := s.app.MarkFirst(ctx, &sess); err != nil {
+			return err
+		}
+		page.SessionRow = newSessionRow(lang, sess)
 	case errors.Is(err, db.ErrNotFound):
 		id, err := sessionUUID(c)
 		if err != nil {
 			return err
 		}
-		e, err := s.app.EndedSession(c.Request.Context(), caller(c), id)
+		e, err := s.app.EndedSession(ctx, caller(c), id)
+		if err == nil {
+			err = s.app.MarkFirst(ctx, &e.Session)
+		}
 		if err != nil {
 			return err
 		}
-		sess, page.SessionRow = e.Session, newEndedRow(e)
+		sess, page.SessionRow = e.Session, newEndedRow(lang, e)
 	default:
 		return err
 	}
@@ -372,7 +359,7 @@ func (s *Server) revokeForm(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	page := view.ConfirmPage{Layout: s.layout(c, "sessions"), Sessions: []view.SessionRow{newSessionRow(sess)}, Action: c.Request.URL.Path, Back: s.listOf(c, sess)}
+	page := view.ConfirmPage{Layout: s.layout(c, "sessions"), Sessions: []view.SessionRow{newSessionRow(s.language(c), sess)}, Action: c.Request.URL.Path, Back: s.listOf(c, sess)}
 	return s.render(c, http.StatusOK, "confirm", &page)
 }
 
@@ -395,8 +382,8 @@ func (s *Server) revoke(c *gin.Context) error {
 	if err := s.app.RevokeSession(c.Request.Context(), caller(c), sess.UUID); err != nil {
 		return err
 	}
-	row := newSessionRow(sess)
 	lang := s.language(c)
+	row := newSessionRow(lang, sess)
 	name := s.deviceName(lang, row)
 	if row.Place != "" {
 		name += " (" + row.Place + ")"
@@ -440,10 +427,11 @@ func (s *Server) revokeOthersForm(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	lang := s.language(c)
 	page := view.ConfirmPage{Layout: s.layout(c, "sessions"), Others: true, Action: c.Request.URL.Path, Back: homePath}
 	for _, sess := range sessions {
 		if !sess.Current {
-			page.Sessions = append(page.Sessions, newSessionRow(sess))
+			page.Sessions = append(page.Sessions, newSessionRow(lang, sess))
 		}
 	}
 	return s.render(c, http.StatusOK, "confirm", &page)

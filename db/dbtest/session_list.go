@@ -158,3 +158,39 @@ func listed(ctx context.Context, s Store, f db.SessionFilter) (page []db.EndedSe
 	}
 	return page, total, err
 }
+
+// AccountIPs knows of sessions that live and of those that ended, and of no account that has
+// too many of either.
+func (on suite) TestAccountIPs(t *testing.T) {
+	s := on.open(t)
+	ada, bob, eve := CreateUser(t, s, "ada", true), CreateUser(t, s, "bob", false), CreateUser(t, s, "eve", false)
+	for i, u := range []db.User{ada, ada, bob, ada, eve, ada} {
+		sess := CreateSession(t, s, u, []string{"10.0.0.1", "10.0.0.2"}[i%2], Start.Add(time.Duration(i)*time.Minute))
+		if i == 1 || i == 3 {
+			if err := s.EndSession(t.Context(), db.Use{UUID: sess.UUID}, db.Revoked, Event(db.ModelDeleted)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, tt := range []struct {
+		users []int64
+		most  int
+		want  string
+	}{
+		{nil, 9, ""},
+		{[]int64{bob.ID}, 9, "bob 10.0.0.1 2m0s"},
+		{[]int64{ada.ID, bob.ID, 99}, 9, "ada 10.0.0.1 0s, ada 10.0.0.2 1m0s, bob 10.0.0.1 2m0s"},
+		{[]int64{ada.ID, bob.ID}, 2, "ada 10.0.0.1 0s, ada 10.0.0.2 1m0s, bob 10.0.0.1 2m0s"},
+		{[]int64{ada.ID, bob.ID}, 1, "bob 10.0.0.1 2m0s"},
+	} {
+		found, err := s.AccountIPs(t.Context(), tt.users, tt.most)
+		var got []string
+		for _, f := range found {
+			got = append(got, fmt.Sprint(map[int64]string{ada.ID: "ada", bob.ID: "bob"}[f.UserID], " ", f.IP, " ", f.First.Sub(Start)))
+		}
+		slices.Sort(got)
+		if err != nil || strings.Join(got, ", ") != tt.want {
+			t.Errorf("%v, most %d: got %q, %v, want %q", tt.users, tt.most, got, err, tt.want)
+		}
+	}
+}

@@ -232,6 +232,35 @@ func (s *Store) IPs(ctx context.Context, state db.State) ([]string, error) {
 	return ips, s.err(rows.Err())
 }
 
+// AccountIPs are the addresses that sessions of accounts were last used from, of those that
+// live and those that ended. There are none of an account that has more than most of either.
+func (s *Store) AccountIPs(ctx context.Context, users []int64, most int) ([]db.AccountIP, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	list, _ := json.Marshal(users) // numbers always marshal
+	rows, err := s.list.QueryContext(ctx, `WITH account AS (SELECT value AS id FROM json_each($1)),
+		fitting AS MATERIALIZED (SELECT id FROM account WHERE
+			(SELECT count(*) FROM (SELECT 1 FROM sessions WHERE user_id = account.id LIMIT $2 + 1)) <= $2 AND
+			(SELECT count(*) FROM (SELECT 1 FROM ended_sessions WHERE user_id = account.id LIMIT $2 + 1)) <= $2)
+		SELECT user_id, last_ip, min(created) FROM (
+			SELECT s.user_id, s.last_ip, s.created FROM fitting CROSS JOIN sessions s INDEXED BY sessions_user ON s.user_id = fitting.id UNION ALL
+			SELECT e.user_id, e.last_ip, e.created FROM fitting CROSS JOIN ended_sessions e INDEXED BY ended_sessions_user ON e.user_id = fitting.id)
+		GROUP BY user_id, last_ip`, string(list), most)
+	if err != nil {
+		return nil, s.err(err)
+	}
+	defer rows.Close()
+	var used []db.AccountIP
+	for rows.Next() {
+		var u db.AccountIP
+		if err := rows.Scan(&u.UserID, addrColumn{&u.IP}, timeColumn{&u.First}); err != nil {
+			return nil, s.err(err)
+		}
+		used = append(used, u)
+	}
+	return used, s.err(rows.Err())
+}
+
 // Revision changes whenever a session of a user begins or ends, or of anybody for 0, and
 // is never again what it was.
 func (s *Store) Revision(ctx context.Context, user int64) (string, error) {

@@ -138,13 +138,13 @@ type SessionRow struct {
 	Kind                       string // an icon: phone, tablet, desktop, tv, console, script, bot, unknown
 	Client, System             string // "Firefox 140", "Linux"; either may be ""
 	User                       string
-	Place                      string // "London, GB", or "" when not known
+	Place                      string // "London, United Kingdom", or "" when not known
 	Network                    string // the name of the network's owner
 	IP                         string
 	Local, Carrier             bool // a private address; a shared one of a carrier (100.64.0.0/10)
 	Created, LastUsed, Expires time.Time
-	Current                    bool // the one that asks
-	NewCountry                 bool
+	Current                    bool      // the one that asks
+	FirstFrom                  string    // the country that this is the person's first session from; "" when it is not
 	Ended                      time.Time // zero while the session is active
 	EndedBy                    string    // an English key, such as "signed out", "ran out", "signed out by an administrator"
 }
@@ -170,6 +170,7 @@ type SessionsPage struct {
 	Filter    SessionFilter
 	Countries []Choice
 	Networks  []Choice
+	Usernames []string // to choose from, where they are few
 	Pages     Pager
 	Map       *WorldMap
 	Chart     *Chart

@@ -44,11 +44,11 @@ func sampleRows() (current SessionRow, others []SessionRow) {
 	current = row(1, "desktop", "Firefox 140", "Linux", "", "", "192.168.1.20", 0)
 	current.Local, current.Current = true, true
 	others = []SessionRow{
-		row(2, "phone", "Mobile Safari 18.5", "iPhone", "London, GB", "Andrews & Arnold Ltd", "81.2.69.142", 12*time.Minute),
-		row(3, "desktop", "Chrome 138", "Windows 10", "Linköping, SE", "Bredband2 AB", "89.160.20.112", 16*time.Hour),
-		row(4, "script", "curl 8.14", "", "Milton, US", "ViaSat, Inc.", "216.160.83.56", 3*sampleDay),
+		row(2, "phone", "Mobile Safari 18.5", "iPhone", "London, United Kingdom", "Andrews & Arnold Ltd", "81.2.69.142", 12*time.Minute),
+		row(3, "desktop", "Chrome 138", "Windows 10", "Linköping, Sweden", "Bredband2 AB", "89.160.20.112", 16*time.Hour),
+		row(4, "script", "curl 8.14", "", "Milton, United States", "ViaSat, Inc.", "216.160.83.56", 3*sampleDay),
 	}
-	others[1].NewCountry = true
+	others[1].FirstFrom = "Sweden"
 	return current, others
 }
 
@@ -57,15 +57,15 @@ func sampleSessions() *SessionsPage {
 	ended := append([]SessionRow(nil), others...)
 	for i := range ended {
 		ended[i].Ended, ended[i].EndedBy = ago(time.Duration(i+9)*sampleDay), EndedRevoked
-		ended[i].NewCountry = false
+		ended[i].FirstFrom = ""
 	}
 	return &SessionsPage{
 		Layout: sampleLayout("sessions"), Current: &current, Others: len(others),
 		Groups: []SessionGroup{{Rows: others}}, Ended: ended, History: 90, Revision: "41",
 		Map: NewWorldMap([]Dot{
-			{51.5, -0.1, 1, "London, GB", "/sessions?country=GB"},
-			{58.4, 15.6, 1, "Linköping, SE", "/sessions?country=SE"},
-			{47.25, -122.3, 1, "Milton, US", "/sessions?country=US"},
+			{51.5, -0.1, 1, "London, United Kingdom", "/sessions?country=GB"},
+			{58.4, 15.6, 1, "Linköping, Sweden", "/sessions?country=SE"},
+			{47.25, -122.3, 1, "Milton, United States", "/sessions?country=US"},
 		}, 1),
 		Chart: sampleChart(2),
 	}
@@ -87,18 +87,18 @@ func sampleEverybody() *SessionsPage {
 	current, others := sampleRows()
 	rows := append([]SessionRow{current}, others...)
 	more := []struct{ user, kind, client, system, place, network, ip string }{
-		{"grace", "tv", "Tizen 7 Browser", "Samsung TV", "Munich, DE", "Deutsche Telekom AG", "2003:e2:d700:1:9c1e:33ff:fe2a:11"},
-		{"grace", "tablet", "Mobile Safari 18.5", "iPad", "Munich, DE", "Deutsche Telekom AG", "2003:e2:d700:1:5054:ff:fe12:3456"},
-		{"alan", "desktop", "Edge 141", "Windows 11", "Tokyo, JP", "NTT Communications Corporation", "203.0.113.77"},
+		{"grace", "tv", "Tizen 7 Browser", "Samsung TV", "Munich, Germany", "Deutsche Telekom AG", "2003:e2:d700:1:9c1e:33ff:fe2a:11"},
+		{"grace", "tablet", "Mobile Safari 18.5", "iPad", "Munich, Germany", "Deutsche Telekom AG", "2003:e2:d700:1:5054:ff:fe12:3456"},
+		{"alan", "desktop", "Edge 141", "Windows 11", "Tokyo, Japan", "NTT Communications Corporation", "203.0.113.77"},
 		{"alan", "console", "PlayStation Browser", "PlayStation 5", "", "", "100.72.3.9"},
-		{"mary-katherine.longname", "bot", "Uptime-Kuma 1.23", "", "Sydney, AU", "Telstra Corporation Ltd", "1.128.0.1"},
+		{"mary-katherine.longname", "bot", "Uptime-Kuma 1.23", "", "Sydney, Australia", "Telstra Corporation Ltd", "1.128.0.1"},
 		{"edsger", "unknown", "", "", "", "", "198.51.100.4"},
-		{"edsger", "phone", "Chrome Mobile 141", "Android 16", "São Paulo, BR", "Claro NXT Telecomunicacoes Ltda", "189.40.1.2"},
+		{"edsger", "phone", "Chrome Mobile 141", "Android 16", "São Paulo, Brazil", "Claro NXT Telecomunicacoes Ltda", "189.40.1.2"},
 	}
 	for i, m := range more {
 		rows = append(rows, SessionRow{
 			UUID: fmt.Sprintf("018f3a1c-7e20-7c3d-9b1e-%012d", 50+i), Kind: m.kind, Client: m.client, System: m.system, User: m.user,
-			Place: m.place, Network: m.network, IP: m.ip, Carrier: m.ip == "100.72.3.9", NewCountry: i == 2,
+			Place: m.place, Network: m.network, IP: m.ip, Carrier: m.ip == "100.72.3.9",
 			Created: ago(time.Duration(i) * sampleDay), LastUsed: ago(time.Duration(i*i*5) * time.Hour), Expires: ago(-time.Duration(14-i) * sampleDay),
 		})
 	}
@@ -107,20 +107,20 @@ func sampleEverybody() *SessionsPage {
 		Layout: sampleLayout("sessions"), Everybody: true, Groups: []SessionGroup{{Rows: rows}}, History: 90, People: 37,
 		Filter:    SessionFilter{Sort: "-used", State: "all", Page: 2},
 		Countries: []Choice{{"DE", "Germany"}, {"GB", "United Kingdom"}, {"JP", "Japan"}},
-		Networks:  []Choice{{"3320", "Deutsche Telekom AG"}, {"20712", "Andrews & Arnold Ltd"}},
+		Networks:  []Choice{{"Andrews & Arnold Ltd", "Andrews & Arnold Ltd"}, {"Deutsche Telekom AG", "Deutsche Telekom AG"}},
 		Pages:     Pager{Page: 2, Pages: 13, First: 101, Last: 200, Total: 1204, Previous: "/sessions?view=everybody", Next: "/sessions?view=everybody&page=3"},
 		Map: NewWorldMap([]Dot{
-			{51.5, -0.1, 120, "London, GB", "/sessions?view=everybody&country=GB"},
-			{53.5, -2.2, 30, "Manchester, GB", "/sessions?view=everybody&country=GB"},
-			{48.1, 11.6, 310, "Munich, DE", "/sessions?view=everybody&country=DE"},
-			{52.5, 13.4, 210, "Berlin, DE", "/sessions?view=everybody&country=DE"},
-			{58.4, 15.6, 40, "Linköping, SE", "/sessions?view=everybody&country=SE"},
-			{47.25, -122.3, 90, "Milton, US", "/sessions?view=everybody&country=US"},
-			{40.7, -74, 160, "New York, US", "/sessions?view=everybody&country=US"},
-			{35.7, 139.7, 77, "Tokyo, JP", "/sessions?view=everybody&country=JP"},
-			{-33.9, 151.2, 35, "Sydney, AU", "/sessions?view=everybody&country=AU"},
-			{-23.5, -46.6, 61, "São Paulo, BR", "/sessions?view=everybody&country=BR"},
-			{-1.3, 36.8, 12, "Nairobi, KE", "/sessions?view=everybody&country=KE"},
+			{51.5, -0.1, 120, "London, United Kingdom", "/sessions?view=everybody&country=GB"},
+			{53.5, -2.2, 30, "Manchester, United Kingdom", "/sessions?view=everybody&country=GB"},
+			{48.1, 11.6, 310, "Munich, Germany", "/sessions?view=everybody&country=DE"},
+			{52.5, 13.4, 210, "Berlin, Germany", "/sessions?view=everybody&country=DE"},
+			{58.4, 15.6, 40, "Linköping, Sweden", "/sessions?view=everybody&country=SE"},
+			{47.25, -122.3, 90, "Milton, United States", "/sessions?view=everybody&country=US"},
+			{40.7, -74, 160, "New York, United States", "/sessions?view=everybody&country=US"},
+			{35.7, 139.7, 77, "Tokyo, Japan", "/sessions?view=everybody&country=JP"},
+			{-33.9, 151.2, 35, "Sydney, Australia", "/sessions?view=everybody&country=AU"},
+			{-23.5, -46.6, 61, "São Paulo, Brazil", "/sessions?view=everybody&country=BR"},
+			{-1.3, 36.8, 12, "Nairobi, Kenya", "/sessions?view=everybody&country=KE"},
 		}, 59),
 		Chart: sampleChart(12),
 	}
@@ -205,9 +205,9 @@ func samples() []sample {
 	}
 	events := []EventRow{
 		{ago(2 * time.Minute), "good", EventWords["login"], "ada", "", "Firefox 140 on Linux", "Local network", "192.168.1.20", "", "/sessions/018f3a1c-7e20-7c3d-9b1e-000000000001"},
-		{ago(50 * time.Minute), "bad", EventWords["login_failed"], "ada", "", "curl 8.14", "Milton, US", "216.160.83.56", "", ""},
+		{ago(50 * time.Minute), "bad", EventWords["login_failed"], "ada", "", "curl 8.14", "Milton, United States", "216.160.83.56", "", ""},
 		{ago(5 * time.Hour), "warning", EventWords["password_set"], "grace", "ada", "Firefox 140 on Linux", "Local network", "192.168.1.20", "", ""},
-		{ago(3 * sampleDay), "", EventWords["logout"], "grace", "", "Mobile Safari 18.5 on iPad", "Munich, DE", "2003:e2:d700:1:5054:ff:fe12:3456", "", ""},
+		{ago(3 * sampleDay), "", EventWords["logout"], "grace", "", "Mobile Safari 18.5 on iPad", "Munich, Germany", "2003:e2:d700:1:5054:ff:fe12:3456", "", ""},
 	}
 	failedDetails := "That email address has no @. Write it like name@example.com."
 	return []sample{

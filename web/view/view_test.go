@@ -408,8 +408,8 @@ func TestSymbols(t *testing.T) {
 
 func TestWorldMap(t *testing.T) {
 	m := NewWorldMap([]Dot{
-		{51.5, -0.1, 3, "London, GB", "/gb"},
-		{51.7, -1.2, 2, "Oxford, GB", "/gb"},
+		{51.5, -0.1, 3, "London, United Kingdom", "/gb"},
+		{51.7, -1.2, 2, "Oxford, United Kingdom", "/gb"},
 		{48.9, 2.4, 9, "Paris, FR", "/fr"},
 		{-90, 180, 1, "South Pole", "/aq"},
 	}, 0)

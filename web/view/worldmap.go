@@ -12,7 +12,7 @@ import (
 type Dot struct {
 	Lat, Long float64
 	Count     int
-	Label     string // "London, GB"
+	Label     string // "London, United Kingdom"
 	URL       string // the list of the sessions meant
 }
 

@@ -1,0 +1,146 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"lastseen/app"
+	"lastseen/db"
+	"lastseen/geoip"
+	"lastseen/web/view"
+	"lastseen/web/view/countries"
+
+	"github.com/gin-gonic/gin"
+	"golang.org/x/text/unicode/norm"
+)
+
+// placeName is what a place is called in a language: "London, United Kingdom".
+func placeName(lang string, p *geoip.Place) string {
+	if p == nil {
+		return ""
+	}
+	country := countries.Name(lang, p.Country)
+	if p.City == country { // Singapore
+		return country
+	}
+	return strings.Trim(p.City+", "+country, ", ")
+}
+
+// markFirst marks those of sessions and records that are their account's first from a country.
+func (s *Server) markFirst(ctx context.Context, sessions []app.Session, records []app.Record) error {
+	var all []*app.Session
+	for i := range sessions {
+		all = append(all, &sessions[i])
+	}
+	for i := range records {
+		all = append(all, &records[i].Session)
+	}
+	return s.app.MarkFirst(ctx, all...)
+}
+
+// dictionary is a text as dictionaries order it: without regard to case and marks.
+func dictionary(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Mn, r) {
+			return -1
+		}
+		return r
+	}, norm.NFD.String(strings.ToLower(text)))
+}
+
+// placeKeys sort by country, then city, as they are called in a language; the unknown last.
+func placeKeys(lang string) func(app.Record) string {
+	keys := map[*geoip.Place]string{nil: "~"}
+	return func(r app.Record) string {
+		p := r.Location.Place
+		key, ok := keys[p]
+		if !ok {
+			key = dictionary(countries.Name(lang, p.Country) + "\x00" + p.City)
+			keys[p] = key
+		}
+		return key
+	}
+}
+
+// networkName is what a network is called, "" for none: its AS number where it has no name.
+func networkName(n *geoip.Network) string {
+	if n == nil || n.Org == "" && n.ASN == 0 {
+		return ""
+	}
+	return cmp.Or(n.Org, asName(n.ASN))
+}
+
+func asName(asn uint32) string { return "AS" + strconv.Itoa(int(asn)) }
+
+// fitsNetwork reports whether a filter's value, the name of a network or an AS number, is
+// that of n.
+func fitsNetwork(value string, n *geoip.Network) bool {
+	return n != nil && (value == n.Org || value == asName(n.ASN))
+}
+
+// networkFilter is a filter's value; links used to have the bare AS number.
+func networkFilter(value string) string {
+	if _, err := strconv.ParseUint(value, 10, 32); err == nil {
+		return "AS" + value
+	}
+	return value
+}
+
+func fitsLocation(f view.SessionFilter, l geoip.Location) bool {
+	return (f.Country == "" || l.Place != nil && l.Place.Country == f.Country) &&
+		(f.Network == "" || fitsNetwork(f.Network, l.Network))
+}
+
+// choices are the countries and networks that the list can be narrowed to, each once, in
+// the order of their names.
+func choices(lang string, found []app.Record, f view.SessionFilter) (inCountries, inNetworks []view.Choice) {
+	codes, names := map[string]string{}, map[string]string{}
+	for _, r := range found {
+		if p := r.Location.Place; p != nil && p.Country != "" {
+			codes[p.Country] = countries.Name(lang, p.Country)
+		}
+		if name := networkName(r.Location.Network); name != "" {
+			names[name] = name
+		}
+		if n := r.Location.Network; n != nil && n.Org != "" && f.Network == asName(n.ASN) { // one of several, perhaps
+			names[f.Network] = n.Org + " (" + f.Network + ")"
+		}
+	}
+	if f.Country != "" {
+		codes[f.Country] = countries.Name(lang, f.Country)
+	}
+	if f.Network != "" && names[f.Network] == "" {
+		names[f.Network] = f.Network
+	}
+	list := func(values map[string]string) []view.Choice {
+		var all []view.Choice
+		for value, text := range values {
+			all = append(all, view.Choice{Value: value, Text: text})
+		}
+		slices.SortFunc(all, func(a, b view.Choice) int {
+			return cmp.Or(cmp.Compare(dictionary(a.Text), dictionary(b.Text)), cmp.Compare(a.Value, b.Value))
+		})
+		return all
+	}
+	return list(codes), list(names)
+}
+
+// maxUsernames is how many names are offered where one is typed.
+const maxUsernames = 200
+
+// usernames are everybody's, where they are few.
+func (s *Server) usernames(c *gin.Context) ([]string, error) {
+	users, total, err := s.app.Users(c.Request.Context(), caller(c), db.UserFilter{Limit: maxUsernames})
+	if err != nil || total > maxUsernames {
+		return nil, err
+	}
+	names := make([]string, len(users))
+	for i, u := range users {
+		names[i] = u.Username
+	}
+	return names, nil
+}
