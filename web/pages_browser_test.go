@@ -64,7 +64,7 @@ func TestRealPages(t *testing.T) {
 	sess := hostileSession(t, ts)
 	pages := []string{
 		"/sessions", "/sessions?view=everybody", "/sessions?view=everybody&group=device&sort=place&state=all", "/sessions/" + sess.UUID.String(),
-		"/sessions/" + sess.UUID.String() + "/revoke", "/sessions/revoke-others", "/users", "/users/3", "/tokens", "/events", "/doctor", "/profile", "/logout", "/api/v3/", "/nowhere",
+		"/sessions/" + sess.UUID.String() + "/revoke", "/sessions/revoke-others", "/users", "/users/3", "/tokens", "/events", "/rules", "/doctor", "/profile", "/logout", "/api/v3/", "/nowhere",
 	}
 	for _, l := range []struct {
 		name, theme string
@@ -218,7 +218,7 @@ func TestAccessibility(t *testing.T) {
 		}
 		for _, page := range []string{
 			"/sessions", "/sessions?view=everybody", "/sessions/" + sess.UUID.String(), "/sessions/revoke-others", "/users", "/users/3",
-			"/tokens", "/events", "/doctor", "/profile", "/logout",
+			"/tokens", "/events", "/rules", "/doctor", "/profile", "/logout",
 		} {
 			if err := chromedp.Do(ctx, chromedp.Navigate(ts.url+page)); err != nil {
 				t.Fatal(err)
