@@ -23,7 +23,7 @@ const sampleDay = 24 * time.Hour
 func sampleLayout(nav string) Layout {
 	return Layout{
 		Now: sampleNow, Nav: nav, Viewer: "ada", Admin: true, Path: "/" + nav,
-		Languages: []languageChoice{{"en", "English", true}, {"de", "Deutsch", false}},
+		Languages: []languageChoice{{"en", "English", true}, {"de", "Deutsch", false}, {"es", "Español", false}, {"fr", "Français", false}},
 		Attributions: []Attribution{
 			{"This product includes GeoLite2 data created by MaxMind, available from maxmind.com.", "https://www.maxmind.com"},
 		},

@@ -54,9 +54,9 @@ func TestScreens(t *testing.T) {
 		width             int64
 	}{
 		{"1280-light", "en", "light", 1280},
-		{"1280-dark", "en", "dark", 1280},
+		{"1280-dark", "es", "dark", 1280},
 		{"360-light", "de", "light", 360},
-		{"360-dark", "en", "dark", 360},
+		{"360-dark", "fr", "dark", 360},
 	} {
 		srv, ctx := sampleServer(t, l.lang), browsertest.Start(t)
 		for _, s := range samples() {
