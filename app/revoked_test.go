@@ -54,7 +54,7 @@ func insertSession(t testing.TB, a *App, user db.User) (token string, id uuid.UU
 		Created: now, LastUsed: now, Ends: now.Add(a.Config.SessionDuration), Expires: now.Add(a.Config.SessionDuration),
 	}
 	hash := secretHash(token)
-	if _, err := a.store.CreateSession(context.Background(), user, sess, hash[:], nil, "", a.event(Operator.Actor(), db.Login, user.ID, nil)); err != nil {
+	if _, err := a.store.CreateSession(context.Background(), db.SignIn{User: user, Session: sess, TokenHash: hash[:], Event: a.event(Operator.Actor(), db.Login, user.ID, nil)}); err != nil {
 		t.Fatal(err)
 	}
 	return token, id

@@ -84,8 +84,8 @@ func (a *App) SetupOpen(ctx context.Context, token string) (bool, error) {
 	return !has, err
 }
 
-// Setup makes the first superuser, who is signed in with it. Once there is a
-// user it is ErrForbidden, whatever the token.
+// Setup makes the first superuser, who is signed in with it, as by SignIn. Once there is
+// a user it is ErrForbidden, whatever the token.
 func (a *App) Setup(ctx context.Context, setupToken string, c Credentials, client Client) (token string, sess db.Session, err error) {
 	open, err := a.SetupOpen(ctx, setupToken)
 	if err == nil && !open {
@@ -106,5 +106,5 @@ func (a *App) Setup(ctx context.Context, setupToken string, c Credentials, clien
 	a.setupToken = ""
 	a.mu.Unlock()
 	os.Remove(a.setupTokenFile())
-	return a.startSession(ctx, user, "setup", c.Remember, client, nil)
+	return a.proceed(ctx, entry{user: user, proven: BySetup, remember: c.Remember, client: client})
 }

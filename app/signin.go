@@ -21,59 +21,41 @@ type Credentials struct {
 // SignIn checks a password and makes a session, whose token it returns; the
 // sessions of the tokens that the browser still held end. A wrong name, a wrong
 // password and a disabled user are all ErrBadCredentials after the same time;
-// too many of them are a BusyError.
+// too many of them are a BusyError. Where more is to be proven it is an
+// UnfinishedError, and there is no session.
 func (a *App) SignIn(ctx context.Context, c Credentials, client Client, held []string) (token string, sess db.Session, err error) {
 	user, err := a.verify(ctx, c.Username, c.Password, client)
 	if err != nil {
 		return "", sess, err
 	}
-	return a.startSession(ctx, user, "password", c.Remember, client, held)
+	return a.proceed(ctx, entry{user: user, proven: ByPassword, remember: c.Remember, client: client, held: held})
 }
 
-// verify is the one place where a password is checked, with the limits on
-// failures. Its errors are SignIn's.
-func (a *App) verify(ctx context.Context, username, password string, client Client) (db.User, error) {
+// verify is the one place where a password is checked. Its errors are attempt's.
+func (a *App) verify(ctx context.Context, username, password string, client Client) (user db.User, err error) {
 	typed := cutName(username)
-	username, network := db.Fold(typed), loginNetwork(client.IP)
-	limits, crowded, done := a.attempts.begin(username, network, client.IP, loginLimits)
-	defer done()
-	if limits.Pair < 1 || limits.Network < 1 {
-		return db.User{}, a.refuse(typed, client, "too many at once", &BusyError{RetryAfter: time.Second})
-	}
-	now := a.now()
-	until, known, err := a.store.LoginBlockedUntil(ctx, username, network, now, limits)
+	weak := false
+	err = a.attempt(ctx, typed, client, "password", func(known bool) (*refusal, error) {
+		user, err = a.store.UserByName(ctx, typed)
+		if err != nil && !errors.Is(err, db.ErrNotFound) {
+			return nil, err
+		}
+		var match bool
+		match, weak, err = a.passwords.verify(ctx, password, user.PasswordHash, known)
+		switch {
+		case err != nil:
+			return nil, err
+		case match && user.Active:
+			return nil, nil
+		case user.ID == 0:
+			return &refusal{why: "unknown user"}, nil
+		case !user.Active:
+			return &refusal{why: "disabled user", user: user.ID}, nil
+		}
+		return &refusal{why: "wrong password", user: user.ID}, nil
+	})
 	if err != nil {
 		return db.User{}, err
-	}
-	if until.After(now) {
-		return db.User{}, a.refuse(typed, client, "too many failures", &BusyError{RetryAfter: until.Sub(now)})
-	}
-
-	if crowded && !known {
-		return db.User{}, a.refuse(typed, client, "too many of this network at once", &BusyError{RetryAfter: time.Second})
-	}
-
-	user, err := a.store.UserByName(ctx, typed)
-	if err != nil && !errors.Is(err, db.ErrNotFound) {
-		return db.User{}, err
-	}
-	match, weak, err := a.passwords.verify(ctx, password, user.PasswordHash, known)
-	if err != nil {
-		return db.User{}, err
-	}
-	if !match || !user.Active {
-		actor := Actor{ID: user.ID, Name: typed, IP: client.IP}
-		event := a.event(actor, db.LoginFailed, user.ID, map[string]any{"username": typed, "stage": "password", "http_request": httpRequest(client)})
-		if err := a.store.LoginFailed(ctx, username, network, event); err != nil {
-			return db.User{}, err
-		}
-		why := "wrong password"
-		if user.ID == 0 {
-			why = "unknown user"
-		} else if !user.Active {
-			why = "disabled user"
-		}
-		return db.User{}, a.refuse(typed, client, why, ErrBadCredentials)
 	}
 	if weak {
 		if hash, err := a.passwords.hash(ctx, password); err == nil {
@@ -87,24 +69,90 @@ func (a *App) verify(ctx context.Context, username, password string, client Clie
 	return user, nil
 }
 
+// A refusal is why something does not prove what it should.
+type refusal struct {
+	why  string         // for the log
+	user int64          // whose account it concerns; 0 for nobody's
+	more map[string]any // for the event
+}
+
+// attempt runs try, which looks at what is to prove that somebody is the user of a name,
+// within the limits on failures: passwords and codes share them. What try refuses counts,
+// and is ErrBadCredentials; too many failures are a BusyError. known says that the account
+// was signed in to from where this comes.
+func (a *App) attempt(ctx context.Context, typed string, client Client, stage string, try func(known bool) (*refusal, error)) error {
+	username, network := db.Fold(typed), loginNetwork(client.IP)
+	limits, crowded, done := a.attempts.begin(username, network, client.IP, loginLimits)
+	defer done()
+	if limits.Pair < 1 || limits.Network < 1 {
+		return a.refuse(typed, client, "too many at once", &BusyError{RetryAfter: time.Second})
+	}
+	now := a.now()
+	until, known, err := a.store.LoginBlockedUntil(ctx, username, network, now, limits)
+	if err != nil {
+		return err
+	}
+	if until.After(now) {
+		return a.refuse(typed, client, "too many failures", &BusyError{RetryAfter: until.Sub(now)})
+	}
+	if crowded && !known {
+		return a.refuse(typed, client, "too many of this network at once", &BusyError{RetryAfter: time.Second})
+	}
+	refused, err := try(known)
+	if err != nil || refused == nil {
+		return err
+	}
+	content := map[string]any{"username": typed, "stage": stage, "http_request": httpRequest(client)}
+	for k, v := range refused.more {
+		content[k] = v
+	}
+	event := a.event(Actor{ID: refused.user, Name: typed, IP: client.IP}, db.LoginFailed, refused.user, content)
+	if err := a.store.LoginFailed(ctx, username, network, event); err != nil {
+		return err
+	}
+	return a.refuse(typed, client, refused.why, ErrBadCredentials)
+}
+
 // refuse logs a refused sign-in, in the form that docs promise to log readers.
 func (a *App) refuse(username string, client Client, why string, err error) error {
 	a.Log.Warn("sign-in refused", "user", username, "ip", client.IP, "why", why)
 	return err
 }
 
-// startSession stores a sign-in of a user whose password was just verified.
-func (a *App) startSession(ctx context.Context, user db.User, method string, remember bool, client Client, held []string) (string, db.Session, error) {
-	now := a.now()
+// An entry is somebody who signs in, and how they have proven who they are.
+type entry struct {
+	user     db.User
+	proven   string // in the words of a session's method
+	proof    db.Proof
+	remember bool
+	client   Client
+	held     []string // the tokens that the browser still holds
+}
+
+// proceed makes a session of an entry of which all is proven. Any other one becomes a
+// pending sign-in, an UnfinishedError. It is the only way to a session.
+func (a *App) proceed(ctx context.Context, e entry) (token string, sess db.Session, err error) {
+	has, err := a.store.Factors(ctx, e.user.ID)
+	if err != nil {
+		return "", sess, err
+	}
+	if step := wanted(a.Config.RequireSecondFactor, e.user, has, e.proven); step != "" {
+		return "", sess, a.pend(ctx, e, step)
+	}
+	return a.startSession(ctx, e)
+}
+
+func (a *App) startSession(ctx context.Context, e entry) (string, db.Session, error) {
+	user, client, now := e.user, e.client, a.now()
 	ends := now.Add(a.Config.SessionDuration)
 	sess := db.Session{
 		UUID: uuid.New(), UserID: user.ID, Username: user.Username,
 		Agent: a.live.Agent(client.Agent), IP: client.IP, Via: client.Via,
-		Method: method, Remember: remember,
+		Method: e.proven, Remember: e.remember,
 		Created: now, LastUsed: now, Ends: ends, Expires: a.live.Expires(ends, now),
 	}
 	var replaced []uuid.UUID
-	for _, token := range held {
+	for _, token := range e.held {
 		old, err := a.SessionByToken(ctx, token)
 		if err == nil {
 			replaced = append(replaced, old.UUID)
@@ -114,11 +162,15 @@ func (a *App) startSession(ctx context.Context, user db.User, method string, rem
 	}
 	defer a.live.Invalidate(live.SignedIn, user.ID)
 	token := newSecret()
-	actor := Actor{ID: user.ID, Name: user.Username, IP: client.IP}
-	event := a.event(actor, db.Login, user.ID, map[string]any{"auth_method": method, "session": sess.UUID.String(), "http_request": httpRequest(client)})
 	hash := secretHash(token)
+	in := db.SignIn{
+		User: user, Session: sess, TokenHash: hash[:], Network: loginNetwork(client.IP), Proof: e.proof,
+		Event: a.event(Actor{ID: user.ID, Name: user.Username, IP: client.IP}, db.Login, user.ID,
+			map[string]any{"auth_method": e.proven, "session": sess.UUID.String(), "http_request": httpRequest(client)}),
+	}
 	err := a.live.End(replaced, func(last []db.Use) (err error) {
-		sess, err = a.store.CreateSession(ctx, user, sess, hash[:], last, loginNetwork(client.IP), event)
+		in.Replaces = last
+		sess, err = a.store.CreateSession(ctx, in)
 		return err
 	})
 	if errors.Is(err, db.ErrNotFound) { // disabled, deleted or changed since it was verified

@@ -48,9 +48,22 @@ type Store interface {
 	LoginFailed(ctx context.Context, username, network string, event db.Event) error
 	LoginFailures(ctx context.Context, username string, now time.Time, l db.LoginLimits) (count int, refused bool, err error)
 	UnlockUser(ctx context.Context, username string, event db.Event) error
-	CreateSession(ctx context.Context, user db.User, sess db.Session, hash []byte, replaces []db.Use, network string, event db.Event) (db.Session, error)
+	CreateSession(ctx context.Context, in db.SignIn) (db.Session, error)
+	CreatePending(ctx context.Context, user db.User, p db.PendingSignIn, token []byte, expired time.Time) error
+	Pending(ctx context.Context, token []byte, expired time.Time) (db.PendingSignIn, error)
+	DeletePending(ctx context.Context, token []byte) error
+	LastProof(ctx context.Context, session uuid.UUID) (at time.Time, err error)
+	ProveAgain(ctx context.Context, session uuid.UUID, p db.Proof, at time.Time) error
 	CreateCode(ctx context.Context, code db.AppCode, expired time.Time) error
 	RedeemCode(ctx context.Context, code db.AppCode, expired time.Time, token []byte) (sess db.Session, target string, err error)
+
+	// Factors.
+	Factors(ctx context.Context, user int64) (db.Factors, error)
+	TOTPs(ctx context.Context) ([]db.TOTP, error)
+	AddFactor(ctx context.Context, n db.NewFactor) error
+	DeleteFactor(ctx context.Context, user int64, kind db.FactorKind, id int64, event db.Event) error
+	ResetFactors(ctx context.Context, user int64, event db.Event) error
+	SetRecoveryCodes(ctx context.Context, user int64, hashes [][]byte, event db.Event) error
 
 	// Sessions.
 	FindSessions(ctx context.Context, from, to uuid.UUID) (found []uuid.UUID, err error)

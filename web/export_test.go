@@ -40,7 +40,7 @@ func many(t *testing.T, ts *testServer, people, living, ended int) {
 		at := now.Add(-time.Duration(i) * time.Second)
 		sess := db.Session{UUID: uuid.New(), UserID: user.ID, Agent: agent, IP: netip.AddrFrom4([4]byte{81, 2, 69, byte(i)}), Method: "password",
 			Created: at, LastUsed: at, Ends: now.Add(time.Hour), Expires: now.Add(time.Hour)}
-		sess, err := ts.store.CreateSession(t.Context(), user, sess, hash[:], nil, "n", db.Event{UUID: uuid.New(), Created: at, Action: db.Login, Context: map[string]any{}})
+		sess, err := ts.store.CreateSession(t.Context(), db.SignIn{User: user, Session: sess, TokenHash: hash[:], Network: "n", Event: db.Event{UUID: uuid.New(), Created: at, Action: db.Login, Context: map[string]any{}}})
 		if err != nil {
 			t.Fatal(err)
 		}

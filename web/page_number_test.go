@@ -20,7 +20,7 @@ func TestHugePageNumbers(t *testing.T) {
 		s := sess
 		s.UUID = u
 		user, _ := ts.app.UserByName(t.Context(), "bob")
-		if _, err := ts.store.CreateSession(t.Context(), user, s, u[:], nil, "", eventOf(user.ID)); err != nil {
+		if _, err := ts.store.CreateSession(t.Context(), db.SignIn{User: user, Session: s, TokenHash: u[:], Event: eventOf(user.ID)}); err != nil {
 			t.Fatal(err)
 		}
 	}

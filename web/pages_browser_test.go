@@ -48,7 +48,7 @@ func hostileSession(t *testing.T, ts *testServer) db.Session {
 		Agent:   &db.Agent{String: strings.ToValidUTF8(hostile, "?"), Definitions: agents().Version(), AgentParts: db.AgentParts{Kind: "bot", Browser: hostile, OS: hostile, Device: hostile}},
 		Created: now, LastUsed: now, Ends: now.Add(time.Hour), Expires: now.Add(time.Hour),
 	}
-	sess, err := ts.store.CreateSession(t.Context(), user, sess, hash[:], nil, "", db.Event{Created: now, Action: db.Login, Actor: hostile, SubjectID: user.ID, Context: map[string]any{}})
+	sess, err := ts.store.CreateSession(t.Context(), db.SignIn{User: user, Session: sess, TokenHash: hash[:], Event: db.Event{Created: now, Action: db.Login, Actor: hostile, SubjectID: user.ID, Context: map[string]any{}}})
 	if err != nil {
 		t.Fatal(err)
 	}

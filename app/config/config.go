@@ -46,6 +46,9 @@ type Config struct {
 	GeoIPCity, GeoIPASN string
 	UserAgentRegexes    string // "": the definitions built in
 
+	// RequireSecondFactor is who has to have one: none, superusers or everybody.
+	RequireSecondFactor string
+
 	HSTS bool // browsers are told to come over https alone
 
 	LogFormat     string // text, json, or "" for what fits standard error

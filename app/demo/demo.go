@@ -229,7 +229,7 @@ func (f *filler) session(ctx context.Context, user db.User, home sample.Network,
 	login := f.event(db.Login, user, created, sess.IP)
 	login.Context["session"], login.Context["http_request"] = sess.UUID.String(), map[string]any{"user_agent": agent}
 	secret := sha256.Sum256([]byte(rand.Text())) // nobody holds its token
-	sess, err := f.store.CreateSession(ctx, user, sess, secret[:], nil, sess.IP.String(), login)
+	sess, err := f.store.CreateSession(ctx, db.SignIn{User: user, Session: sess, TokenHash: secret[:], Network: sess.IP.String(), Event: login})
 	if err != nil {
 		return err
 	}

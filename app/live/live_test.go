@@ -98,10 +98,10 @@ func (f *fixture) signIn(t testing.TB, user db.User) (s signedIn) {
 	rand.Read(s.hash[:])
 	now := f.time()
 	ends := now.Add(14 * 24 * time.Hour)
-	_, err := f.db.CreateSession(t.Context(), user, db.Session{
+	_, err := f.db.CreateSession(t.Context(), db.SignIn{User: user, TokenHash: s.hash[:], Event: f.event(), Session: db.Session{
 		UUID: s.id, UserID: user.ID, Agent: f.ParseAgent("curl/8"), IP: netip.MustParseAddr("192.0.2.1"), Method: "password",
 		Created: now, LastUsed: now, Ends: ends, Expires: f.Expires(ends, now),
-	}, s.hash[:], nil, "", f.event())
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

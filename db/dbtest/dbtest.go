@@ -67,7 +67,7 @@ func CreateSession(t testing.TB, s Store, u db.User, ip string, used time.Time, 
 	for _, f := range change {
 		f(&sess)
 	}
-	sess, err := s.CreateSession(t.Context(), u, sess, sess.UUID[:], nil, ip+"/32", Event(db.Login))
+	sess, err := s.CreateSession(t.Context(), db.SignIn{User: u, Session: sess, TokenHash: sess.UUID[:], Network: ip + "/32", Event: Event(db.Login)})
 	if err != nil {
 		t.Fatal(err)
 	}

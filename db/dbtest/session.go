@@ -95,7 +95,7 @@ func (on suite) TestCreateSessionNeedsTheVerifiedPassword(t *testing.T) {
 			t.Fatal(err)
 		}
 		sess := db.Session{UUID: uuid.New(), Agent: Agent("x"), IP: netip.MustParseAddr("192.0.2.1"), Created: Start, LastUsed: Start, Ends: Start.Add(1), Expires: Start.Add(1)}
-		_, err := s.CreateSession(t.Context(), u, sess, []byte(name), nil, "", Event(db.Login))
+		_, err := s.CreateSession(t.Context(), db.SignIn{User: u, Session: sess, TokenHash: []byte(name), Event: Event(db.Login)})
 		if !errors.Is(err, db.ErrNotFound) {
 			t.Errorf("%s after it was verified: got %v, want db.ErrNotFound", name, err)
 		}
@@ -675,7 +675,7 @@ func (on suite) TestLoginBlockedUntil(t *testing.T) {
 			}
 			// Where ada has signed in before, the flood locks nothing.
 			sess := db.Session{UUID: uuid.New(), Agent: Agent("x"), IP: netip.MustParseAddr("192.0.2.1"), Created: Start, LastUsed: Start, Ends: Start.Add(1), Expires: Start.Add(1)}
-			if _, err := s.CreateSession(t.Context(), ada, sess, []byte("h"), nil, "n1", Event(db.Login)); err != nil {
+			if _, err := s.CreateSession(t.Context(), db.SignIn{User: ada, Session: sess, TokenHash: []byte("h"), Network: "n1", Event: Event(db.Login)}); err != nil {
 				t.Fatal(err)
 			}
 			if until, _, err := s.LoginBlockedUntil(t.Context(), "ada", "n1", Start.Add(2*time.Minute), limits); err != nil || !until.IsZero() {

@@ -80,7 +80,7 @@ func SessionsAgainstAll(t *testing.T, s Store, rounds int, vary func(int)) {
 			UUID: uuid.New(), UserID: u.ID, Username: u.Username, Agent: a, IP: netip.AddrFrom4([4]byte{10, 0, byte(random.IntN(3)), byte(random.IntN(5))}),
 			Method: "password", Created: used, LastUsed: used, Ends: used.Add(time.Hour), Expires: used.Add(40 * time.Minute),
 		}
-		sess, err := s.CreateSession(t.Context(), u, sess, sess.UUID[:], nil, "", Event(db.Login))
+		sess, err := s.CreateSession(t.Context(), db.SignIn{User: u, Session: sess, TokenHash: sess.UUID[:], Event: Event(db.Login)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -43,17 +43,23 @@ func (s *Store) FindSessions(ctx context.Context, from, to uuid.UUID) (found []u
 	return found, s.err(rows.Err())
 }
 
-// CreateSession stores a sign-in: the session, its event, that its network is now known
-// for the user, and the end of the sessions that it replaces, with their last uses. It fails with db.ErrNotFound when
-// the user is gone or disabled, or no longer has the password hash that was verified.
-func (s *Store) CreateSession(ctx context.Context, user db.User, sess db.Session, hash []byte, replaces []db.Use, network string, event db.Event) (db.Session, error) {
+// CreateSession stores a sign-in: the session, its event, what its proof uses up, that its
+// network is now known for the user, and the end of the sessions that it replaces. It fails
+// with db.ErrNotFound when the user is gone or disabled, or no longer has the password hash
+// that was verified, or what was to be proven has changed; with db.ErrUsed when a code was
+// used before.
+func (s *Store) CreateSession(ctx context.Context, in db.SignIn) (db.Session, error) {
+	user, sess := in.User, in.Session
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
 		err := oneRow(tx.ExecContext(ctx, `UPDATE users SET last_login = $1 WHERE id = $2 AND active AND password_hash = $3`,
 			micros(sess.Created), user.ID, user.PasswordHash))
 		if err != nil {
 			return err
 		}
-		for _, last := range replaces {
+		if err := useProof(ctx, tx, user.ID, in.Proof, sess.Created); err != nil {
+			return err
+		}
+		for _, last := range in.Replaces {
 			if err := endSession(ctx, tx, last, db.Replaced, user.Username, sess.Created); err != nil && !errors.Is(err, db.ErrNotFound) {
 				return err
 			}
@@ -63,9 +69,9 @@ func (s *Store) CreateSession(ctx context.Context, user db.User, sess db.Session
 			return err
 		}
 		res, err := tx.ExecContext(ctx, `INSERT INTO sessions
-			(uuid, token_hash, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-			sess.UUID[:], hash, user.ID, agent, addrText(sess.IP), addrText(sess.Via), sess.Method, sess.Remember,
+			(uuid, token_hash, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires, proven)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $9)`,
+			sess.UUID[:], in.TokenHash, user.ID, agent, addrText(sess.IP), addrText(sess.Via), sess.Method, sess.Remember,
 			micros(sess.Created), micros(sess.LastUsed), micros(sess.Ends), micros(sess.Expires))
 		if err != nil {
 			return err
@@ -74,15 +80,15 @@ func (s *Store) CreateSession(ctx context.Context, user db.User, sess db.Session
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO known_networks (user_id, network, last_used) VALUES ($1, $2, $3)
-			ON CONFLICT (user_id, network) DO UPDATE SET last_used = excluded.last_used`, user.ID, network, micros(sess.Created))
+			ON CONFLICT (user_id, network) DO UPDATE SET last_used = excluded.last_used`, user.ID, in.Network, micros(sess.Created))
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM login_failures WHERE username = $1 AND network = $2`, db.Fold(user.Username), network)
+		_, err = tx.ExecContext(ctx, `DELETE FROM login_failures WHERE username = $1 AND network = $2`, db.Fold(user.Username), in.Network)
 		if err != nil {
 			return err
 		}
-		return insertEvent(ctx, tx, event)
+		return insertEvent(ctx, tx, in.Event)
 	})
 	return sess, err
 }

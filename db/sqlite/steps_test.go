@@ -24,7 +24,7 @@ func signedIn(t *testing.T, s *Store, user db.User, n int, at time.Time) []db.Se
 		hash := sha256.Sum256([]byte(name))
 		sess := db.Session{UUID: uuid.New(), UserID: user.ID, Username: user.Username, Agent: &db.Agent{String: name}, IP: netip.MustParseAddr("192.0.2.1"),
 			Method: "password", Created: at, LastUsed: at, Ends: at.Add(time.Hour), Expires: at.Add(time.Hour)}
-		sess, err := s.CreateSession(t.Context(), user, sess, hash[:], nil, "n", db.Event{UUID: uuid.New(), Created: at, Action: db.Login, SubjectID: user.ID, Context: map[string]any{}})
+		sess, err := s.CreateSession(t.Context(), db.SignIn{User: user, Session: sess, TokenHash: hash[:], Network: "n", Event: db.Event{UUID: uuid.New(), Created: at, Action: db.Login, SubjectID: user.ID, Context: map[string]any{}}})
 		if err != nil {
 			t.Fatal(err)
 		}

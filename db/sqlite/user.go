@@ -274,6 +274,9 @@ func (s *Store) SetActive(ctx context.Context, user int64, active bool, keepSupe
 			if _, err := endSessions(ctx, tx, `user_id = $1`, []any{user}, db.UserDisabled, event.Actor, event.Created); err != nil {
 				return err
 			}
+			if err := dropPending(ctx, tx, user); err != nil {
+				return err
+			}
 		}
 		return insertEvent(ctx, tx, event)
 	})
@@ -332,6 +335,9 @@ func (s *Store) SetPassword(ctx context.Context, user int64, was, hash string, s
 		}
 		_, err = endSessions(ctx, tx, `user_id = $1 AND uuid <> $2`, []any{user, spare[:]}, db.PasswordChanged, event.Actor, event.Created)
 		if err != nil {
+			return err
+		}
+		if err := dropPending(ctx, tx, user); err != nil {
 			return err
 		}
 		return insertEvent(ctx, tx, event)

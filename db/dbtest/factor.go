@@ -1,0 +1,239 @@
+package dbtest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"lastseen/db"
+
+	"github.com/google/uuid"
+)
+
+// AddTOTP gives a user an authenticator app, with ten recovery codes if it is the first
+// factor: their hashes are "code 0" and on.
+func AddTOTP(t testing.TB, s Store, u db.User, step int64) db.TOTP {
+	t.Helper()
+	totp := db.TOTP{UUID: uuid.New(), UserID: u.ID, Name: "phone", Secret: []byte("sealed"), Step: step, Created: Start}
+	codes := make([][]byte, 10)
+	for i := range codes {
+		codes[i] = fmt.Appendf(nil, "code %d", i)
+	}
+	if err := s.AddFactor(t.Context(), db.NewFactor{TOTP: &totp, Recovery: codes, Event: Event(db.ModelCreated)}); err != nil {
+		t.Fatal(err)
+	}
+	has, err := s.Factors(t.Context(), u.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, stored := range has.TOTPs {
+		if stored.UUID == totp.UUID {
+			return stored
+		}
+	}
+	t.Fatalf("it is not among %+v", has)
+	return totp
+}
+
+// signIn is one of a user's by a proof.
+func signIn(u db.User, proof db.Proof) db.SignIn {
+	id := uuid.New()
+	return db.SignIn{User: u, TokenHash: id[:], Proof: proof, Event: Event(db.Login), Session: db.Session{
+		UUID: id, UserID: u.ID, Agent: Agent("x"), Method: "password+totp", Created: Start, LastUsed: Start, Ends: Start.Add(time.Hour), Expires: Start.Add(time.Hour),
+	}}
+}
+
+func (on suite) TestFactors(t *testing.T) {
+	s := on.open(t)
+	ada, bob := CreateUser(t, s, "ada", true), CreateUser(t, s, "bob", false)
+	discoverable := true
+	key := db.Passkey{UserID: ada.ID, Name: "laptop", CredentialID: []byte{1}, RPID: "auth.home.example", Discoverable: &discoverable, Credential: []byte(`{"a":1}`), Created: Start}
+	first := AddTOTP(t, s, ada, 7)
+	if err := s.AddFactor(t.Context(), db.NewFactor{Passkey: &key, Recovery: [][]byte{[]byte("not these")}, Event: Event(db.ModelCreated)}); err != nil {
+		t.Fatal(err)
+	}
+	has, err := s.Factors(t.Context(), ada.ID)
+	if err != nil || len(has.TOTPs) != 1 || len(has.Passkeys) != 1 || has.Recovery != 10 || !has.RecoveryMade.Equal(Start) || !has.Any() {
+		t.Fatalf("got %+v, %v", has, err)
+	}
+	if k := has.Passkeys[0]; k.RPID != key.RPID || !*k.Discoverable || string(k.Credential) != `{"a":1}` || !k.LastUsed.IsZero() {
+		t.Errorf("got %+v", k)
+	}
+	if err := s.AddFactor(t.Context(), db.NewFactor{TOTP: &first, Event: Event(db.ModelCreated)}); !errors.Is(err, db.ErrConflict) {
+		t.Errorf("the same once more: got %v", err)
+	}
+	if err := s.SetRecoveryCodes(t.Context(), ada.ID, [][]byte{[]byte("x"), []byte("y")}, Event(db.ModelUpdated)); err != nil {
+		t.Error(err)
+	}
+	if err := s.SetRecoveryCodes(t.Context(), bob.ID, [][]byte{[]byte("x")}, Event(db.ModelUpdated)); !errors.Is(err, db.ErrNotFound) {
+		t.Errorf("of who has no factor: got %v", err)
+	}
+	if err := s.DeleteFactor(t.Context(), bob.ID, db.KindTOTP, first.ID, Event(db.ModelDeleted)); !errors.Is(err, db.ErrNotFound) {
+		t.Errorf("somebody else's: got %v", err)
+	}
+	if err := s.DeleteFactor(t.Context(), ada.ID, db.KindTOTP, first.ID, Event(db.ModelDeleted)); err != nil {
+		t.Error(err)
+	}
+	if has, err = s.Factors(t.Context(), ada.ID); err != nil || has.Recovery != 2 || len(has.Passkeys) != 1 {
+		t.Errorf("with one left: got %+v, %v", has, err)
+	}
+	if err := s.DeleteFactor(t.Context(), ada.ID, db.KindPasskey, has.Passkeys[0].ID, Event(db.ModelDeleted)); err != nil {
+		t.Error(err)
+	}
+	if has, err = s.Factors(t.Context(), ada.ID); err != nil || has.Recovery != 0 || has.Any() {
+		t.Errorf("with none left: got %+v, %v", has, err)
+	}
+	again := AddTOTP(t, s, ada, 0)
+	if again.ID <= first.ID {
+		t.Errorf("number %d is given twice", again.ID)
+	}
+	if err := s.DeleteFactor(t.Context(), ada.ID, db.KindRecovery, ada.ID, Event(db.ModelDeleted)); err != nil {
+		t.Error(err)
+	}
+	AddTOTP(t, s, bob, 0)
+	if err := s.ResetFactors(t.Context(), bob.ID, Event(db.ModelDeleted)); err != nil {
+		t.Error(err)
+	}
+	if has, err = s.Factors(t.Context(), bob.ID); err != nil || has.Any() || has.Recovery != 0 {
+		t.Errorf("after a reset: got %+v, %v", has, err)
+	}
+	if all, err := s.TOTPs(t.Context()); err != nil || len(all) != 1 || all[0].UserID != ada.ID {
+		t.Errorf("got %+v, %v", all, err)
+	}
+	if err := s.DeleteUser(t.Context(), ada.ID, false, Event(db.ModelDeleted)); err != nil {
+		t.Error(err)
+	}
+	if all, err := s.TOTPs(t.Context()); err != nil || len(all) != 0 {
+		t.Errorf("after their user: got %+v, %v", all, err)
+	}
+}
+
+// Of twenty sign-ins by one code, one makes a session. So of one pending sign-in, and of
+// one recovery code.
+func (on suite) TestProofsAreGoodOnce(t *testing.T) {
+	s := on.open(t)
+	ada := CreateUser(t, s, "ada", true)
+	totp := AddTOTP(t, s, ada, 7)
+	pend := func(token string) {
+		t.Helper()
+		if err := s.CreatePending(t.Context(), ada, db.PendingSignIn{UserID: ada.ID, Proven: "password", Created: Start}, []byte(token), Start.Add(-time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	step := func(n int64) *db.TOTP { t := totp; t.Step = n; return &t }
+	for name, proof := range map[string]db.Proof{
+		"a code": {TOTP: step(9)}, "a recovery code": {Recovery: []byte("code 3")}, "a pending sign-in": {Pending: []byte("one"), Since: Start.Add(-time.Minute)},
+	} {
+		pend("one")
+		var won atomic.Int32
+		var wait sync.WaitGroup
+		for range 20 {
+			wait.Go(func() {
+				_, err := s.CreateSession(t.Context(), signIn(ada, proof))
+				switch {
+				case err == nil:
+					won.Add(1)
+				case !errors.Is(err, db.ErrUsed) && !errors.Is(err, db.ErrNotFound):
+					t.Errorf("%s: %v", name, err)
+				}
+			})
+		}
+		if wait.Wait(); won.Load() != 1 {
+			t.Errorf("%s: %d of 20 at once signed in, want one", name, won.Load())
+		}
+		if err := s.DeletePending(t.Context(), []byte("one")); err != nil {
+			t.Error(err)
+		}
+	}
+	has, err := s.Factors(t.Context(), ada.ID)
+	if err != nil || has.Recovery != 9 || has.TOTPs[0].Step != 9 || !has.TOTPs[0].LastUsed.Equal(Start) {
+		t.Errorf("got %+v, %v", has, err)
+	}
+	pend("two")
+	for name, try := range map[string]struct {
+		proof db.Proof
+		want  error
+	}{
+		"an earlier step":        {db.Proof{TOTP: step(8)}, db.ErrUsed},
+		"no such code":           {db.Proof{Recovery: []byte("none")}, db.ErrUsed},
+		"a pending one too old":  {db.Proof{Pending: []byte("two"), Since: Start}, db.ErrNotFound},
+		"a pending one, no such": {db.Proof{Pending: []byte("three"), Since: Start.Add(-time.Hour)}, db.ErrNotFound},
+		"good but for its code":  {db.Proof{Pending: []byte("two"), Since: Start.Add(-time.Hour), TOTP: step(9)}, db.ErrUsed},
+	} {
+		if _, err := s.CreateSession(t.Context(), signIn(ada, try.proof)); !errors.Is(err, try.want) {
+			t.Errorf("%s: got %v, want %v", name, err, try.want)
+		}
+	}
+	if _, err := s.Pending(t.Context(), []byte("two"), Start.Add(-time.Minute)); err != nil {
+		t.Errorf("what failed used up the pending one: %v", err)
+	}
+}
+
+// What changes how a user signs in ends the sign-ins of theirs that are pending.
+func (on suite) TestPendingSignInsEnd(t *testing.T) {
+	for name, change := range map[string]func(t *testing.T, s Store, u db.User) error{
+		"a factor is added": func(t *testing.T, s Store, u db.User) error { AddTOTP(t, s, u, 0); return nil },
+		"the factors are reset": func(t *testing.T, s Store, u db.User) error {
+			return s.ResetFactors(t.Context(), u.ID, Event(db.ModelDeleted))
+		},
+		"the password is set": func(t *testing.T, s Store, u db.User) error {
+			return s.SetPassword(t.Context(), u.ID, "", "new", uuid.Nil, Event(db.PasswordSet))
+		},
+		"they are disabled": func(t *testing.T, s Store, u db.User) error {
+			return errors.Join(s.SetActive(t.Context(), u.ID, false, false, Event(db.ModelUpdated)), s.SetActive(t.Context(), u.ID, true, false, Event(db.ModelUpdated)))
+		},
+		"they are deleted": func(t *testing.T, s Store, u db.User) error {
+			return s.DeleteUser(t.Context(), u.ID, false, Event(db.ModelDeleted))
+		},
+		"it is given up": func(t *testing.T, s Store, u db.User) error { return s.DeletePending(t.Context(), []byte("one")) },
+		"five minutes":   func(t *testing.T, s Store, u db.User) error { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := on.open(t)
+			ada := CreateUser(t, s, "ada", true)
+			want := db.PendingSignIn{UserID: ada.ID, Proven: "password", Remember: true, Created: Start}
+			if err := s.CreatePending(t.Context(), ada, want, []byte("one"), Start.Add(-time.Minute)); err != nil {
+				t.Fatal(err)
+			}
+			expired := Start.Add(-time.Minute)
+			if got, err := s.Pending(t.Context(), []byte("one"), expired); err != nil || got != want {
+				t.Fatalf("got %+v, %v", got, err)
+			}
+			if name == "five minutes" {
+				expired = Start
+			}
+			if err := change(t, s, ada); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := s.Pending(t.Context(), []byte("one"), expired); !errors.Is(err, db.ErrNotFound) {
+				t.Errorf("got %+v, %v", got, err)
+			}
+			ada.PasswordHash = "another"
+			if err := s.CreatePending(t.Context(), ada, want, []byte("two"), Start.Add(-time.Minute)); !errors.Is(err, db.ErrNotFound) {
+				t.Errorf("with a password that is another one: got %v", err)
+			}
+		})
+	}
+}
+
+func (on suite) TestProofOfASession(t *testing.T) {
+	s := on.open(t)
+	ada := CreateUser(t, s, "ada", true)
+	sess := CreateSession(t, s, ada, "192.0.2.1", Start)
+	if at, err := s.LastProof(t.Context(), sess.UUID); err != nil || !at.Equal(Start) {
+		t.Errorf("got %v, %v", at, err)
+	}
+	later := Start.Add(time.Hour)
+	if err := s.ProveAgain(t.Context(), sess.UUID, db.Proof{}, later); err != nil {
+		t.Error(err)
+	}
+	if at, err := s.LastProof(t.Context(), sess.UUID); err != nil || !at.Equal(later) {
+		t.Errorf("got %v, %v", at, err)
+	}
+	if err := s.ProveAgain(t.Context(), uuid.New(), db.Proof{}, later); !errors.Is(err, db.ErrNotFound) {
+		t.Errorf("of no session: got %v", err)
+	}
+}
