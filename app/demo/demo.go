@@ -123,13 +123,14 @@ func Fill(ctx context.Context, store *sqlite.Store, agents *useragent.Parser, no
 	if err := f.act(ctx, f.address(home)); err != nil {
 		return err
 	}
-	for range 4 {
-		if err := f.session(ctx, ada, home, f.random.IntN(10)*24*3600, false); err != nil {
+	own := []device{newDevice(1, 0), newDevice(0, 0), newDevice(2, 0)}
+	if err := f.session(ctx, ada, home, own[0], 30*24*3600, true); err != nil {
+		return err
+	}
+	for i := range 5 {
+		if err := f.session(ctx, ada, home, own[i%len(own)], (10-2*i)*24*3600, false); err != nil {
 			return err
 		}
-	}
-	if err := f.session(ctx, ada, home, 30*24*3600, true); err != nil {
-		return err
 	}
 	for _, name := range people {
 		if err := f.life(ctx, name); err != nil {
@@ -146,6 +147,7 @@ func (f *filler) life(ctx context.Context, name string) error {
 		return err
 	}
 	home := f.networks["home"][f.random.IntN(len(f.networks["home"]))]
+	own := f.devices(2 + f.random.IntN(4))
 	signIns := map[int]bool{} // how many seconds ago, and whether it is over
 	for range 4 + f.random.IntN(8) {
 		signIns[f.random.IntN(13*24*3600)] = false
@@ -155,7 +157,7 @@ func (f *filler) life(ctx context.Context, name string) error {
 		signIns[f.random.IntN(700*24*3600)] = true
 	}
 	for _, ago := range slices.Backward(slices.Sorted(maps.Keys(signIns))) {
-		if err := f.session(ctx, user, home, ago, signIns[ago]); err != nil {
+		if err := f.session(ctx, user, home, own[f.random.IntN(len(own))], ago, signIns[ago]); err != nil {
 			return err
 		}
 	}
@@ -204,17 +206,39 @@ func (f *filler) person(ctx context.Context, i int, name string) error {
 	return err
 }
 
+// A device is one of somebody's, on which they sign in again and again.
+type device struct {
+	uses   []string // the networks it is used on
+	agent  string
+	script bool
+}
+
+func newDevice(kind, agent int) device {
+	c := clients[kind]
+	return device{c.uses, c.agents[agent], kind == len(clients)-1}
+}
+
+// devices draws so many, each of another agent.
+func (f *filler) devices(n int) []device {
+	var own []device
+	for len(own) < n {
+		kind, pick := 0, f.random.IntN(100)
+		for pick >= clients[kind].weight {
+			pick -= clients[kind].weight
+			kind++
+		}
+		d := newDevice(kind, f.random.IntN(len(clients[kind].agents)))
+		if slices.ContainsFunc(own, func(o device) bool { return o.agent == d.agent }) {
+			continue
+		}
+		own = append(own, d)
+	}
+	return own
+}
+
 // session signs somebody who lives at home in, so many seconds ago; one that is
 // over has run out or was signed out some time after.
-func (f *filler) session(ctx context.Context, user db.User, home sample.Network, ago int, over bool) error {
-	pick := f.random.IntN(100)
-	kind := 0
-	for pick >= clients[kind].weight {
-		pick -= clients[kind].weight
-		kind++
-	}
-	c := clients[kind]
-	agent := c.agents[f.random.IntN(len(c.agents))]
+func (f *filler) session(ctx context.Context, user db.User, home sample.Network, d device, ago int, over bool) error {
 	created := f.now.Add(-time.Duration(ago)*time.Second - time.Minute)
 	used := created.Add(time.Duration(f.random.Int64N(int64(f.now.Sub(created)))))
 	if over && used.After(created.Add(13*24*time.Hour)) {
@@ -222,12 +246,12 @@ func (f *filler) session(ctx context.Context, user db.User, home sample.Network,
 	}
 	ends := created.Add(14 * 24 * time.Hour)
 	sess := db.Session{
-		UUID: uuid.New(), UserID: user.ID, IP: f.address(f.network(c.uses[f.random.IntN(len(c.uses))], home)), Method: "password", Remember: kind != 4,
-		Agent:   &db.Agent{String: agent, Definitions: f.agents.Version(), AgentParts: db.AgentParts(f.agents.Parse(agent))},
+		UUID: uuid.New(), UserID: user.ID, IP: f.address(f.network(d.uses[f.random.IntN(len(d.uses))], home)), Method: "password", Remember: !d.script,
+		Agent:   &db.Agent{String: d.agent, Definitions: f.agents.Version(), AgentParts: db.AgentParts(f.agents.Parse(d.agent))},
 		Created: created, LastUsed: used, Ends: ends, Expires: ends,
 	}
 	login := f.event(db.Login, user, created, sess.IP)
-	login.Context["session"], login.Context["http_request"] = sess.UUID.String(), map[string]any{"user_agent": agent}
+	login.Context["session"], login.Context["http_request"] = sess.UUID.String(), map[string]any{"user_agent": d.agent}
 	secret := sha256.Sum256([]byte(rand.Text())) // nobody holds its token
 	sess, err := f.store.CreateSession(ctx, db.SignIn{User: user, Session: sess, TokenHash: secret[:], Network: sess.IP.String(), Event: login})
 	if err != nil {
