@@ -55,6 +55,8 @@ func TestScreens(t *testing.T) {
 	}{
 		{"1280-light", "en", "light", 1280},
 		{"1280-dark", "es", "dark", 1280},
+		{"768-light", "de", "light", 768},
+		{"768-dark", "en", "dark", 768},
 		{"360-light", "de", "light", 360},
 		{"360-dark", "fr", "dark", 360},
 	} {
