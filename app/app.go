@@ -69,6 +69,8 @@ type App struct {
 
 	copying chan struct{} // held by the one copy that is made
 
+	living, ended addresses // of sessions
+
 	noFirstSteps atomic.Bool // which is so for good
 
 	mu            sync.Mutex // guards what follows

@@ -369,18 +369,3 @@ func (a *App) Revision(ctx context.Context, caller Caller) (string, error) {
 	}
 	return a.store.Revision(ctx, caller.User.ID)
 }
-
-// Addresses are the distinct addresses, of sessions of a state, that a location fits.
-func (a *App) Addresses(ctx context.Context, state db.State, fits func(geoip.Location) bool) ([]string, error) {
-	all, err := a.store.IPs(ctx, state)
-	if err != nil {
-		return nil, err
-	}
-	fitting := []string{}
-	for _, text := range all {
-		if ip, err := netip.ParseAddr(text); err == nil && fits(a.geo.Lookup(ip)) {
-			fitting = append(fitting, text)
-		}
-	}
-	return fitting, nil
-}

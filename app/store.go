@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"lastseen/app/live"
@@ -68,7 +69,7 @@ type Store interface {
 	// Sessions.
 	FindSessions(ctx context.Context, from, to uuid.UUID) (found []uuid.UUID, err error)
 	Revision(ctx context.Context, user int64) (string, error)
-	IPs(ctx context.Context, state db.State) ([]string, error)
+	IPs(ctx context.Context, ended bool, after int64, since time.Time) (ips []netip.Addr, newest int64, err error)
 	AccountIPs(ctx context.Context, users []int64, most int) ([]db.AccountIP, error)
 	History(ctx context.Context, f db.SessionFilter) (page []db.EndedSession, total int, err error)
 	EndedSession(ctx context.Context, id uuid.UUID) (db.EndedSession, error)

@@ -43,6 +43,12 @@ type AccountIP struct {
 	First  time.Time
 }
 
+// A Word is what a page is searched for. Where an address is the store does not know.
+type Word struct {
+	Text string
+	IPs  []string // at which sessions fit the word, too
+}
+
 // A Reason says why a session ended.
 type Reason string
 
@@ -96,6 +102,7 @@ type SessionFilter struct {
 	Agent    *string
 	Kind     *string  // of the agent
 	Search   []string // every word in user name, address or agent, whatever the case
+	Words    []Word   // every one there, in the person's name, or at one of its addresses
 	Ordering []Order  // user__username, user, last_ip, last_user_agent, last_used, expires, uuid
 	Limit    int
 	Offset   int

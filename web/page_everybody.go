@@ -127,7 +127,11 @@ func (s *Server) records(c *gin.Context, f db.SessionFilter) (found []app.Record
 
 // storedFilter is a view's filter in what the database knows.
 func (s *Server) storedFilter(c *gin.Context, f view.SessionFilter) (stored db.SessionFilter, err error) {
-	stored = db.SessionFilter{Search: pageWords(f.Search), State: map[string]db.State{"ended": db.Ended, "all": db.Any}[f.State]}
+	ctx := c.Request.Context()
+	stored = db.SessionFilter{State: map[string]db.State{"ended": db.Ended, "all": db.Any}[f.State]}
+	if stored.Words, err = s.words(ctx, s.language(c), f.Search, stored.State); err != nil {
+		return stored, err
+	}
 	if f.User != "" {
 		stored.Username = &f.User
 	}
@@ -135,9 +139,13 @@ func (s *Server) storedFilter(c *gin.Context, f view.SessionFilter) (stored db.S
 		stored.Kind = &f.Kind
 	}
 	if f.Country != "" || f.Network != "" {
-		stored.IPs, err = s.app.Addresses(c.Request.Context(), stored.State, func(l geoip.Location) bool { return fitsLocation(f, l) })
+		found, err := s.app.Addresses(ctx, stored.State, app.AddressFilter{Area: filterArea(f)})
+		if err != nil {
+			return stored, err
+		}
+		stored.IPs = found[0]
 	}
-	return stored, err
+	return stored, nil
 }
 
 // viewOrder is the order of the view in the database's columns.

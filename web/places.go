@@ -3,10 +3,12 @@ package web
 import (
 	"cmp"
 	"context"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"lastseen/app"
 	"lastseen/db"
@@ -76,12 +78,6 @@ func networkName(n *geoip.Network) string {
 
 func asName(asn uint32) string { return "AS" + strconv.Itoa(int(asn)) }
 
-// fitsNetwork reports whether a filter's value, the name of a network or an AS number, is
-// that of n.
-func fitsNetwork(value string, n *geoip.Network) bool {
-	return n != nil && (value == n.Org || value == asName(n.ASN))
-}
-
 // networkFilter is a filter's value; links used to have the bare AS number.
 func networkFilter(value string) string {
 	if _, err := strconv.ParseUint(value, 10, 32); err == nil {
@@ -90,9 +86,74 @@ func networkFilter(value string) string {
 	return value
 }
 
-func fitsLocation(f view.SessionFilter, l geoip.Location) bool {
-	return (f.Country == "" || l.Place != nil && l.Place.Country == f.Country) &&
-		(f.Network == "" || fitsNetwork(f.Network, l.Network))
+// filterArea reports whether an area is in the country and the network of a filter.
+func filterArea(f view.SessionFilter) func(app.Area) bool {
+	return func(area app.Area) bool {
+		return (f.Country == "" || area.Country == f.Country) &&
+			(f.Network == "" || area.Org == f.Network || asName(area.ASN) == f.Network)
+	}
+}
+
+// words are those of a search, each with the addresses whose place or network has it, in
+// the words of a page in a language, and those that are within it.
+func (s *Server) words(ctx context.Context, lang, search string, state db.State) ([]db.Word, error) {
+	var words []db.Word
+	var filters []app.AddressFilter
+	texts := map[app.Area]string{} // looked at for each word
+	for _, text := range pageWords(search) {
+		words = append(words, db.Word{Text: text})
+		word := dictionary(text)
+		if utf8.RuneCountInString(word) < shortWord {
+			word = " " + word + " "
+		}
+		filters = append(filters, app.AddressFilter{Within: prefix(text), Area: func(area app.Area) bool {
+			shown, ok := texts[area]
+			if !ok {
+				shown = s.areaText(lang, area)
+				texts[area] = shown
+			}
+			return strings.Contains(shown, word) || area.ASN != 0 && strings.TrimPrefix(word, "as") == strconv.Itoa(int(area.ASN))
+		}})
+	}
+	if len(words) == 0 {
+		return nil, nil
+	}
+	found, err := s.app.Addresses(ctx, state, filters...)
+	for i := range found {
+		words[i].IPs = found[i]
+	}
+	return words, err
+}
+
+// shortWord is from how many characters on a word is looked for within those of places and
+// networks: shorter ones are in most, and mean none of them.
+const shortWord = 3
+
+// areaText is what a page says of an area in a language, and its country in English, with
+// its words between spaces, in a form in which words are found.
+func (s *Server) areaText(lang string, area app.Area) string {
+	scope := ""
+	switch area.Scope {
+	case geoip.Public:
+	case geoip.Carrier:
+		scope = s.pages.Text(lang, "Carrier network (shared address)")
+	default:
+		scope = s.pages.Text(lang, "Local network")
+	}
+	text := []string{"", area.City, countries.Name(lang, area.Country), countries.Name("en", area.Country), area.Org, scope, ""}
+	return dictionary(strings.Join(text, " "))
+}
+
+// prefix is the network that a word is, or the address; invalid for every other word.
+func prefix(word string) netip.Prefix {
+	if p, err := netip.ParsePrefix(word); err == nil {
+		return p.Masked()
+	}
+	if ip, err := netip.ParseAddr(word); err == nil {
+		ip = canonicalAddr(ip)
+		return netip.PrefixFrom(ip, ip.BitLen())
+	}
+	return netip.Prefix{}
 }
 
 // choices are the countries and networks that the list can be narrowed to, each once, in

@@ -1,7 +1,10 @@
 package web
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/netip"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -195,12 +198,168 @@ func TestNetworksAreNamedOnce(t *testing.T) {
 	}{{"Éire Net", 2}, {"1", 1}, {"AS1", 1}, {"4", 1}, {"AS4", 1}, {"5", 0}, {"Eire", 0}} {
 		n := 0
 		for _, r := range found {
-			if fitsLocation(view.SessionFilter{Network: networkFilter(tt.value)}, r.Location) {
+			if l := r.Location.Network; l != nil && filterArea(view.SessionFilter{Network: networkFilter(tt.value)})(app.Area{ASN: l.ASN, Org: l.Org}) {
 				n++
 			}
 		}
 		if n != tt.want {
 			t.Errorf("%s: got %d, want %d", tt.value, n, tt.want)
 		}
+	}
+}
+
+// A search finds what the page shows, and the list, its count and the export agree.
+func TestSearchFindsWhatIsShown(t *testing.T) {
+	ts := newServer(t)
+	bob := mustUser(ts, "bob")
+	if err := ts.app.UpdateProfile(t.Context(), app.Caller{User: &bob}, "Ömer Şahin", ""); err != nil {
+		t.Fatal(err)
+	}
+	client := ts.signIn("ada")      // from this computer
+	sessions := map[string]string{} // what each is called here, by its address
+	for _, sess := range []struct{ name, user, ip, agent string }{
+		{"london", "bob", "81.2.69.142", iphone},
+		{"linköping", "bob", "89.160.20.112", firefox},
+		{"vienna", "ada", "84.112.0.1", firefox},
+		{"zurich", "ada", "129.132.1.1", "curl/8.14.1"},
+		{"denver", "ada", "2601::1", firefox},
+		{"são paulo", "bob", "186.204.0.1", firefox},
+		{"home", "bob", "10.1.2.3", firefox},
+		{"carrier", "bob", "100.64.1.1", firefox},
+	} {
+		ts.session(sess.user, sess.ip, sess.agent)
+		sessions[sess.ip] = sess.name
+	}
+	sessions["127.0.0.1"] = "here"
+	gone, _ := ts.session("bob", "60.32.0.1", firefox)
+	ts.post(client, "/sessions/"+gone.UUID.String()+"/revoke", nil)
+	ts.get(client, "/sessions")
+	sessions["60.32.0.1"] = "osaka"
+
+	for _, tt := range []struct{ search, lang, want string }{
+		{"london", "en", "london"},
+		{"LONDON kingdom", "en", "london"},
+		{"London United Kingdom", "de", "london"}, // in English, whatever one reads
+		{"königreich", "de", "london"},
+		{"KO\u0308NIGREICH", "de", "london"}, // as another keyboard writes it
+		{"königreich", "en", ""},
+		{"österreich", "de", "vienna"},
+		{"osterreich", "de", "vienna"}, // whoever has no such key
+		{"linkoping", "en", "linköping"},
+		{"Linköping", "en", "linköping"},
+		{"sao paulo brazil", "en", "são paulo"},
+		{"states", "en", "denver"},
+		{"vereinigte", "de", "denver,london"},
+		{"vereinigte", "en", ""},
+		{"united", "de", "denver,london"},
+		{"united firefox", "en", "denver"},
+		{"united firefox bob", "en", ""},
+		{"comcast", "en", "denver"},
+		{"andrews & arnold", "en", "london"},
+		{"as20712", "en", "london"},
+		{"AS20712", "de", "london"},
+		{"20712", "en", "london"},
+		{"AS2071", "en", ""},
+		{"as559 curl", "en", "zurich"},
+		{"10.0.0.0/8", "en", "home"},
+		{"10.1.2.3", "en", "home"},
+		{"10.1", "en", "home"},
+		{"129.132.0.0/16 as559", "en", "zurich"},
+		{"0.0.0.0/0 ada", "en", "here,vienna,zurich"},
+		{"2601::/20", "en", "denver"},
+		{"2601:0:0::1", "en", "denver"},
+		{"::/0", "en", "denver"},
+		{"2601::/200", "en", ""},
+		{"ömer", "en", "carrier,home,linköping,london,são paulo"},
+		{"ŞAHIN swe", "en", "linköping"},
+		{"omer", "en", ""},
+		{"iphone", "en", "london"},
+		{"bob mobile", "en", "london"},
+		{"local network", "en", "here,home"},
+		{"lokales netz", "de", "here,home"},
+		{"carrier network", "en", "carrier"},
+		{"nothing like it", "en", ""},
+		{"%", "en", ""},
+		{"nn", "en", ""},          // two letters are a word,
+		{"ab", "en", "linköping"}, // as in Bredband2 AB
+	} {
+		query := "?view=everybody&search=" + url.QueryEscape(tt.search)
+		for _, state := range []string{"", "&state=all"} {
+			_, page := ts.get(client, "/sessions"+query+state, "Accept-Language", tt.lang)
+			var got []string
+			for _, m := range regexp.MustCompile(`<span class="ip">([^<]*)</span>`).FindAllStringSubmatch(page, -1) {
+				if sessions[m[1]] != "osaka" {
+					got = append(got, sessions[m[1]])
+				}
+			}
+			slices.Sort(got)
+			if strings.Join(got, ",") != tt.want {
+				t.Errorf("%q%s in %s: got %s, want %s", tt.search, state, tt.lang, got, tt.want)
+			}
+			_, export := ts.get(client, "/sessions/export.json"+query+state, "Accept-Language", tt.lang)
+			var objects []struct{ Last_ip string }
+			if err := json.Unmarshal([]byte(export), &objects); err != nil {
+				t.Fatal(err)
+			}
+			if shown := strings.Count(page, `<span class="ip">`); len(objects) != shown {
+				t.Errorf("%q%s: the page has %d, the export %d", tt.search, state, shown, len(objects))
+			}
+		}
+	}
+	for search, want := range map[string]int{"osaka": 1, "japan": 1, "ömer japan": 1, "60.0.0.0/8": 1, "london": 0} {
+		if _, page := ts.get(client, "/sessions?view=everybody&state=ended&search="+url.QueryEscape(search)); strings.Count(page, `<span class="ip">`) != want {
+			t.Errorf("%q among the ended: got %d, want %d", search, strings.Count(page, `<span class="ip">`), want)
+		}
+	}
+	// The API's search is authentik's: user name, address, agent.
+	key := ts.key("ada")
+	for search, want := range map[string]int{"london": 0, "ömer": 0, "10.0.0.0/8": 0, "bob": 5, "iphone": 1} {
+		var list struct{ Results []any }
+		if ts.api(key, "GET", "/core/authenticated_sessions/?search="+url.QueryEscape(search), &list); len(list.Results) != want {
+			t.Errorf("the API's %q: got %d, want %d", search, len(list.Results), want)
+		}
+	}
+}
+
+// What is new since the last search is found, wherever it comes from.
+func TestSearchFindsWhatIsNew(t *testing.T) {
+	ts := newServer(t)
+	ada := ts.signIn("ada")
+	count := func(query string) int {
+		t.Helper()
+		_, body := ts.get(ada, "/sessions?view=everybody&"+query)
+		return strings.Count(body, `<span class="ip">`)
+	}
+	if n := count("search=sweden"); n != 0 {
+		t.Fatalf("got %d at first", n)
+	}
+	sess, token := ts.session("bob", "89.160.20.112", firefox)
+	if n := count("search=sweden"); n != 1 {
+		t.Errorf("signed in: got %d, want 1", n)
+	}
+	if n := count("country=SE"); n != 1 {
+		t.Errorf("signed in, by country: got %d, want 1", n)
+	}
+	ts.advance(time.Minute)
+	if _, err := ts.app.Authenticate(t.Context(), []string{token}, app.Client{IP: netip.MustParseAddr("60.32.0.1"), Agent: firefox}); err != nil {
+		t.Fatal(err)
+	}
+	if sweden, japan := count("search=sweden"), count("search=japan"); sweden != 0 || japan != 1 {
+		t.Errorf("moved: got %d and %d, want 0 and 1", sweden, japan)
+	}
+	many(t, ts, 1, 3, 0) // signed in earlier, by the clock
+	if n := count("search=london"); n != 3 {
+		t.Errorf("of an earlier clock: got %d, want 3", n)
+	}
+	count("state=ended&search=japan")
+	ts.post(ada, "/sessions/"+sess.UUID.String()+"/revoke", nil)
+	ts.get(ada, "/sessions")
+	if living, ended := count("search=japan"), count("state=ended&search=japan"); living != 0 || ended != 1 {
+		t.Errorf("signed out: got %d and %d, want 0 and 1", living, ended)
+	}
+	ts.advance(-time.Hour)
+	ts.session("bob", "89.160.20.113", firefox)
+	if n := count("search=sweden"); n != 1 {
+		t.Errorf("with the clock set back: got %d, want 1", n)
 	}
 }

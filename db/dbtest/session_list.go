@@ -16,12 +16,22 @@ import (
 	"github.com/google/uuid"
 )
 
+// names are what some of the users are called.
+var names = map[string]string{"Ada0": "Ada Lovelace", "bob1": "Ömer Şahin", "7up2": "Seven O\u0308zil"}
+
 // fits says of one session what the filter's SQL says of all.
 func fits(f db.SessionFilter, s db.EndedSession) bool {
 	is := func(want *string, got string) bool { return want == nil || *want == got }
 	for _, word := range f.Search {
 		word = strings.ToLower(word)
 		if !strings.Contains(strings.ToLower(s.Username), word) && !strings.Contains(s.IP.String(), word) && !strings.Contains(strings.ToLower(s.Agent.String), word) {
+			return false
+		}
+	}
+	for _, w := range f.Words {
+		word := db.Fold(w.Text)
+		if !strings.Contains(db.Fold(s.Username), word) && !strings.Contains(s.IP.String(), word) && !strings.Contains(strings.ToLower(s.Agent.String), word) &&
+			!strings.Contains(db.Fold(names[s.Username]), word) && !slices.Contains(w.IPs, s.IP.String()) {
 			return false
 		}
 	}
@@ -67,7 +77,11 @@ func SessionsAgainstAll(t *testing.T, s Store, rounds int, vary func(int)) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var users []db.User
 	for i := range 12 {
-		users = append(users, CreateUser(t, s, fmt.Sprintf("%s%d", []string{"Ada", "bob", "7up", "éva"}[i%4], i), i == 0))
+		u := CreateUser(t, s, fmt.Sprintf("%s%d", []string{"Ada", "bob", "7up", "éva"}[i%4], i), i == 0)
+		if err := s.UpdateProfile(t.Context(), u.ID, db.Normal(names[u.Username]), "", Event(db.ModelUpdated)); err != nil {
+			t.Fatal(err)
+		}
+		users = append(users, u)
 	}
 	var all []db.EndedSession
 	for range 200 {
@@ -122,6 +136,13 @@ func SessionsAgainstAll(t *testing.T, s Store, rounds int, vary func(int)) {
 		for range random.IntN(3) {
 			f.Search = append(f.Search, *pick("ada", "BOB", "7", "fire%", "_fox/1", "10.0.1", "0.2", "phone", "éva", "none", "o"))
 		}
+		for range random.IntN(3) * random.IntN(2) {
+			word := db.Word{Text: *pick("ada", "LACE", "ömer", "ÖZIL", "7", "phone", "0.2", "london", "o")}
+			if random.IntN(2) == 0 {
+				word.IPs = [][]string{{"10.0.1.2", "10.0.0.0"}, {"10.0.2.1", "10.0.9.9"}, {"10.0.0.0", "10.0.0.1", "10.0.0.2", "10.0.1.0", "10.0.1.1", "10.0.2.2"}}[random.IntN(3)]
+			}
+			f.Words = append(f.Words, word)
+		}
 		columns := []string{"user__username", "user", "last_ip", "last_user_agent", "last_used", "expires", "uuid"}
 		for range random.IntN(3) {
 			f.Ordering = append(f.Ordering, db.Order{Column: columns[random.IntN(len(columns))], Descending: random.IntN(2) == 0})
@@ -157,6 +178,48 @@ func listed(ctx context.Context, s Store, f db.SessionFilter) (page []db.EndedSe
 		page = append(page, db.EndedSession{Session: sess})
 	}
 	return page, total, err
+}
+
+// IPs are all addresses at first, and then those of rows that are new or were used.
+func (on suite) TestIPs(t *testing.T) {
+	s := on.open(t)
+	ada := CreateUser(t, s, "ada", true)
+	var sessions []db.Session
+	for i, ip := range []string{"10.0.0.1", "2001:db8::1", "10.0.0.1", "10.0.0.3"} {
+		sessions = append(sessions, CreateSession(t, s, ada, ip, Start.Add(time.Duration(i)*time.Minute)))
+	}
+	ips := func(ended bool, after int64, since time.Duration, want ...string) int64 {
+		t.Helper()
+		found, newest, err := s.IPs(t.Context(), ended, after, Start.Add(since))
+		var got []string
+		for _, ip := range found {
+			got = append(got, ip.String())
+		}
+		if slices.Sort(got); err != nil || !slices.Equal(got, want) {
+			t.Errorf("ended %t, after %d and %s: got %v, %v, want %v", ended, after, since, got, err, want)
+		}
+		return newest
+	}
+	newest := ips(false, 0, 0, "10.0.0.1", "10.0.0.3", "2001:db8::1")
+	ips(false, newest, time.Hour)
+	ips(false, newest, 3*time.Minute, "10.0.0.3")
+	ips(false, sessions[1].ID, time.Hour, "10.0.0.1", "10.0.0.3")
+	use := db.Use{Session: sessions[0].ID, UUID: sessions[0].UUID, At: Start.Add(time.Hour), IP: netip.MustParseAddr("10.0.0.9"), Agent: sessions[0].Agent}
+	if err := s.RecordUses(t.Context(), slices.Values([]db.Use{use}), 0); err != nil {
+		t.Fatal(err)
+	}
+	ips(false, newest, time.Hour, "10.0.0.9")
+	if newest := ips(true, 0, 0); newest != 0 {
+		t.Errorf("the newest of none: got %d", newest)
+	}
+	for i, want := range [][]string{{"10.0.0.9"}, {"10.0.0.9", "2001:db8::1"}} {
+		if err := s.EndSession(t.Context(), db.Use{UUID: sessions[i].UUID}, db.Revoked, Event(db.ModelDeleted)); err != nil {
+			t.Fatal(err)
+		}
+		newest = ips(true, 0, 0, want...)
+	}
+	ips(true, newest-1, 0, "2001:db8::1")
+	ips(true, newest, 0)
 }
 
 // AccountIPs knows of sessions that live and of those that ended, and of no account that has

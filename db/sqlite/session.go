@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -214,28 +215,39 @@ func (s *Store) ExpireSessions(ctx context.Context, now time.Time, limit int) (i
 	})
 }
 
-// IPs are the distinct addresses of sessions of a state.
-func (s *Store) IPs(ctx context.Context, state db.State) ([]string, error) {
+// IPs are the distinct addresses that sessions which live, or which ended, were last used
+// from, and the ID of the newest row. After gives, instead of all, those of rows with a
+// greater ID, and of living sessions also those used since a time: what may be new.
+func (s *Store) IPs(ctx context.Context, ended bool, after int64, since time.Time) (ips []netip.Addr, newest int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
-	rows, err := s.list.QueryContext(ctx, map[db.State]string{
-		db.Living: `SELECT DISTINCT last_ip FROM sessions`,
-		db.Ended:  `SELECT DISTINCT last_ip FROM ended_sessions`,
-		db.Any:    `SELECT last_ip FROM sessions UNION SELECT last_ip FROM ended_sessions`,
-	}[state])
+	table, query, args := "sessions", `SELECT DISTINCT last_ip FROM sessions`, []any{}
+	if ended {
+		table, query = "ended_sessions", `SELECT DISTINCT last_ip FROM ended_sessions`
+	}
+	if after > 0 { // by the rows' IDs, and not along an index of all addresses
+		query, args = query+` NOT INDEXED WHERE id > $1`, []any{after}
+		if !ended {
+			query, args = query+` UNION SELECT last_ip FROM sessions INDEXED BY sessions_last_used WHERE last_used >= $2`, append(args, micros(since))
+		}
+	}
+	// The newest first: what comes between the two is found twice.
+	if err := s.list.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM `+table).Scan(&newest); err != nil {
+		return nil, 0, s.err(err)
+	}
+	rows, err := s.list.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, s.err(err)
+		return nil, 0, s.err(err)
 	}
 	defer rows.Close()
-	var ips []string
 	for rows.Next() {
-		var ip string
-		if err := rows.Scan(&ip); err != nil {
-			return nil, s.err(err)
+		var ip netip.Addr
+		if err := rows.Scan(addrColumn{&ip}); err != nil {
+			return nil, 0, s.err(err)
 		}
 		ips = append(ips, ip)
 	}
-	return ips, s.err(rows.Err())
+	return ips, newest, s.err(rows.Err())
 }
 
 // AccountIPs are the addresses that sessions of accounts were last used from, of those that

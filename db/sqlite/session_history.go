@@ -118,7 +118,7 @@ func (s *Store) EndedSession(ctx context.Context, id uuid.UUID) (db.EndedSession
 	return found[0], nil
 }
 
-// exportChunk is how many sessions an export reads at a time.
+// exportChunk is how many sessions an export reads at a time, or more with long lists of addresses.
 const exportChunk = 500
 
 // ExportSessions hands all sessions that the filter chooses to each, some at a time, as
@@ -136,6 +136,11 @@ func (s *Store) ExportSessions(ctx context.Context, f db.SessionFilter, each fun
 	}
 	defer tx.Rollback()
 	where, args := recordConditions(f)
+	chunk := exportChunk
+	for _, w := range f.Words {
+		chunk += len(w.IPs) / 20 // which are read for each chunk anew
+	}
+	chunk += len(f.IPs) / 20
 	var sources []string
 	if f.State != db.Ended {
 		args = append(args, micros(f.Now))
@@ -147,7 +152,7 @@ func (s *Store) ExportSessions(ctx context.Context, f db.SessionFilter, each fun
 	for _, rows := range sources {
 		after := int64(0)
 		for {
-			next := append(args[:len(args):len(args)], after, exportChunk)
+			next := append(args[:len(args):len(args)], after, chunk)
 			found, err := queryRecords(ctx, tx, rows, fmt.Sprintf(`%s AND s.id > $%d ORDER BY s.id LIMIT $%d`, where, len(next)-1, len(next)), next...)
 			if err != nil {
 				return s.err(err)
@@ -191,8 +196,18 @@ func recordConditions(f db.SessionFilter) (string, []any) {
 	if f.Kind != nil {
 		add(`s.agent_id IN (SELECT id FROM user_agents WHERE kind = ?)`, *f.Kind)
 	}
+	const inAgent, inIP = `s.agent_id IN (SELECT id FROM user_agents WHERE instr(lower(string), ?))`, `instr(s.last_ip, ?)`
 	for _, word := range f.Search {
-		add(`(s.user_id IN (SELECT id FROM users WHERE instr(folded, ?)) OR s.agent_id IN (SELECT id FROM user_agents WHERE instr(lower(string), ?)) OR instr(s.last_ip, ?))`, db.Fold(word))
+		add(`(s.user_id IN (SELECT id FROM users WHERE instr(folded, ?)) OR `+inAgent+` OR `+inIP+`)`, db.Fold(word))
+	}
+	for _, word := range f.Words {
+		either := `(s.user_id IN (SELECT id FROM users WHERE ` + fmt.Sprintf(personFits, "?") + `) OR ` + inAgent + ` OR ` + inIP
+		if len(word.IPs) > 0 {
+			list, _ := json.Marshal(word.IPs)
+			args = append(args, string(list))
+			either += fmt.Sprintf(` OR s.last_ip IN (SELECT value FROM json_each($%d))`, len(args))
+		}
+		add(either+`)`, db.Fold(word.Text))
 	}
 	return strings.Join(where, " AND "), args
 }

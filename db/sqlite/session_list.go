@@ -78,6 +78,8 @@ type sessionTerm struct {
 	oneUser bool // user names one
 	owns    int  // how many sessions the one user has
 	agents  int  // how many sessions have a fitting agent
+	ips     int  // how many addresses fit, where they are listed
+	scans   bool // ip is a part of an address
 	cost    int  // a guess at how many have to be looked at
 }
 
@@ -184,32 +186,64 @@ func (q *sessionQuery) read(ctx context.Context, s *Store, f db.SessionFilter) e
 		}
 	}
 	for _, word := range f.Search {
-		word = db.Fold(word)
-		arg := q.arg(word)
-		users, inAgents := `instr(folded, `+arg+`)`, `instr(lower(string), `+arg+`)`
-		var people, sessions int
-		err := s.list.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM users WHERE instr(folded, $1)),
-			(SELECT coalesce(sum(sessions), 0) FROM user_agents WHERE instr(lower(string), $1))`, word).Scan(&people, &sessions)
-		if err != nil {
+		if err := q.word(ctx, s, db.Word{Text: word}, `instr(folded, %[1]s)`); err != nil {
 			return err
 		}
-		t := sessionTerm{agents: sessions, cost: sessions}
-		if people > 0 {
-			t.user = `%s IN (SELECT id FROM users WHERE ` + users + `)`
-			t.cost += rare * people
+	}
+	for _, word := range f.Words {
+		if err := q.word(ctx, s, word, personFits); err != nil {
+			return err
 		}
-		if sessions > 0 {
-			t.agent = inAgents
-		}
-		if strings.Trim(word, "0123456789abcdef.:") == "" {
-			t.ip = `instr(%s, ` + arg + `)`
-			t.cost += scan
-		}
-		q.terms = append(q.terms, t)
 	}
 	for _, t := range q.terms {
 		q.nothing = q.nothing || t.user == "" && t.agent == "" && t.ip == ""
 	}
+	return nil
+}
+
+// personFits finds a folded word in a user's row, in their full name too, which is folded
+// for it where it is more than ASCII.
+const personFits = `(instr(folded, %[1]s) OR instr(lower(name), %[1]s) OR octet_length(name) > length(name) AND instr(fold(name), %[1]s))`
+
+// word adds the term of a word; person is what finds it in a user's row.
+func (q *sessionQuery) word(ctx context.Context, s *Store, w db.Word, person string) error {
+	text := db.Fold(w.Text)
+	arg := q.arg(text)
+	var people, sessions int
+	err := s.list.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM users WHERE `+fmt.Sprintf(person, "$1")+`),
+		(SELECT coalesce(sum(sessions), 0) FROM user_agents WHERE instr(lower(string), $1))`, text).Scan(&people, &sessions)
+	if err != nil {
+		return err
+	}
+	t := sessionTerm{agents: sessions, ips: len(w.IPs), cost: sessions + rare*len(w.IPs)}
+	if people > 0 {
+		t.user = `%s IN (SELECT id FROM users WHERE ` + fmt.Sprintf(person, arg) + `)`
+		t.cost += rare * people
+	}
+	if people > 0 && people <= fewHits { // not to be looked for again in each query
+		var few string
+		err := s.list.QueryRowContext(ctx, `SELECT json_group_array(id) FROM users WHERE `+fmt.Sprintf(person, "$1"), text).Scan(&few)
+		if err != nil {
+			return err
+		}
+		t.user = `%s IN (SELECT value FROM json_each(` + q.arg(few) + `))`
+	}
+	if sessions > 0 {
+		t.agent = `instr(lower(string), ` + arg + `)`
+	}
+	if len(w.IPs) > 0 {
+		list, _ := json.Marshal(w.IPs) // strings always marshal
+		t.ip = `%[1]s IN (SELECT value FROM json_each(` + q.arg(string(list)) + `))`
+	}
+	if strings.Trim(text, "0123456789abcdef.:") == "" {
+		t.scans = true
+		t.cost += scan
+		if t.ip != "" {
+			t.ip = ` OR ` + t.ip
+		}
+		t.ip = `(instr(%[1]s, ` + arg + `)` + t.ip + `)`
+	}
+	q.terms = append(q.terms, t)
 	return nil
 }
 
@@ -221,10 +255,12 @@ func (q *sessionQuery) living() []string {
 	return []string{`s.id NOT IN (SELECT id FROM sessions WHERE expires <= $1)`}
 }
 
-// hits says in SQL the ids of what fits. It starts from the term that fits the
-// fewest, in the index of each column that the term names; a session is in one of
-// those parts only.
-func (q *sessionQuery) hits() string {
+// hits says in SQL the ids of what fits.
+func (q *sessionQuery) hits() string { return strings.Join(q.parts(), " UNION ALL ") }
+
+// parts are the hits in parts. They start from the term that fits the fewest, in the index
+// of each column that the term names, the agent's first; a session is in one part only.
+func (q *sessionQuery) parts() []string {
 	terms := slices.Clone(q.terms)
 	slices.SortStableFunc(terms, func(a, b sessionTerm) int { return a.cost - b.cost })
 	first, where := terms[0], q.living()
@@ -247,7 +283,7 @@ func (q *sessionQuery) hits() string {
 		parts = append(parts, `SELECT s.id FROM sessions s INDEXED BY `+part.index+` WHERE `+strings.Join(append(conditions, where...), " AND "))
 		but = append(but, "NOT "+part.condition("+"+part.column))
 	}
-	return strings.Join(parts, " UNION ALL ")
+	return parts
 }
 
 // count says how many fit and, when they are not too many, which: a list in JSON, or "".
@@ -262,11 +298,11 @@ func (q *sessionQuery) count(ctx context.Context, s *Store) (total int, few stri
 		return total, "", err
 	}
 	limit, hits := fewHits, fmt.Sprintf(`%s LIMIT %d`, q.hits(), fewHits+1)
-	scans := slices.ContainsFunc(q.terms, func(t sessionTerm) bool { return t.ip != "" && t.cost >= scan })
+	scans := slices.ContainsFunc(q.terms, func(t sessionTerm) bool { return t.scans })
 	if scans { // once, and so to the end
 		limit, hits = max(fewHits, scanned), q.hits()
 	}
-	if len(q.terms) > 1 || q.terms[0].agents <= limit {
+	if len(q.terms) > 1 || max(q.terms[0].agents, q.terms[0].ips) <= limit {
 		err := s.list.QueryRowContext(ctx, `SELECT count(*), json_group_array(id) FROM (`+hits+`)`, q.args...).Scan(&total, &few)
 		if err != nil || total <= limit {
 			return total, few, err
@@ -281,12 +317,11 @@ func (q *sessionQuery) count(ctx context.Context, s *Store) (total int, few stri
 		query = fmt.Sprintf(`SELECT %s - (SELECT count(*) FROM sessions s INDEXED BY sessions_expires WHERE s.expires <= $1 AND %s)`,
 			q.arg(t.agents), t.byAgent("+s.agent_id"))
 		switch others := (sessionTerm{agent: "NOT " + t.agent}); {
-		case t.ip != "":
+		case t.scans:
 			where := append(q.living(), others.byAgent("s.agent_id"), sessionTerm{user: t.user, ip: t.ip}.sql())
 			query += ` + (SELECT count(*) FROM sessions s INDEXED BY sessions_agent WHERE ` + strings.Join(where, " AND ") + `)`
-		case t.user != "":
-			where := append(q.living(), t.byUser("s.user_id"), others.byAgent("+s.agent_id"))
-			query += ` + (SELECT count(*) FROM sessions s INDEXED BY sessions_user WHERE ` + strings.Join(where, " AND ") + `)`
+		case t.user != "" || t.ip != "":
+			query += ` + (SELECT count(*) FROM (` + strings.Join(q.parts()[1:], " UNION ALL ") + `))`
 		}
 	}
 	err = s.list.QueryRowContext(ctx, query, q.args...).Scan(&total)
