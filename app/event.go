@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"lastseen/app/useragent"
 	"lastseen/db"
 )
 
@@ -58,6 +59,12 @@ func (a *App) EventsPerDay(ctx context.Context, caller Caller, action db.Action,
 		counts[min(int(c.Time.Sub(start)/day), days-1)].Count += c.Count
 	}
 	return counts, nil
+}
+
+// Title is what people call the client of an agent and its device or system, such as
+// "Firefox 140" and "Linux"; either is "" when unknown.
+func Title(a *db.Agent) (client, system string) {
+	return useragent.Title(a.String, useragent.Agent(a.AgentParts))
 }
 
 // EventAgent is what is known of the client that an event tells of; its String

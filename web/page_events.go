@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"lastseen/app"
 	"lastseen/db"
 	"lastseen/web/view"
 
@@ -111,5 +112,6 @@ func (s *Server) eventDevice(lang string, e db.Event) string {
 	if agent.String == "" {
 		return ""
 	}
-	return s.deviceName(lang, view.SessionRow{Client: clientName(agent), System: systemName(agent)})
+	client, system := app.Title(agent)
+	return s.pages.Device(lang, client, system)
 }

@@ -164,6 +164,11 @@ func viewOrder(f view.SessionFilter) []db.Order {
 	return order
 }
 
+func systemOf(r app.Record) string {
+	_, system := app.Title(r.Agent)
+	return system
+}
+
 func sortRecords(lang string, found []app.Record, f view.SessionFilter) {
 	name, descending := strings.CutPrefix(f.Sort, "-")
 	placeKey := placeKeys(lang)
@@ -187,7 +192,7 @@ func sortRecords(lang string, found []app.Record, f view.SessionFilter) {
 		case "user":
 			group = cmp.Compare(a.Username, b.Username)
 		case "device":
-			group = cmp.Or(cmp.Compare(a.Agent.Kind, b.Agent.Kind), cmp.Compare(systemName(a.Agent), systemName(b.Agent)))
+			group = cmp.Or(cmp.Compare(a.Agent.Kind, b.Agent.Kind), cmp.Compare(systemOf(a), systemOf(b)))
 		}
 		n := compare(a, b)
 		if descending {
@@ -330,7 +335,8 @@ func (s *Server) exportCSV(c *gin.Context) error {
 		if !r.Ended.IsZero() {
 			ended = r.Ended.Format(time.RFC3339)
 		}
-		return append(b, csvRow([]string{r.UUID.String(), r.Username, clientName(r.Agent), systemName(r.Agent), r.Agent.Kind, r.IP.String(),
+		client, system := app.Title(r.Agent)
+		return append(b, csvRow([]string{r.UUID.String(), r.Username, client, system, r.Agent.Kind, r.IP.String(),
 			country, city, asn, org, r.Created.Format(time.RFC3339), r.LastUsed.Format(time.RFC3339), r.Expires.Format(time.RFC3339), ended, string(r.Reason), r.EndedBy, r.Agent.String})...)
 	})
 }

@@ -29,9 +29,10 @@ func (s *Server) superuser(h handler) handler {
 
 // newSessionRow is a session in a list, in a language.
 func newSessionRow(lang string, sess app.Session) view.SessionRow {
+	client, system := app.Title(sess.Agent)
 	row := view.SessionRow{
 		UUID: sess.UUID.String(), Kind: sess.Agent.Kind, User: sess.Username,
-		Client: clientName(sess.Agent), System: systemName(sess.Agent),
+		Client: client, System: system,
 		IP: sess.IP.String(), Place: placeName(lang, sess.Location.Place),
 		Created: sess.Created, LastUsed: sess.LastUsed, Expires: sess.Expires, Current: sess.Current,
 	}
@@ -61,32 +62,6 @@ func newEndedRow(lang string, e app.Record) view.SessionRow {
 	return row
 }
 
-// plainNames are what people call what the definitions name otherwise. That a
-// browser is mobile the device says already.
-var plainNames = map[string]string{
-	"Mobile Safari":  "Safari",
-	"Chrome Mobile":  "Chrome",
-	"Firefox Mobile": "Firefox",
-	"Edge Mobile":    "Edge",
-	"Opera Mobile":   "Opera",
-	"Mac OS X":       "macOS",
-	"Chrome OS":      "ChromeOS",
-}
-
-// clientName is the browser or program with its major version, "" when unknown.
-func clientName(a *db.Agent) string { return withVersion(a.Browser, a.BrowserMajor) }
-
-// systemName is what a person calls the device or its system, "" when unknown.
-func systemName(a *db.Agent) string {
-	switch {
-	case a.DeviceBrand == "Apple" && a.DeviceModel != "Mac":
-		return a.Device // iPhone and iPad say more than iOS
-	case a.OS == "Mac OS X", a.OS == "Chrome OS":
-		return plainNames[a.OS] // browsers give no true version of these
-	}
-	return withVersion(a.OS, a.OSMajor)
-}
-
 // withVersion is a family with as much of its version as is known.
 func withVersion(family string, parts ...string) string {
 	if family == "Other" {
@@ -99,10 +74,15 @@ func withVersion(family string, parts ...string) string {
 		}
 		version = append(version, part)
 	}
-	if plain, ok := plainNames[family]; ok {
-		family = plain
-	}
 	return strings.TrimSpace(family + " " + strings.Join(version, "."))
+}
+
+// longer is a title with the whole version that goes on from its own.
+func longer(title, full string) string {
+	if strings.HasPrefix(full, title+".") {
+		return full
+	}
+	return title
 }
 
 // own are the caller's sessions, last used first.
@@ -328,8 +308,9 @@ func (s *Server) sessionPage(c *gin.Context) error {
 			page.Device = a.DeviceBrand + " " + a.Device
 		}
 	}
-	page.SystemFull = withVersion(a.OS, a.OSMajor, a.OSMinor, a.OSPatch, a.OSPatchMinor)
-	page.ClientFull = withVersion(a.Browser, a.BrowserMajor, a.BrowserMinor, a.BrowserPatch)
+	client, system := app.Title(a)
+	page.SystemFull = longer(system, withVersion(a.OS, a.OSMajor, a.OSMinor, a.OSPatch, a.OSPatchMinor))
+	page.ClientFull = longer(client, withVersion(a.Browser, a.BrowserMajor, a.BrowserMinor, a.BrowserPatch))
 	page.UserAgent = a.String
 	hosts, err := s.app.SessionHosts(c.Request.Context(), sess.UUID)
 	if err != nil {
@@ -384,7 +365,7 @@ func (s *Server) revoke(c *gin.Context) error {
 	}
 	lang := s.language(c)
 	row := newSessionRow(lang, sess)
-	name := s.deviceName(lang, row)
+	name := s.pages.Device(lang, row.Client, row.System)
 	if row.Place != "" {
 		name += " (" + row.Place + ")"
 	}
@@ -410,16 +391,6 @@ func (s *Server) signOutApp(c *gin.Context) error {
 	s.say(c, s.pages.Text(s.language(c), "Signed out of %s.", host))
 	redirect(c, "/sessions/"+id.String())
 	return nil
-}
-
-func (s *Server) deviceName(lang string, row view.SessionRow) string {
-	switch {
-	case row.Client != "" && row.System != "":
-		return s.pages.Text(lang, "%s on %s", row.Client, row.System)
-	case row.Client+row.System != "":
-		return row.Client + row.System
-	}
-	return s.pages.Text(lang, "Unknown client")
 }
 
 func (s *Server) revokeOthersForm(c *gin.Context) error {

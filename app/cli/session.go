@@ -58,7 +58,7 @@ func (p *Program) sessionList(ctx context.Context, c *cli.Command, a *app.App) e
 		}
 		return p.json(objects)
 	}
-	rows := [][]string{{"UUID", "USER", "LAST USED", "ADDRESS", "PLACE", "NETWORK", "BROWSER", "SYSTEM", "ENDS"}}
+	rows := [][]string{{"UUID", "USER", "LAST USED", "ADDRESS", "PLACE", "NETWORK", "CLIENT", "SYSTEM", "ENDS"}}
 	for _, s := range sessions {
 		place, network := "", ""
 		if l := s.Location.Place; l != nil {
@@ -67,10 +67,11 @@ func (p *Program) sessionList(ctx context.Context, c *cli.Command, a *app.App) e
 		if n := s.Location.Network; n != nil {
 			network = n.Org
 		}
+		client, system := app.Title(s.Agent)
 		rows = append(rows, []string{s.UUID.String(), s.Username, timeText(s.LastUsed, ""), s.IP.String(), place, network,
-			strings.TrimSpace(s.Agent.Browser + " " + s.Agent.BrowserMajor), strings.TrimSpace(s.Agent.OS + " " + s.Agent.OSMajor), timeText(s.Expires, "")})
+			client, system, timeText(s.Expires, "")})
 	}
-	return p.table(rows, "NETWORK", "SYSTEM", "ENDS", "PLACE", "BROWSER")
+	return p.table(rows, "NETWORK", "SYSTEM", "ENDS", "PLACE", "CLIENT")
 }
 
 func findSession(ctx context.Context, c *cli.Command, a *app.App) (app.Session, error) {
@@ -121,9 +122,10 @@ func (p *Program) sessionShow(ctx context.Context, c *cli.Command, a *app.App) e
 		rows = append(rows, []string{"network", strings.TrimSpace(fmt.Sprintf("AS%d %s", n.ASN, n.Org)) + ", " + n.Prefix.String()})
 	}
 	agent := sess.Agent
+	client, system := app.Title(agent)
 	return p.table(append(rows,
-		[]string{"browser", strings.TrimSpace(agent.Browser + " " + agent.BrowserMajor)},
-		[]string{"system", strings.TrimSpace(agent.OS + " " + agent.OSMajor)},
+		[]string{"client", client},
+		[]string{"system", system},
 		[]string{"device", strings.TrimSpace(agent.DeviceBrand + " " + agent.Device)},
 		[]string{"user agent", agent.String},
 		[]string{"uuid", sess.UUID.String()},

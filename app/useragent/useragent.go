@@ -124,7 +124,7 @@ func (p *Parser) Parse(ua string) Agent {
 		OS: system.Family, OSMajor: system.Major, OSMinor: system.Minor, OSPatch: system.Patch, OSPatchMinor: system.PatchMinor,
 		Device: device.Family, DeviceBrand: device.Brand, DeviceModel: device.Model,
 	}
-	a.Kind = kind(folded, a)
+	a.Kind = kind(ua, folded, a)
 	return a
 }
 

@@ -58,7 +58,7 @@ var known = []struct {
 	want   Agent
 }{
 	{"", Agent{Kind: Unknown, Browser: "Other", OS: "Other", Device: "Other"}},
-	{"nonsense", Agent{Kind: Unknown, Browser: "Other", OS: "Other", Device: "Other"}},
+	{"nonsense", Agent{Kind: Script, Browser: "Other", OS: "Other", Device: "Other"}},
 	{"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
 		Agent{Kind: Desktop, Browser: "Firefox", BrowserMajor: "140", BrowserMinor: "0", OS: "Linux", Device: "Other"}},
 	{"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36",
@@ -347,7 +347,7 @@ func TestLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := p.Parse("\u212AELVIN \u017FCALE LONG\u017F never")
-	if want := (Agent{Kind: Unknown, Browser: "\u212AELVIN \u017FCALE", OS: "LONG\u017F", Device: "N", DeviceModel: "never"}); got != want {
+	if want := (Agent{Kind: Script, Browser: "\u212AELVIN \u017FCALE", OS: "LONG\u017F", Device: "N", DeviceModel: "never"}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -337,8 +337,26 @@ func (w *words) text(key string, args ...any) string {
 	return w.say(key, parts)
 }
 
+// Device names a client and its system in one of our languages, as the pages do. The
+// result is plain text.
+func (p *Pages) Device(lang, client, system string) string {
+	for _, w := range p.languages {
+		if w.code == lang {
+			return w.device(client, system)
+		}
+	}
+	return p.languages[0].device(client, system)
+}
+
+// app is a client that shows an app's pages and does not say its name, in English. As
+// the device is named, so is where it runs.
+var app = Msg("App")
+
 // device names a client and its system, of which either may be unknown.
 func (w *words) device(client, system string) string {
+	if client == app {
+		client = w.text(app)
+	}
 	switch {
 	case client != "" && system != "":
 		return w.text("%s on %s", client, system)
