@@ -119,7 +119,22 @@ func (a *App) checkClock(ctx context.Context) Check {
 		c.State, c.Found = Warning, c.Found+" A session was last used at "+last.UTC().Format("2006-01-02 15:04:05 UTC")+"."
 		c.Do = "The clock was ahead once. Each session's next use sets that right; one that is not used ends later than it should: sign it out."
 	}
+	// What a code that was refused tells of it. The app may be the one that is wrong.
+	refused, _, err := a.store.Events(ctx, db.EventFilter{Actions: []db.Action{db.LoginFailed}, Since: now.Add(-24 * time.Hour), Search: []string{`"` + clockOffset + `"`}, Limit: 1})
+	if err == nil && len(refused) > 0 && c.State == Good {
+		seconds, _ := refused[0].Context[clockOffset].(float64)
+		ahead := time.Duration(seconds) * time.Second
+		c.State, c.Found = Warning, c.Found+fmt.Sprintf(" A code of %s was refused that fits a clock %s: at %s.", refused[0].Actor, aheadOrBehind(ahead), refused[0].Created.UTC().Format("2006-01-02 15:04:05 UTC"))
+		c.Do = "Compare this clock with another: if it is right, the one of that person's device is wrong. Keep both right by NTP."
+	}
 	return c
+}
+
+func aheadOrBehind(d time.Duration) string {
+	if d < 0 {
+		return d.Abs().String() + " behind this one"
+	}
+	return d.String() + " ahead of this one"
 }
 
 func (a *App) checkAddress() Check {

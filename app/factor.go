@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"lastseen/db"
+
+	"github.com/google/uuid"
 )
 
 // What proves who somebody is. A session's method is the first that did and, after a +,
@@ -106,15 +108,111 @@ func (a *App) Pending(ctx context.Context, token string) (p Pending, err error) 
 	return p, nil
 }
 
-// GiveUp ends a pending sign-in, if the token is of one.
-func (a *App) GiveUp(ctx context.Context, token string) error {
-	hash := secretHash(token)
-	return a.store.DeletePending(ctx, hash[:])
-}
-
 // finish makes the session of a pending sign-in, of which now the rest was proven: by how,
 // which proof uses up.
 func (a *App) finish(ctx context.Context, p Pending, how string, proof db.Proof, client Client, held []string) (token string, sess db.Session, err error) {
 	proof.Pending, proof.Since = p.token, a.now().Add(-pendingFor)
 	return a.proceed(ctx, entry{user: p.User, proven: p.Proven + "+" + how, proof: proof, remember: p.Remember, client: client, held: held})
+}
+
+// SignInByCode goes on with a pending sign-in by a code of an authenticator app, or a
+// recovery code. A wrong one counts as a wrong password does and is ErrBadCredentials; one
+// that cannot be checked since the key is gone is ErrSealed; a sign-in that is no more is
+// ErrUnauthenticated.
+func (a *App) SignInByCode(ctx context.Context, pending, code string, client Client, held []string) (token string, sess db.Session, err error) {
+	p, err := a.Pending(ctx, pending)
+	if err == nil && p.Wants != SecondFactor {
+		err = ErrUnauthenticated
+	}
+	if err != nil {
+		return "", sess, err
+	}
+	err = a.attempt(ctx, p.User.Username, client, "code", func(bool) (*refusal, error) {
+		how, proof, refused, err := a.checkCode(p.User, p.Factors, code)
+		if err != nil || refused != nil {
+			return refused, err
+		}
+		token, sess, err = a.finish(ctx, p, how, proof, client, held)
+		if errors.Is(err, db.ErrUsed) {
+			why := "code used before"
+			if how == ByRecovery {
+				why = "wrong code"
+			}
+			return &refusal{why: why, user: p.UserID}, nil
+		}
+		return nil, err
+	})
+	return token, sess, err
+}
+
+// checkCode finds what of a user's factors a code is of. It is used up with the session.
+func (a *App) checkCode(user db.User, has db.Factors, typed string) (how string, proof db.Proof, refused *refusal, err error) {
+	if hash, ok := recoveryHash(typed); ok {
+		return ByRecovery, db.Proof{Recovery: hash}, nil, nil
+	}
+	code, now := bareCode(typed), stepAt(a.now())
+	refused = &refusal{why: "wrong code", user: user.ID}
+	sealed := 0
+	for _, t := range has.TOTPs {
+		secret, err := a.totpSecret(user, t)
+		if errors.Is(err, ErrSealed) {
+			a.Log.Error("an authenticator app cannot be checked", "user", user.Username, "name", t.Name, "err", err, "key", KeyPath(a.Config.DataDir))
+			sealed++
+			continue
+		}
+		if err != nil {
+			return "", proof, nil, err
+		}
+		if step, ok := findStep(secret, code, now, skew); ok {
+			t.Step = step
+			return ByCode, db.Proof{TOTP: &t}, nil, nil
+		}
+		if step, ok := findStep(secret, code, now, farSkew); ok {
+			offset := time.Duration(step-now) * stepLength * time.Second
+			a.Log.Warn("a code fits another time: the clock of this machine or of the app is wrong", "user", user.Username, "name", t.Name, "app_ahead", offset.String())
+			refused.more = map[string]any{clockOffset: int(offset.Seconds())}
+		}
+	}
+	if sealed > 0 && sealed == len(has.TOTPs) {
+		return "", proof, nil, ErrSealed
+	}
+	return "", proof, refused, nil
+}
+
+// clockOffset is by how many seconds an app was ahead whose code was refused, in the
+// context of the event.
+const clockOffset = "clock_offset"
+
+// provenFor is how long a proof lets somebody change how their account is entered.
+const provenFor = 15 * time.Minute
+
+// ProvenLately reports whether a caller has lately proven who they are, and so may change
+// how the account is entered. Another one is asked again.
+func (a *App) ProvenLately(ctx context.Context, caller Caller) (bool, error) {
+	if caller.Session == uuid.Nil {
+		return false, nil
+	}
+	at, err := a.store.LastProof(ctx, caller.Session)
+	if errors.Is(err, db.ErrNotFound) {
+		err = ErrUnauthenticated // it ended meanwhile
+	}
+	return err == nil && a.now().Sub(at).Abs() < provenFor, err
+}
+
+// ProveAgain proves by the password that a caller is who they were at the sign-in. Wrong
+// ones count as failed sign-ins do, with SignIn's errors.
+func (a *App) ProveAgain(ctx context.Context, caller Caller, password string, client Client) error {
+	if _, err := a.verify(ctx, caller.User.Username, password, client); err != nil {
+		return err
+	}
+	return a.provenAgain(ctx, caller, db.Proof{})
+}
+
+// provenAgain notes a proof, which is used up.
+func (a *App) provenAgain(ctx context.Context, caller Caller, proof db.Proof) error {
+	err := a.store.ProveAgain(ctx, caller.Session, proof, a.now())
+	if errors.Is(err, db.ErrNotFound) {
+		err = ErrUnauthenticated
+	}
+	return err
 }

@@ -52,7 +52,6 @@ type Store interface {
 	CreateSession(ctx context.Context, in db.SignIn) (db.Session, error)
 	CreatePending(ctx context.Context, user db.User, p db.PendingSignIn, token []byte, expired time.Time) error
 	Pending(ctx context.Context, token []byte, expired time.Time) (db.PendingSignIn, error)
-	DeletePending(ctx context.Context, token []byte) error
 	LastProof(ctx context.Context, session uuid.UUID) (at time.Time, err error)
 	ProveAgain(ctx context.Context, session uuid.UUID, p db.Proof, at time.Time) error
 	CreateCode(ctx context.Context, code db.AppCode, expired time.Time) error

@@ -62,7 +62,7 @@ type NewFactor struct {
 	Passkey *Passkey
 	// Recovery are the hashes of the recovery codes that come with a user's first factor.
 	Recovery [][]byte
-	Event    Event
+	Event    func(id int64) Event // of the number that it got
 }
 
 // A PendingSignIn is one of which something is still to be proven.

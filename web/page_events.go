@@ -31,6 +31,12 @@ var modelEvents = map[string]string{
 	"model_deleted token":                view.Msg("token deleted"),
 	"model_created rule":                 view.Msg("rule added"),
 	"model_deleted rule":                 view.Msg("rule deleted"),
+	"model_created totpdevice":           view.Msg("authenticator app added"),
+	"model_deleted totpdevice":           view.Msg("authenticator app removed"),
+	"model_created webauthndevice":       view.Msg("passkey added"),
+	"model_deleted webauthndevice":       view.Msg("passkey removed"),
+	"model_updated staticdevice":         view.Msg("recovery codes made"),
+	"model_deleted staticdevice":         view.Msg("recovery codes removed"),
 	"model_deleted authenticatedsession": view.Msg("session signed out"),
 }
 

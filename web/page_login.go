@@ -120,11 +120,17 @@ func (s *Server) renderLogin(c *gin.Context, status int, page view.LoginPage) er
 		}
 		page.NoUsers = !has
 	}
-	if u, err := url.Parse(page.RD); err == nil && u.Host != "" && u.Host != s.app.Config.PublicURL.Host {
-		page.App = u.Host
-	}
+	page.App = s.appHost(page.RD)
 	c.Writer.Header()["Content-Security-Policy"] = loginPolicy
 	return s.render(c, status, "login", &page)
+}
+
+// appHost is the host that a sign-in leads to, "" when that is our own.
+func (s *Server) appHost(rd string) string {
+	if u, err := url.Parse(rd); err == nil && u.Host != s.app.Config.PublicURL.Host {
+		return u.Host
+	}
+	return ""
 }
 
 func (s *Server) login(c *gin.Context) error {
@@ -148,9 +154,6 @@ func (s *Server) login(c *gin.Context) error {
 		page.RetryAfter = busy.RetryAfter
 		c.Header("Retry-After", retryAfter(busy))
 		return s.renderLogin(c, http.StatusTooManyRequests, page)
-	case err != nil:
-		return err
 	}
-	s.setCookie(c, token, sess)
-	return s.lead(c, app.Caller{Session: sess.UUID}, rd, state)
+	return s.entered(c, token, sess, err, rd, state)
 }

@@ -30,6 +30,9 @@ func (s *Server) renderProfile(c *gin.Context, status int, page view.ProfilePage
 	for _, g := range user.Groups {
 		page.Groups = append(page.Groups, g.Name)
 	}
+	if page.Factors, err = s.factors(c, user); err != nil {
+		return err
+	}
 	return s.render(c, status, "profile", &page)
 }
 
@@ -41,6 +44,17 @@ func (s *Server) changePasswordAt(c *gin.Context) error {
 }
 
 func (s *Server) changeProfile(c *gin.Context) error {
+	form, err := parseForm(c)
+	if err != nil {
+		return err
+	}
+	if form.Get("email") != caller(c).User.Email { // where the way back in leads, some day
+		return s.proven(s.saveProfile)(c)
+	}
+	return s.saveProfile(c)
+}
+
+func (s *Server) saveProfile(c *gin.Context) error {
 	form, err := parseForm(c)
 	if err != nil {
 		return err

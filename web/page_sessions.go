@@ -222,8 +222,6 @@ var endings = map[db.Reason]string{
 }
 
 // signedInBy says in English keys how a session began.
-var signedInBy = map[string]string{"password": view.SignedInPassword, "setup": view.SignedInSetup}
-
 func (s *Server) historyDays() int { return int(s.app.Config.History.Hours() / 24) }
 
 func (s *Server) noPlaces() bool {
@@ -282,7 +280,7 @@ func (s *Server) sessionPage(c *gin.Context) error {
 		return err
 	}
 	page.Layout = s.layout(c, "sessions")
-	page.SignedInBy = signedInBy[sess.Method]
+	page.SignedInBy = view.SignedInBy[sess.Method]
 	page.Absolute = sess.Ends
 	if sess.Expires.Before(sess.Ends) {
 		page.Idle = sess.Expires

@@ -40,10 +40,6 @@ func (s *Server) setup(c *gin.Context) error {
 	case errors.As(err, &input):
 		page.Layout, page.Error = s.layout(c, ""), input.Problem
 		return s.render(c, http.StatusBadRequest, "setup", &page)
-	case err != nil:
-		return err
 	}
-	s.setCookie(c, token, sess)
-	redirect(c, homePath)
-	return nil
+	return s.entered(c, token, sess, err, homePath, "")
 }

@@ -151,6 +151,9 @@ func (s *Server) renderUser(c *gin.Context, status int, user db.User, errorIn, t
 	if page.Failures, page.Locked, err = s.app.LoginFailures(c.Request.Context(), user); err != nil {
 		return err
 	}
+	if page.Factors, err = s.factors(c, user); err != nil {
+		return err
+	}
 	if user.Active && user.Superuser {
 		yes := true
 		_, others, err := s.app.Users(c.Request.Context(), caller(c), db.UserFilter{Active: &yes, Superuser: &yes})

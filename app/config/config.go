@@ -112,6 +112,13 @@ var Settings = []Setting{
 		c.BackupKeep = int(n)
 		return nil
 	}},
+	{Flag: "require-second-factor", Env: "LASTSEEN_REQUIRE_SECOND_FACTOR", Default: "none", Usage: "ask `none|superusers|everybody` to set up a code or a passkey at the sign-in, and let them in only with one", set: func(c *Config, v string) error {
+		c.RequireSecondFactor = v
+		if v != "none" && v != "superusers" && v != "everybody" {
+			return fmt.Errorf("must be none, superusers or everybody, is %q", v)
+		}
+		return nil
+	}},
 	{Flag: "geoip-city", Env: "LASTSEEN_GEOIP_CITY", Usage: "look places up in the MaxMind DB `FILE` (default: DATA/geoip/GeoLite2-City.mmdb)", set: text(func(c *Config) *string { return &c.GeoIPCity })},
 	{Flag: "geoip-asn", Env: "LASTSEEN_GEOIP_ASN", Usage: "look networks up in the MaxMind DB `FILE` (default: DATA/geoip/GeoLite2-ASN.mmdb)", set: text(func(c *Config) *string { return &c.GeoIPASN })},
 	{Flag: "user-agent-regexes", Env: "LASTSEEN_USER_AGENT_REGEXES", Usage: "parse user agents by `FILE`, a newer regexes.yaml of uap-core (default: the definitions built in)", set: readable(func(c *Config) *string { return &c.UserAgentRegexes })},

@@ -66,34 +66,39 @@ func (s *Store) AddFactor(ctx context.Context, n db.NewFactor) error {
 
 func addFactor(ctx context.Context, tx *sql.Tx, n db.NewFactor) error {
 	var user int64
-	var err error
-	if t := n.TOTP; t != nil {
-		user = t.UserID
+	if n.TOTP != nil {
+		user = n.TOTP.UserID
 	} else {
 		user = n.Passkey.UserID
 	}
 	var has bool
-	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM totps WHERE user_id = $1) OR EXISTS (SELECT 1 FROM passkeys WHERE user_id = $1)`, user).Scan(&has)
+	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM totps WHERE user_id = $1) OR EXISTS (SELECT 1 FROM passkeys WHERE user_id = $1)`, user).Scan(&has)
 	if err != nil {
 		return err
 	}
+	var res sql.Result
 	if t := n.TOTP; t != nil {
-		_, err = tx.ExecContext(ctx, `INSERT INTO totps (uuid, user_id, name, secret, step, created) VALUES ($1, $2, $3, $4, $5, $6)`,
+		res, err = tx.ExecContext(ctx, `INSERT INTO totps (uuid, user_id, name, secret, step, created) VALUES ($1, $2, $3, $4, $5, $6)`,
 			t.UUID[:], t.UserID, t.Name, t.Secret, t.Step, micros(t.Created))
 	} else {
 		p := n.Passkey
-		_, err = tx.ExecContext(ctx, `INSERT INTO passkeys (user_id, name, credential_id, rp_id, discoverable, credential, created) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		res, err = tx.ExecContext(ctx, `INSERT INTO passkeys (user_id, name, credential_id, rp_id, discoverable, credential, created) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 			p.UserID, p.Name, p.CredentialID, p.RPID, p.Discoverable, string(p.Credential), micros(p.Created))
 	}
 	if err != nil {
 		return err
 	}
-	if !has && n.Recovery != nil {
-		if err := replaceRecovery(ctx, tx, user, n.Recovery, n.Event.Created); err != nil {
+	id, err := res.LastInsertId()
+	if err != nil {
+		return err
+	}
+	event := n.Event(id)
+	if !has {
+		if err := replaceRecovery(ctx, tx, user, n.Recovery, event.Created); err != nil {
 			return err
 		}
 	}
-	return factorsChanged(ctx, tx, user, n.Event)
+	return factorsChanged(ctx, tx, user, event)
 }
 
 // factorsChanged ends what was begun with the factors as they were, and stores the event.
@@ -199,14 +204,6 @@ func (s *Store) Pending(ctx context.Context, token []byte, expired time.Time) (p
 	err = s.read.QueryRowContext(ctx, `SELECT user_id, proven, remember, created FROM pending_signins WHERE token_hash = $1 AND created > $2`, token, micros(expired)).
 		Scan(&p.UserID, &p.Proven, &p.Remember, timeColumn{&p.Created})
 	return p, s.err(err)
-}
-
-// DeletePending removes a sign-in that its browser gives up.
-func (s *Store) DeletePending(ctx context.Context, token []byte) error {
-	return s.inTx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM pending_signins WHERE token_hash = $1`, token)
-		return err
-	})
 }
 
 // useProof uses up what proved a user's sign-in at a time. It is db.ErrNotFound when the

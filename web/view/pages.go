@@ -1,6 +1,7 @@
 package view
 
 import (
+	"html/template"
 	"net/url"
 	"slices"
 	"strconv"
@@ -68,11 +69,21 @@ var (
 	EndedRestored = Msg("ended when a backup was restored")
 )
 
-// How a session began, for sessionPage.SignedInBy.
-var (
-	SignedInPassword = Msg("with a password")
-	SignedInSetup    = Msg("at setup")
-)
+// SignedInBy says how a session began, by its method, for sessionPage.SignedInBy.
+var SignedInBy = map[string]string{
+	"password":          Msg("with a password"),
+	"password+totp":     Msg("with a password and a code"),
+	"password+recovery": Msg("with a password and a recovery code"),
+	"password+passkey":  Msg("with a password and a passkey"),
+	"passkey":           Msg("with a passkey"),
+	"setup":             Msg("at setup"),
+	"setup+totp":        Msg("at setup, with a code"),
+	"setup+passkey":     Msg("at setup, with a passkey"),
+	"link":              Msg("by a link"),
+	"link+totp":         Msg("by a link and a code"),
+	"link+recovery":     Msg("by a link and a recovery code"),
+	"link+passkey":      Msg("by a link and a passkey"),
+}
 
 // eventWords say the actions that are more than a change of something.
 var EventWords = map[string]string{
@@ -102,9 +113,57 @@ type LoginPage struct {
 }
 
 // Minutes is RetryAfter, rounded up.
-func (p LoginPage) Minutes() int {
-	return int((p.RetryAfter + time.Minute - 1) / time.Minute)
+func (p LoginPage) Minutes() int { return minutes(p.RetryAfter) }
+
+func minutes(d time.Duration) int { return int((d + time.Minute - 1) / time.Minute) }
+
+// CodePage asks who has given the password for the second factor.
+type CodePage struct {
+	Layout
+	App, RD, State string // as the sign-in page's
+	Username       string
+	Codes          bool   // they have an authenticator app
+	Recovery       bool   // they have recovery codes left
+	Error          string // an English key
+	RetryAfter     time.Duration
 }
+
+// Minutes is RetryAfter, rounded up.
+func (p CodePage) Minutes() int { return minutes(p.RetryAfter) }
+
+// TOTPPage sets up an authenticator app: from the profile, or at a sign-in that has an RD.
+type TOTPPage struct {
+	Layout
+	App, RD, State string
+	Username       string
+	QR             template.HTML
+	Key            string       // as people type it
+	URI            template.URL // as an app on this device takes it
+	Factor, Sealed string       // what the form sends back
+	Name           string
+	Error          string // an English key
+}
+
+// RecoveryPage shows new recovery codes, this once.
+type RecoveryPage struct {
+	Layout
+	Codes []string
+	Next  string // where it leads on
+}
+
+// AgainPage asks for the password of who is signed in, before it goes on with what was sent.
+type AgainPage struct {
+	Layout
+	Username   string
+	Way        string   // get or post: what the page was asked for
+	Sent       []Choice // the form's fields
+	Failed     bool
+	RetryAfter time.Duration
+	Back       string
+}
+
+// Minutes is RetryAfter, rounded up.
+func (p AgainPage) Minutes() int { return minutes(p.RetryAfter) }
 
 type SetupPage struct {
 	Layout
@@ -307,8 +366,31 @@ type ProfilePage struct {
 	Joined                time.Time
 	PasswordChanged       time.Time
 	MinLength             int
+	Factors               Factors
 	Error                 string // of the form named by ErrorIn, an English key
-	ErrorIn               string // details or password
+	ErrorIn               string // details, password or factors
+}
+
+// Factors are what somebody is asked for besides the password.
+type Factors struct {
+	TOTPs, Passkeys []Factor
+	Recovery        int  // codes that are left
+	Required        bool // the settings ask for one
+}
+
+// Count is how many there are, without the recovery codes.
+func (f Factors) Count() int { return len(f.TOTPs) + len(f.Passkeys) }
+
+// Any reports whether there is one.
+func (f Factors) Any() bool { return f.Count() > 0 }
+
+// Alone reports whether losing one thing would leave no way in.
+func (f Factors) Alone() bool { return f.Count() == 1 && f.Recovery == 0 }
+
+type Factor struct {
+	ID              int64
+	Name            string
+	Added, LastUsed time.Time
 }
 
 type UserRow struct {
@@ -339,6 +421,7 @@ type UserPage struct {
 	Failures        int  // wrong passwords in the last hour
 	Locked          bool // from somewhere, for those
 	LastSuperuser   bool // may not be disabled, deleted or made ordinary
+	Factors         Factors
 	MinLength       int
 	Error           string
 	ErrorIn         string // details, groups, password, or delete

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"html/template"
 	"strings"
 	"time"
 
@@ -144,7 +145,7 @@ func sampleHostile() *SessionsPage {
 func sampleDetail() *SessionPage {
 	_, others := sampleRows()
 	return &SessionPage{
-		Layout: sampleLayout("sessions"), SessionRow: others[1], SignedInBy: SignedInPassword,
+		Layout: sampleLayout("sessions"), SessionRow: others[1], SignedInBy: SignedInBy["password+totp"],
 		Absolute: ago(-8 * sampleDay), ReportedBy: "10.0.0.2", ASN: 29518, CIDR: "89.160.0.0/17",
 		PlaceFrom: "GeoLite2-City", PlaceBuilt: ago(7 * sampleDay),
 		Device: "Windows computer", SystemFull: "Windows 10", ClientFull: "Chrome 138.0.7204.97",
@@ -165,6 +166,14 @@ func sampleAPI(l Layout, tried string) *APIPage {
 			Answers:    []APIAnswer{{"200", "A page of users."}}, Curl: "curl …",
 			Tried: &APITried{Request: "GET /api/v3/core/users/?search=ada", Status: 200, Body: tried}}}},
 	}}
+}
+
+func sampleQR() template.HTML {
+	picture, err := QR("otpauth://totp/auth.home.example:ada?issuer=auth.home.example&secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP")
+	if err != nil {
+		panic(err)
+	}
+	return picture
 }
 
 func samples() []sample {
@@ -217,6 +226,12 @@ func samples() []sample {
 		{"login", "login", &LoginPage{Layout: stranger, App: "grafana.home.example", RD: "https://grafana.home.example/d/1", Remember: true}},
 		{"login-failed", "login", &LoginPage{Layout: stranger, Username: "ada", Failed: true}},
 		{"login-wait", "login", &LoginPage{Layout: stranger, Username: "ada", RetryAfter: 11 * time.Minute}},
+		{"code", "code", &CodePage{Layout: stranger, App: "grafana.home.example", RD: "https://grafana.home.example/", Username: "ada", Codes: true, Recovery: true}},
+		{"code-wrong", "code", &CodePage{Layout: stranger, RD: "/sessions", Username: "ada", Recovery: true, Error: "That code is not right, or was used before. Wait for the next one and try again."}},
+		{"set-up", "totp", &TOTPPage{Layout: stranger, RD: "/sessions", App: "grafana.home.example", Username: "ada", QR: sampleQR(), Key: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", URI: AppLink("otpauth://totp/x"), Name: "Authenticator app"}},
+		{"totp", "totp", &TOTPPage{Layout: sampleLayout("profile"), QR: sampleQR(), Key: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", URI: AppLink("otpauth://totp/x"), Name: hostile, Error: "This code is not right. Give the one that the app shows now."}},
+		{"recovery", "recovery", &RecoveryPage{Layout: sampleLayout("profile"), Next: "/profile", Codes: strings.Fields(strings.Repeat("ABCD-EFGH-IJKL-MN23 ", 10))}},
+		{"again", "again", &AgainPage{Layout: sampleLayout(""), Username: "ada", Way: "post", Back: "/tokens", Failed: true, Sent: []Choice{{"identifier", hostile}}}},
 		{"setup", "setup", &SetupPage{Layout: stranger, Token: "0a1b2c", MinLength: 12}},
 		{"setup-ask", "setup", &SetupPage{Layout: stranger, AskToken: true, MinLength: 12, Username: "ada", Error: "That setup token is not the one in use."}},
 		{"logout", "logout", &LogoutPage{Layout: sampleLayout(""), Action: "/outpost.goauthentik.io/sign_out", App: "grafana.home.example"}},
@@ -232,9 +247,12 @@ func samples() []sample {
 		{"session", "session", sampleDetail()},
 		{"session-bare", "session", bare},
 		{"session-hostile", "session", hostileDetail},
-		{"profile", "profile", &ProfilePage{Layout: sampleLayout("profile"), Username: "ada", Name: "Ada Lovelace", Email: "ada", Groups: users[0].Groups, Joined: ago(200 * sampleDay), PasswordChanged: ago(200 * sampleDay), MinLength: 12, Error: failedDetails, ErrorIn: "details"}},
+		{"profile", "profile", &ProfilePage{Layout: sampleLayout("profile"), Username: "ada", Name: "Ada Lovelace", Email: "ada", Groups: users[0].Groups, Joined: ago(200 * sampleDay), PasswordChanged: ago(200 * sampleDay), MinLength: 12, Error: failedDetails, ErrorIn: "details",
+			Factors: Factors{TOTPs: []Factor{{1, "Phone", ago(90 * sampleDay), ago(time.Hour)}, {2, hostile, ago(time.Minute), time.Time{}}}, Recovery: 8}}},
+		{"profile-plain", "profile", &ProfilePage{Layout: sampleLayout("profile"), Username: "ada", Joined: ago(200 * sampleDay), PasswordChanged: ago(200 * sampleDay), MinLength: 12}},
 		{"users", "users", &UsersPage{Layout: sampleLayout("users"), Users: users, MinLength: 12, Pages: Pager{Page: 1, Pages: 1, First: 1, Last: 4, Total: 4}, Error: "There is already a user of that name."}},
-		{"user", "user", &UserPage{Layout: sampleLayout("users"), UserRow: users[1], Joined: ago(90 * sampleDay), PasswordChanged: ago(5 * sampleDay), MinLength: 12}},
+		{"user", "user", &UserPage{Layout: sampleLayout("users"), UserRow: users[1], Joined: ago(90 * sampleDay), PasswordChanged: ago(5 * sampleDay), MinLength: 12,
+			Factors: Factors{TOTPs: []Factor{{1, "Phone", ago(90 * sampleDay), ago(time.Hour)}}, Recovery: 1}}},
 		{"user-last", "user", &UserPage{Layout: sampleLayout("users"), UserRow: users[0], LastSuperuser: true, Joined: ago(90 * sampleDay), PasswordChanged: ago(5 * sampleDay), MinLength: 12}},
 		{"tokens", "tokens", &TokensPage{Layout: sampleLayout("tokens"), All: true, Tokens: tokens, Users: []Choice{{"1", "ada"}, {"2", "grace"}}, New: TokenRow{User: "1"}}},
 		{"token-created", "token_created", &TokenCreatedPage{Layout: sampleLayout("tokens"), TokenRow: tokens[1], Key: "ls_4b8mXJ0Zt2pQvWc7yR9hNfKsDq3eLgUa6TiBoEx1", PublicURL: "https://auth.home.example"}},

@@ -1,0 +1,246 @@
+package app
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+
+	"lastseen/db"
+
+	"github.com/google/uuid"
+)
+
+// maxFactors bounds the factors of one kind: a code is compared with each.
+const maxFactors = 10
+
+// ErrLastFactor says that a user must have a factor, and has one alone.
+var ErrLastFactor = fmt.Errorf("%w: the last factor of who must have one", ErrForbidden)
+
+// An Enrolment is an authenticator app that is being set up. Nothing of it is stored until
+// a code proves that the app has the secret: the page carries Factor and Sealed.
+type Enrolment struct {
+	Factor string
+	Sealed string // the secret, encrypted, for this user and factor
+	Key    string // the secret as people type it
+	URI    string // the same for the app to read
+}
+
+// Enrolment begins setting up an authenticator app, or goes on with one that has begun.
+func (a *App) Enrolment(user db.User, factor, sealed string) (Enrolment, error) {
+	id, secret, err := a.openEnrolment(user, factor, sealed)
+	if factor == "" {
+		id, secret = uuid.New(), newTOTPSecret()
+		var stored []byte
+		if stored, err = a.seal(secret, totpPlace(user, id)...); err == nil {
+			factor, sealed = id.String(), base64.RawURLEncoding.EncodeToString(stored)
+		}
+	}
+	if err != nil {
+		return Enrolment{}, err
+	}
+	issuer := "Lastseen"
+	if u := a.Config.PublicURL; u != nil {
+		issuer = u.Hostname()
+	}
+	return Enrolment{Factor: factor, Sealed: sealed, Key: base32Text.EncodeToString(secret), URI: totpURI(issuer, user.Username, secret)}, nil
+}
+
+// openEnrolment is the secret of an enrolment that a page carried; ErrSealed for what is none.
+func (a *App) openEnrolment(user db.User, factor, sealed string) (id uuid.UUID, secret []byte, err error) {
+	if id, err = uuid.Parse(factor); err != nil {
+		return id, nil, ErrSealed
+	}
+	stored, err := base64.RawURLEncoding.DecodeString(sealed)
+	if err != nil {
+		return id, nil, ErrSealed
+	}
+	secret, err = a.unseal(stored, totpPlace(user, id)...)
+	return id, secret, err
+}
+
+// totpPlace is what a secret is sealed for.
+func totpPlace(user db.User, factor uuid.UUID) [][]byte {
+	return [][]byte{[]byte("totp"), user.UUID[:], factor[:]}
+}
+
+// totpSecret is the secret of a stored one.
+func (a *App) totpSecret(user db.User, t db.TOTP) ([]byte, error) {
+	return a.unseal(t.Secret, totpPlace(user, t.UUID)...)
+}
+
+// A NewTOTP is what the page of an enrolment sends.
+type NewTOTP struct {
+	Factor, Sealed string
+	Name           string
+	Code           string
+}
+
+// newTOTP is the factor that n makes, once its code is right, with the recovery codes that
+// come with a user's first one.
+func (a *App) newTOTP(actor Actor, user db.User, has db.Factors, n NewTOTP) (added *db.NewFactor, codes []string, err error) {
+	name := db.Normal(n.Name)
+	if name == "" || checkText("name", name) != nil {
+		return nil, nil, &db.InputError{Field: "name", Problem: "A name has 1 to 150 characters, on one line."}
+	}
+	if len(has.TOTPs) >= maxFactors {
+		return nil, nil, &db.InputError{Field: "name", Problem: "You have ten of these already. Remove one first."}
+	}
+	id, secret, err := a.openEnrolment(user, n.Factor, n.Sealed)
+	if err != nil {
+		return nil, nil, err
+	}
+	now := a.now()
+	step, ok := findStep(secret, bareCode(n.Code), stepAt(now), skew)
+	if !ok {
+		if _, far := findStep(secret, bareCode(n.Code), stepAt(now), farSkew); far {
+			return nil, nil, &db.InputError{Field: "code", Problem: "This code is of another time: the clock of your device or of the server is wrong."}
+		}
+		return nil, nil, &db.InputError{Field: "code", Problem: "This code is not right. Give the one that the app shows now."}
+	}
+	stored, err := base64.RawURLEncoding.DecodeString(n.Sealed)
+	if err != nil {
+		return nil, nil, ErrSealed
+	}
+	added = &db.NewFactor{
+		TOTP: &db.TOTP{UUID: id, UserID: user.ID, Name: name, Secret: stored, Step: step, Created: now},
+		Event: func(pk int64) db.Event {
+			return a.factorEvent(actor, db.ModelCreated, user, db.KindTOTP, pk, name)
+		},
+	}
+	if !has.Any() {
+		codes, added.Recovery = newRecoveryCodes()
+	}
+	return added, codes, nil
+}
+
+// AddTOTP adds an authenticator app to a caller, and returns the recovery codes that come
+// with the first factor. What is wrong with n is an db.InputError; what no page of ours
+// sent is ErrSealed, and what was added before db.ErrConflict.
+func (a *App) AddTOTP(ctx context.Context, caller Caller, n NewTOTP) (codes []string, err error) {
+	user, has, err := a.factorsOf(ctx, caller.User.ID)
+	if err != nil {
+		return nil, err
+	}
+	added, codes, err := a.newTOTP(caller.Actor(), user, has, n)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.store.AddFactor(ctx, *added); err != nil {
+		return nil, err
+	}
+	a.Log.Info("second factor added", "kind", db.KindTOTP, "user", user.Username, "by", caller.User.Username, "ip", caller.IP)
+	return codes, nil
+}
+
+// SignInByEnrolling ends a pending sign-in of somebody who must have a factor, by adding
+// an authenticator app. Its errors are AddTOTP's and SignInByCode's.
+func (a *App) SignInByEnrolling(ctx context.Context, pending string, n NewTOTP, client Client, held []string) (codes []string, token string, sess db.Session, err error) {
+	p, err := a.Pending(ctx, pending)
+	if err == nil && p.Wants != Enrol {
+		err = ErrUnauthenticated
+	}
+	if err != nil {
+		return nil, "", sess, err
+	}
+	added, codes, err := a.newTOTP(Actor{ID: p.UserID, Name: p.User.Username, IP: client.IP}, p.User, p.Factors, n)
+	if err != nil {
+		return nil, "", sess, err
+	}
+	token, sess, err = a.finish(ctx, p, ByCode, db.Proof{New: added}, client, held)
+	if err == nil {
+		a.Log.Info("second factor added", "kind", db.KindTOTP, "user", p.User.Username, "by", p.User.Username, "ip", client.IP)
+	}
+	return codes, token, sess, err
+}
+
+func (a *App) factorsOf(ctx context.Context, id int64) (user db.User, has db.Factors, err error) {
+	if user, err = a.store.User(ctx, id); err == nil {
+		has, err = a.store.Factors(ctx, id)
+	}
+	return user, has, err
+}
+
+// Factors are those of a user whom the caller may see.
+func (a *App) Factors(ctx context.Context, caller Caller, user int64) (db.Factors, error) {
+	if user != caller.User.ID && !caller.User.Superuser {
+		return db.Factors{}, db.ErrNotFound
+	}
+	return a.store.Factors(ctx, user)
+}
+
+// MustHaveFactor reports whether the settings ask a user for a second factor.
+func (a *App) MustHaveFactor(user db.User) bool {
+	return mustHaveFactor(a.Config.RequireSecondFactor, user)
+}
+
+// RemoveFactor removes a factor of a user; db.ErrNotFound when they have none such. Who
+// must have one keeps the last, unless it is somebody else who removes it: ErrLastFactor.
+func (a *App) RemoveFactor(ctx context.Context, actor Actor, user db.User, kind db.FactorKind, id int64) error {
+	has, err := a.store.Factors(ctx, user.ID)
+	if err != nil {
+		return err
+	}
+	name, left := "", len(has.TOTPs)+len(has.Passkeys)
+	switch kind {
+	case db.KindTOTP:
+		for _, t := range has.TOTPs {
+			if t.ID == id {
+				name, left = t.Name, left-1
+			}
+		}
+	case db.KindPasskey:
+		for _, k := range has.Passkeys {
+			if k.ID == id {
+				name, left = k.Name, left-1
+			}
+		}
+	}
+	if left == 0 && actor.ID == user.ID && a.MustHaveFactor(user) {
+		return ErrLastFactor
+	}
+	if err := a.store.DeleteFactor(ctx, user.ID, kind, id, a.factorEvent(actor, db.ModelDeleted, user, kind, id, name)); err != nil {
+		return err
+	}
+	a.Log.Info("second factor removed", "kind", kind, "user", user.Username, "by", actor.Name, "ip", actor.IP)
+	return nil
+}
+
+// ResetFactors removes all factors of a user and their recovery codes, for who has lost
+// them. It ends no session and lifts no other limit.
+func (a *App) ResetFactors(ctx context.Context, actor Actor, user db.User) error {
+	err := a.store.ResetFactors(ctx, user.ID, a.userEvent(actor, db.ModelUpdated, user, map[string]any{"factors_reset": true}))
+	if err == nil {
+		a.Log.Info("second factors reset", "user", user.Username, "by", actor.Name, "ip", actor.IP)
+	}
+	return err
+}
+
+// NewRecoveryCodes gives a caller new ones; the old ones are good for nothing then. Without
+// a factor there are none: db.ErrNotFound.
+func (a *App) NewRecoveryCodes(ctx context.Context, caller Caller) (codes []string, err error) {
+	codes, hashes := newRecoveryCodes()
+	event := a.factorEvent(caller.Actor(), db.ModelUpdated, *caller.User, db.KindRecovery, caller.User.ID, recoveryName)
+	if err := a.store.SetRecoveryCodes(ctx, caller.User.ID, hashes, event); err != nil {
+		return nil, err
+	}
+	a.Log.Info("recovery codes made anew", "user", caller.User.Username, "ip", caller.IP)
+	return codes, nil
+}
+
+// recoveryName is what a user's recovery codes are called where each factor has a name.
+const recoveryName = "Recovery codes"
+
+// factorModels are the kinds in authentik's words: app and model.
+var factorModels = map[db.FactorKind][2]string{
+	db.KindTOTP:     {"authentik_stages_authenticator_totp", "totpdevice"},
+	db.KindPasskey:  {"authentik_stages_authenticator_webauthn", "webauthndevice"},
+	db.KindRecovery: {"authentik_stages_authenticator_static", "staticdevice"},
+}
+
+// factorEvent records a change to a factor.
+func (a *App) factorEvent(actor Actor, action db.Action, user db.User, kind db.FactorKind, id int64, name string) db.Event {
+	model := factorModels[kind]
+	return a.event(actor, action, user.ID, map[string]any{
+		"model": map[string]any{"app": model[0], "model_name": model[1], "pk": id, "name": name}, "username": user.Username,
+	})
+}

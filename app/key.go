@@ -1,0 +1,112 @@
+package app
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// KeyPath is where the key of a data directory is, which encrypts what the database
+// holds and must be read again. It is made when it is first needed.
+func KeyPath(dataDir string) string { return filepath.Join(dataDir, "lastseen.key") }
+
+// ErrSealed says that something cannot be decrypted: the key is gone, or is another one.
+var ErrSealed = errors.New("cannot be decrypted without the key that it was encrypted with")
+
+const keyLength = 32 // bytes, of AES-256
+
+// ReadKey is the key of a data directory, as it is in the file; fs.ErrNotExist when none
+// was made yet.
+func ReadKey(dataDir string) (text string, err error) {
+	content, err := os.ReadFile(KeyPath(dataDir))
+	if err != nil {
+		return "", err
+	}
+	text = strings.TrimSpace(string(content))
+	if _, err := parseKey(text); err != nil {
+		return "", fmt.Errorf("%s: %w", KeyPath(dataDir), err)
+	}
+	return text, nil
+}
+
+// WriteKey puts a key into a data directory that has none.
+func WriteKey(dataDir, text string) error {
+	f, err := os.OpenFile(KeyPath(dataDir), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text + "\n")
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+func parseKey(text string) ([]byte, error) {
+	key, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(key) != keyLength {
+		return nil, errors.New("is no key of Lastseen's")
+	}
+	return key, nil
+}
+
+// cipher encrypts with the key. With create, one is made where there is none.
+func (a *App) cipher(create bool) (cipher.AEAD, error) {
+	a.mu.Lock() // so that no two are made
+	defer a.mu.Unlock()
+	text, err := ReadKey(a.Config.DataDir)
+	if errors.Is(err, fs.ErrNotExist) && create {
+		key := make([]byte, keyLength)
+		rand.Read(key) // never fails
+		text = base64.StdEncoding.EncodeToString(key)
+		if err = WriteKey(a.Config.DataDir, text); err == nil {
+			a.Log.Info("key made, which encrypts the secrets of second factors; keep a copy apart from the backups", "file", KeyPath(a.Config.DataDir))
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return cipherOf(text)
+}
+
+func cipherOf(text string) (cipher.AEAD, error) {
+	key, err := parseKey(text)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+// seal encrypts a secret for one place: what is sealed for one is good in no other.
+func (a *App) seal(secret []byte, place ...[]byte) ([]byte, error) {
+	c, err := a.cipher(true)
+	if err != nil {
+		return nil, err
+	}
+	return c.Seal(nil, nil, secret, bytes.Join(place, []byte{0})), nil
+}
+
+// unseal is what was sealed for a place, or ErrSealed.
+func (a *App) unseal(sealed []byte, place ...[]byte) ([]byte, error) {
+	c, err := a.cipher(false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrSealed
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSealed, err)
+	}
+	secret, err := c.Open(nil, nil, sealed, bytes.Join(place, []byte{0}))
+	if err != nil {
+		return nil, ErrSealed
+	}
+	return secret, nil
+}

@@ -1,0 +1,93 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"lastseen/app"
+	"lastseen/web/view"
+
+	"github.com/gin-gonic/gin"
+)
+
+// proven is for what changes how an account is entered: who has not proven lately who they
+// are is asked again, on a page that then goes on with what was wanted. It carries what
+// was sent along. Who asks must be known already. A GET route needs a POST one beside it.
+func (s *Server) proven(h handler) handler {
+	return func(c *gin.Context) error {
+		page := view.AgainPage{Way: "get"}
+		if !isSafe(c.Request.Method) {
+			form, err := parseForm(c)
+			if err != nil {
+				return err
+			}
+			if form.Has("again_password") {
+				return s.proveAgain(c, form, h)
+			}
+			page.Way, page.Sent = "post", sent(form)
+		}
+		lately, err := s.app.ProvenLately(c.Request.Context(), caller(c))
+		if err != nil {
+			return err
+		}
+		if lately {
+			return h(c)
+		}
+		status := http.StatusOK
+		if page.Way == "post" { // it did not happen yet
+			status = http.StatusForbidden
+		}
+		return s.renderAgain(c, status, page)
+	}
+}
+
+// proveAgain looks at what the page sends, and goes on.
+func (s *Server) proveAgain(c *gin.Context, form url.Values, h handler) error {
+	password, way := form.Get("again_password"), form.Get("again")
+	for name := range form {
+		if strings.HasPrefix(name, "again") {
+			delete(form, name)
+		}
+	}
+	client, _ := s.client(c.Request)
+	err := s.app.ProveAgain(c.Request.Context(), caller(c), password, client)
+	page := view.AgainPage{Way: way, Sent: sent(form)}
+	var busy *app.BusyError
+	switch {
+	case errors.Is(err, app.ErrBadCredentials):
+		page.Failed = true
+		return s.renderAgain(c, http.StatusUnauthorized, page)
+	case errors.As(err, &busy):
+		page.RetryAfter = busy.RetryAfter
+		c.Header("Retry-After", retryAfter(busy))
+		return s.renderAgain(c, http.StatusTooManyRequests, page)
+	case err != nil:
+		return err
+	case way == "get":
+		redirect(c, c.Request.URL.RequestURI())
+		return nil
+	}
+	return h(c)
+}
+
+func (s *Server) renderAgain(c *gin.Context, status int, page view.AgainPage) error {
+	page.Layout, page.Username = s.layout(c, ""), caller(c).User.Username
+	if page.Back = s.cameFrom(c.Request); page.Back == "" {
+		page.Back = "/profile"
+	}
+	return s.render(c, status, "again", &page)
+}
+
+// sent are the fields of a form, by name.
+func sent(form url.Values) (fields []view.Choice) {
+	for name, values := range form {
+		for _, value := range values {
+			fields = append(fields, view.Choice{Value: name, Text: value})
+		}
+	}
+	slices.SortStableFunc(fields, func(a, b view.Choice) int { return strings.Compare(a.Value, b.Value) })
+	return fields
+}
