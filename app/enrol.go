@@ -173,6 +173,15 @@ func (a *App) MustHaveFactor(user db.User) bool {
 	return mustHaveFactor(a.Config.RequireSecondFactor, user)
 }
 
+// FactorOwner is the user whose factor that is, or db.ErrNotFound. It asks for no caller.
+func (a *App) FactorOwner(ctx context.Context, kind db.FactorKind, id int64) (db.User, error) {
+	owner, err := a.store.FactorOwner(ctx, kind, id)
+	if err != nil {
+		return db.User{}, err
+	}
+	return a.store.User(ctx, owner)
+}
+
 // RemoveFactor removes a factor of a user; db.ErrNotFound when they have none such. Who
 // must have one keeps the last, unless it is somebody else who removes it: ErrLastFactor.
 func (a *App) RemoveFactor(ctx context.Context, actor Actor, user db.User, kind db.FactorKind, id int64) error {
@@ -219,7 +228,7 @@ func (a *App) ResetFactors(ctx context.Context, actor Actor, user db.User) error
 // a factor there are none: db.ErrNotFound.
 func (a *App) NewRecoveryCodes(ctx context.Context, caller Caller) (codes []string, err error) {
 	codes, hashes := newRecoveryCodes()
-	event := a.factorEvent(caller.Actor(), db.ModelUpdated, *caller.User, db.KindRecovery, caller.User.ID, recoveryName)
+	event := a.factorEvent(caller.Actor(), db.ModelUpdated, *caller.User, db.KindRecovery, caller.User.ID, RecoveryName)
 	if err := a.store.SetRecoveryCodes(ctx, caller.User.ID, hashes, event); err != nil {
 		return nil, err
 	}
@@ -227,8 +236,8 @@ func (a *App) NewRecoveryCodes(ctx context.Context, caller Caller) (codes []stri
 	return codes, nil
 }
 
-// recoveryName is what a user's recovery codes are called where each factor has a name.
-const recoveryName = "Recovery codes"
+// RecoveryName is what a user's recovery codes are called where each factor has a name.
+const RecoveryName = "Recovery codes"
 
 // factorModels are the kinds in authentik's words: app and model.
 var factorModels = map[db.FactorKind][2]string{

@@ -59,6 +59,7 @@ type Store interface {
 
 	// Factors.
 	Factors(ctx context.Context, user int64) (db.Factors, error)
+	FactorOwner(ctx context.Context, kind db.FactorKind, id int64) (user int64, err error)
 	TOTPs(ctx context.Context) ([]db.TOTP, error)
 	AddFactor(ctx context.Context, n db.NewFactor) error
 	DeleteFactor(ctx context.Context, user int64, kind db.FactorKind, id int64, event db.Event) error

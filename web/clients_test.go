@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"lastseen/app"
+	"lastseen/db"
 
 	"github.com/gofrs/flock"
+	"github.com/google/uuid"
 )
 
 // missing ends a test for want of something outside this repository: it is left
@@ -100,6 +102,11 @@ func TestAuthentikClients(t *testing.T) {
 				sess, _ := ts.session(n.User, n.IP, n.Agent)
 				n.UUID = sess.UUID.String()
 				sessions = append(sessions, n)
+			}
+			err = ts.store.AddFactor(t.Context(), db.NewFactor{TOTP: &db.TOTP{UUID: uuid.New(), UserID: bob.ID, Name: "Phone", Secret: []byte("sealed"), Created: now},
+				Recovery: [][]byte{{1}, {2}}, Event: func(int64) db.Event { return eventOf(bob.ID) }})
+			if err != nil {
+				t.Fatal(err)
 			}
 			bobKey, _, err := ts.app.CreateToken(t.Context(), operator, app.NewToken{User: bob, Identifier: "widget", Lifetime: 24 * time.Hour})
 			if err != nil {

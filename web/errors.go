@@ -44,6 +44,7 @@ var (
 	errNotReturned   = errors.New("the cookie does not come back from the app's host")
 	errScope         = errors.New("the key's scope does not cover this")
 	errForeignAuth   = errors.New("unsupported Authorization scheme")
+	errNotLately     = errors.New("not proven lately who asks")
 	errNotOurName    = errors.New("asked under a name that is not ours")
 )
 
@@ -59,6 +60,8 @@ var statuses = []struct {
 	{app.ErrInvalidToken, http.StatusForbidden, "Token invalid/expired", "This token is not valid", "Make a new one."},
 	{errMalformedAuth, http.StatusForbidden, "Malformed header", "This request is malformed", "Go back and try again."},
 	{errScope, http.StatusForbidden, "The scope of this token does not cover the request.", "This token may not do that", "Make one with a wider scope."},
+	{errNotLately, http.StatusForbidden, "Sign in again first, or use an API key: this changes how the account is entered.", "Is it you?", "Sign in again, and try once more."},
+	{app.ErrLastFactor, http.StatusForbidden, "The last second factor stays, since one is required.", "You may not do this", "This site asks you for a second factor, so you must keep one. Set up another before you remove this."},
 	{errForeignAuth, http.StatusForbidden, "Unsupported authentication type", "This request is malformed", "Go back and try again."},
 	{errNoProxy, http.StatusForbidden, "Not a trusted proxy.", "This is for the proxy in front of an app", "If this request came through it, name its address in --trusted-proxies; the log says which that is."},
 	{errOwnHost, http.StatusForbidden, "The gate is asked about the sign-in's own address.", "The gate guards the sign-in itself", "Nobody could ever sign in. Leave the gate out of the proxy's configuration of this host."},

@@ -44,5 +44,5 @@ func TestHugePageNumbers(t *testing.T) {
 }
 
 func eventOf(id int64) db.Event {
-	return db.Event{Created: now, Action: db.Login, ActorID: id, Actor: "bob", SubjectID: id, Context: map[string]any{}}
+	return db.Event{Created: now, Action: db.ModelCreated, ActorID: id, Actor: "bob", SubjectID: id, Context: map[string]any{}}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"lastseen/app"
+	"lastseen/db"
 	"lastseen/web/view"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -170,6 +171,14 @@ func (s *Server) routes() *gin.Engine {
 		{path: "/core/users/:id/", name: "User Instance", get: s.getUser},
 		{path: "/core/tokens/", name: "Token List", get: s.listTokens},
 		{path: "/core/tokens/:identifier/", name: "Token Instance", get: s.getToken},
+		{path: "/authenticators/all/", name: "Device List", get: s.listDevices},
+		{path: "/authenticators/admin/all/", name: "Admin Device List", get: s.listAnyDevices},
+		{path: "/authenticators/totp/:id/", name: "TOTP Device Instance", delete: s.deleteDevice(db.KindTOTP, false)},
+		{path: "/authenticators/webauthn/:id/", name: "WebAuthn Device Instance", delete: s.deleteDevice(db.KindPasskey, false)},
+		{path: "/authenticators/static/:id/", name: "Static Device Instance", delete: s.deleteDevice(db.KindRecovery, false)},
+		{path: "/authenticators/admin/totp/:id/", name: "TOTP Admin Device Instance", delete: s.deleteDevice(db.KindTOTP, true)},
+		{path: "/authenticators/admin/webauthn/:id/", name: "WebAuthn Admin Device Instance", delete: s.deleteDevice(db.KindPasskey, true)},
+		{path: "/authenticators/admin/static/:id/", name: "Static Admin Device Instance", delete: s.deleteDevice(db.KindRecovery, true)},
 		{path: "/events/events/", name: "Event List", get: s.listEvents},
 		{path: "/events/events/per_month/", name: "Events Per Month", get: s.eventsPerMonth},
 		{path: "/events/events/volume/", name: "Event Volume", get: s.eventVolume},

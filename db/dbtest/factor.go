@@ -73,6 +73,14 @@ func (on suite) TestFactors(t *testing.T) {
 	if err := s.SetRecoveryCodes(t.Context(), bob.ID, [][]byte{[]byte("x")}, Event(db.ModelUpdated)); !errors.Is(err, db.ErrNotFound) {
 		t.Errorf("of who has no factor: got %v", err)
 	}
+	for kind, id := range map[db.FactorKind]int64{db.KindTOTP: first.ID, db.KindPasskey: has.Passkeys[0].ID, db.KindRecovery: ada.ID} {
+		if owner, err := s.FactorOwner(t.Context(), kind, id); err != nil || owner != ada.ID {
+			t.Errorf("%s: got %d, %v", kind, owner, err)
+		}
+		if _, err := s.FactorOwner(t.Context(), kind, 99); !errors.Is(err, db.ErrNotFound) {
+			t.Errorf("of no %s: got %v", kind, err)
+		}
+	}
 	if err := s.DeleteFactor(t.Context(), bob.ID, db.KindTOTP, first.ID, Event(db.ModelDeleted)); !errors.Is(err, db.ErrNotFound) {
 		t.Errorf("somebody else's: got %v", err)
 	}

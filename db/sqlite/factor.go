@@ -152,16 +152,22 @@ func (s *Store) SetRecoveryCodes(ctx context.Context, user int64, hashes [][]byt
 
 // factorRows are where the factors of each kind are.
 var factorRows = map[db.FactorKind]string{
-	db.KindTOTP:     `totps WHERE id = $1 AND user_id = $2`,
-	db.KindPasskey:  `passkeys WHERE id = $1 AND user_id = $2`,
-	db.KindRecovery: `recovery_codes WHERE user_id = $1 AND user_id = $2`,
+	db.KindTOTP:     `totps WHERE id = $1`,
+	db.KindPasskey:  `passkeys WHERE id = $1`,
+	db.KindRecovery: `recovery_codes WHERE user_id = $1`,
+}
+
+// FactorOwner is the user whose factor that is.
+func (s *Store) FactorOwner(ctx context.Context, kind db.FactorKind, id int64) (user int64, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT user_id FROM `+factorRows[kind]+` LIMIT 1`, id).Scan(&user)
+	return user, s.err(err)
 }
 
 // DeleteFactor removes a factor of a user, or is db.ErrNotFound. With the last one the
 // recovery codes go.
 func (s *Store) DeleteFactor(ctx context.Context, user int64, kind db.FactorKind, id int64, event db.Event) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
-		if err := oneRow(tx.ExecContext(ctx, `DELETE FROM `+factorRows[kind], id, user)); err != nil {
+		if err := oneRow(tx.ExecContext(ctx, `DELETE FROM `+factorRows[kind]+` AND user_id = $2`, id, user)); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `DELETE FROM recovery_codes WHERE user_id = $1 AND NOT EXISTS (SELECT 1 FROM totps WHERE user_id = $1)

@@ -10,7 +10,7 @@ const later = known.generation === "2026.8";
 
 function clients(key) {
   const config = new api.Configuration({ basePath: known.url + "/api/v3", accessToken: key });
-  return { core: new api.CoreApi(config), events: new api.EventsApi(config), root: new api.RootApi(config), schema: new api.SchemaApi(config) };
+  return { core: new api.CoreApi(config), events: new api.EventsApi(config), root: new api.RootApi(config), authenticators: new api.AuthenticatorsApi(config), schema: new api.SchemaApi(config) };
 }
 const ada = clients(known.adaKey);
 const bob = clients(known.bobKey);
@@ -193,6 +193,25 @@ async function main() {
     const schema = await nobody.schema.schemaRetrieve({ format: "json" });
     assert.equal(schema.openapi, "3.0.3");
     assert.ok(schema.paths["/core/authenticated_sessions/{uuid}/"].delete);
+  });
+
+  await test("second factors", async () => {
+    const own = await bob.authenticators.authenticatorsAllList();
+    assert.deepEqual(own.map((d) => [d.name, d.type.split(".")[1], d.confirmed]), [["Phone", "TOTPDevice", true], ["Recovery codes", "StaticDevice", true]]);
+    own.forEach((d) => decode("Device", d));
+    assert.ok(own[0].created instanceof Date && own[0].lastUsed === null);
+    assert.deepEqual(await ada.authenticators.authenticatorsAllList(), []);
+    assert.deepEqual(await ada.authenticators.authenticatorsAdminAllList({ user: known.users.bob }), own);
+    assert.deepEqual(await ada.authenticators.authenticatorsAdminAllList({ user: 999 }), []);
+    await assert.rejects(ada.authenticators.authenticatorsAdminAllList(), status(400));
+    await assert.rejects(bob.authenticators.authenticatorsAdminAllList({ user: known.users.bob }), status(403));
+    await assert.rejects(ada.authenticators.authenticatorsTotpDestroy({ id: Number(own[0].pk) }), status(404));
+    await assert.rejects(bob.authenticators.authenticatorsAdminTotpDestroy({ id: Number(own[0].pk) }), status(403));
+    await bob.authenticators.authenticatorsStaticDestroy({ id: Number(own[1].pk) });
+    await ada.authenticators.authenticatorsAdminTotpDestroy({ id: Number(own[0].pk) });
+    await assert.rejects(bob.authenticators.authenticatorsTotpDestroy({ id: Number(own[0].pk) }), status(404));
+    await assert.rejects(bob.authenticators.authenticatorsWebauthnDestroy({ id: 1 }), status(404));
+    assert.deepEqual(await bob.authenticators.authenticatorsAllList(), []);
   });
 
   await test("destroy", async () => {
