@@ -11,8 +11,8 @@ import (
 	"lastseen/app"
 	"lastseen/db"
 	"lastseen/geoip"
+	"lastseen/geoip/countries"
 	"lastseen/web/view"
-	"lastseen/web/view/countries"
 
 	"github.com/gin-gonic/gin"
 )

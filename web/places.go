@@ -13,8 +13,8 @@ import (
 	"lastseen/app"
 	"lastseen/db"
 	"lastseen/geoip"
+	"lastseen/geoip/countries"
 	"lastseen/web/view"
-	"lastseen/web/view/countries"
 
 	"github.com/gin-gonic/gin"
 	"golang.org/x/text/unicode/norm"

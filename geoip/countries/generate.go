@@ -4,7 +4,7 @@
 // the npm package cldr-localenames-full carries as JSON:
 //
 //	npm pack cldr-localenames-full && tar xzf cldr-localenames-full-48.2.0.tgz
-//	go run web/view/countries/generate.go package/main en de fr es > web/view/countries/names.csv
+//	go run geoip/countries/generate.go package/main en de fr es > geoip/countries/names.csv
 //
 // A column is one more argument. What is no country or territory is left out; a few have
 // the CLDR's short name, since a person is in "Hong Kong" and not in "Hong Kong SAR
@@ -32,7 +32,7 @@ var others = map[string]bool{"EU": true, "EZ": true, "UN": true, "ZZ": true, "QO
 func main() {
 	log.SetFlags(0)
 	if len(os.Args) < 3 {
-		log.Fatal("usage: go run web/view/countries/generate.go package/main en [LANGUAGE...] > web/view/countries/names.csv")
+		log.Fatal("usage: go run geoip/countries/generate.go package/main en [LANGUAGE...] > geoip/countries/names.csv")
 	}
 	languages := os.Args[2:]
 	names := make([]map[string]string, len(languages))
