@@ -176,7 +176,7 @@ func (a *App) Run(ctx context.Context) {
 // purge removes what is kept no longer.
 func (a *App) purge(ctx context.Context) error {
 	now := a.now()
-	return a.store.Purge(ctx, now.Add(-a.Config.History), now.Add(-loginLimits.Lock))
+	return a.store.Purge(ctx, now.Add(-a.Config.History), now.Add(-loginLimits.Lock), now.Add(-DeviceCookieLife))
 }
 
 // Ready reports whether requests can be served: the database read and written.

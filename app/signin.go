@@ -168,6 +168,10 @@ func (a *App) startSession(ctx context.Context, e entry) (string, db.Session, er
 		Event: a.event(Actor{ID: user.ID, Name: user.Username, IP: client.IP}, db.Login, user.ID,
 			map[string]any{"auth_method": e.proven, "session": sess.UUID.String(), "http_request": httpRequest(client)}),
 	}
+	if client.Device != "" {
+		device := secretHash(client.Device)
+		in.Device = device[:]
+	}
 	err := a.live.End(replaced, func(last []db.Use) (err error) {
 		in.Replaces = last
 		sess, err = a.store.CreateSession(ctx, in)

@@ -23,7 +23,7 @@ type Store interface {
 	Verify(ctx context.Context) error
 	Path() string
 	Backup(ctx context.Context, path string) error
-	Purge(ctx context.Context, before, failures time.Time) error
+	Purge(ctx context.Context, before, failures, devices time.Time) error
 	Setting(ctx context.Context, name string) (string, error)
 	SetSetting(ctx context.Context, name, value string) error
 
@@ -78,12 +78,22 @@ type Store interface {
 	Reached(ctx context.Context) (any bool, err error)
 	EndSession(ctx context.Context, last db.Use, reason db.Reason, event db.Event) error
 	EndSessions(ctx context.Context, users []int64, except uuid.UUID, now time.Time, reason db.Reason, describe func(db.Session) db.Event) (ended []uuid.UUID, err error)
+	EndSessionsOn(ctx context.Context, device uuid.UUID, now time.Time, reason db.Reason, describe func(db.Session) db.Event) (ended []uuid.UUID, err error)
 	ExpireSessions(ctx context.Context, now time.Time, limit int) (int, error)
 	SetIdle(ctx context.Context, idle time.Duration) error
 	AppSessions(ctx context.Context, session uuid.UUID) ([]db.AppSession, error)
 	EndAppSession(ctx context.Context, session uuid.UUID, host string) error
 	StaleAgents(ctx context.Context, definitions string, limit int) ([]string, error)
 	StoreAgents(ctx context.Context, agents []*db.Agent) error
+
+	// Devices.
+	SignInHistory(ctx context.Context, user int64, device []byte, c db.Client) (db.SignInHistory, error)
+	Devices(ctx context.Context, user int64) ([]db.Device, error)
+	Device(ctx context.Context, id uuid.UUID) (db.Device, error)
+	SessionDevices(ctx context.Context, sessions []uuid.UUID) (map[uuid.UUID]db.Device, error)
+	SetSessionDevice(ctx context.Context, session uuid.UUID, device []byte, c db.Client) error
+	NameDevice(ctx context.Context, id uuid.UUID, name string, event db.Event) error
+	DeleteDevice(ctx context.Context, id uuid.UUID, event db.Event) error
 
 	// Keys, rules, events.
 	Tokens(ctx context.Context, f db.TokenFilter) (page []db.Token, total int, err error)

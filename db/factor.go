@@ -89,7 +89,8 @@ type SignIn struct {
 	User      User // as verified: only if they are active still, with that password's hash
 	Session   Session
 	TokenHash []byte
-	Replaces  []Use // the last uses of the sessions that it ends
+	Device    []byte // the hash of its device's token; nil when there is none
+	Replaces  []Use  // the last uses of the sessions that it ends
 	Network   string
 	Proof     Proof
 	Event     Event

@@ -20,6 +20,7 @@ type Client struct {
 	// Relayed says that a proxy described the request to the gate: an IP or
 	// Agent that is missing was not told, and stays what it was.
 	Relayed bool
+	Device  string // the token of the device's cookie, of who signs in
 }
 
 // Touch finds the session whose token has that hash, and notes that a client used it now.

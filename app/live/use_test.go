@@ -259,7 +259,7 @@ func TestAgentIDGivenAnew(t *testing.T) {
 	f.Invalidate(WroteElsewhere)
 	use(chrome) // read by its number
 	use("curl/8")
-	if err := f.db.Purge(t.Context(), f.time(), f.time()); err != nil {
+	if err := f.db.Purge(t.Context(), f.time(), f.time(), f.time()); err != nil {
 		t.Fatal(err)
 	}
 	other := f.createUser(t, "grace")

@@ -522,11 +522,11 @@ func (on suite) TestRevisionComesOnce(t *testing.T) {
 	}
 	// All of history goes, and its numbers are given anew.
 	for range 3 {
-		if err := s.Purge(t.Context(), Start.Add(time.Hour), Start); err != nil {
+		if err := s.Purge(t.Context(), Start.Add(time.Hour), Start, Start); err != nil {
 			t.Fatal(err)
 		}
 		check("a purge", 0, ada.ID)
-		if err := s.Purge(t.Context(), Start.Add(time.Hour), Start); err != nil {
+		if err := s.Purge(t.Context(), Start.Add(time.Hour), Start, Start); err != nil {
 			t.Fatal(err)
 		}
 		if revision, err := s.Revision(t.Context(), 0); err != nil || came[0][revision] != "a purge" {
@@ -585,7 +585,7 @@ func (on suite) TestPurge(t *testing.T) {
 	first := sessionBy("first/1")
 	endSession(t, s, first.UUID, Start)
 	endSession(t, s, sessionBy("second/1").UUID, Start)
-	if err := s.Purge(t.Context(), Start, Start); err != nil {
+	if err := s.Purge(t.Context(), Start, Start, Start); err != nil {
 		t.Fatal(err)
 	}
 	if _, n, _ := s.History(t.Context(), db.SessionFilter{User: &ada.ID, State: db.Ended, Limit: 10}); n != 2 {
@@ -595,7 +595,7 @@ func (on suite) TestPurge(t *testing.T) {
 		t.Errorf("an agent within history: got %v, %v", agent, err)
 	}
 	for range 2 {
-		if err := s.Purge(t.Context(), Start.Add(time.Second), Start); err != nil {
+		if err := s.Purge(t.Context(), Start.Add(time.Second), Start, Start); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -610,7 +610,7 @@ func (on suite) TestPurge(t *testing.T) {
 	}
 	sessionBy("third/1")
 	lives := sessionBy("fourth/1")
-	if err := s.Purge(t.Context(), Start.Add(time.Hour), Start); err != nil {
+	if err := s.Purge(t.Context(), Start.Add(time.Hour), Start, Start); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := stored(t, s, lives.UUID); err != nil || got.Agent.String != "fourth/1" {

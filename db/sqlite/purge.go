@@ -13,9 +13,10 @@ const stepRows = 500
 
 // Purge removes what history no longer keeps: ended sessions and events from
 // before the given time, with the hosts that they reached, agents that no session has
-// any more, networks unused since, and wrong passwords from before failures. It does so
-// in steps.
-func (s *Store) Purge(ctx context.Context, before, failures time.Time) error {
+// any more, networks unused since, devices without a session, and wrong passwords from
+// before failures. A device with a name goes when it was signed in on before devices. It
+// does so in steps.
+func (s *Store) Purge(ctx context.Context, before, failures, devices time.Time) error {
 	for _, old := range []struct {
 		rows, of string
 		until    time.Time
@@ -42,11 +43,16 @@ func (s *Store) Purge(ctx context.Context, before, failures time.Time) error {
 			return err
 		}
 	}
-	for _, old := range []struct{ rows, key, gone string }{ // which no index finds
+	for _, old := range []struct {
+		rows, key, gone string // which no index finds
+		until           time.Time
+	}{
 		// The newest agent stays, so that no other one is given a number that is still known.
 		{`user_agents`, `id`, `sessions = 0 AND id < (SELECT max(id) FROM user_agents)
-			AND NOT EXISTS (SELECT 1 FROM ended_sessions e WHERE e.agent_id = user_agents.id) AND $3 >= 0`},
-		{`known_networks`, `user_id`, `last_used < $3`},
+			AND NOT EXISTS (SELECT 1 FROM ended_sessions e WHERE e.agent_id = user_agents.id) AND $3 >= 0`, before},
+		{`known_networks`, `user_id`, `last_used < $3`, before},
+		{`devices`, `id`, `NOT EXISTS (SELECT 1 FROM sessions s WHERE s.device_id = devices.id)
+			AND CASE name WHEN '' THEN NOT EXISTS (SELECT 1 FROM ended_sessions e WHERE e.device_id = devices.id) ELSE last_login < $3 END`, devices},
 	} {
 		var to sql.NullInt64
 		err := s.inSteps(ctx, func(tx *sql.Tx) (bool, error) {
@@ -56,7 +62,7 @@ func (s *Store) Purge(ctx context.Context, before, failures time.Time) error {
 			if err != nil || !to.Valid {
 				return false, err
 			}
-			_, err = tx.ExecContext(ctx, fmt.Sprintf(`DELETE FROM %[1]s WHERE %[2]s > $1 AND %[2]s <= $2 AND `, old.rows, old.key)+old.gone, from, to.Int64, micros(before))
+			_, err = tx.ExecContext(ctx, fmt.Sprintf(`DELETE FROM %[1]s WHERE %[2]s > $1 AND %[2]s <= $2 AND `, old.rows, old.key)+old.gone, from, to.Int64, micros(old.until))
 			return true, err
 		})
 		if err != nil {

@@ -44,7 +44,7 @@ func (s *Store) FindSessions(ctx context.Context, from, to uuid.UUID) (found []u
 	return found, s.err(rows.Err())
 }
 
-// CreateSession stores a sign-in: the session, its event, what its proof uses up, that its
+// CreateSession stores a sign-in: the session, its event and device, what its proof uses up, that its
 // network is now known for the user, and the end of the sessions that it replaces. It fails
 // with db.ErrNotFound when the user is gone or disabled, or no longer has the password hash
 // that was verified, or what was to be proven has changed; with db.ErrUsed when a code was
@@ -69,11 +69,18 @@ func (s *Store) CreateSession(ctx context.Context, in db.SignIn) (db.Session, er
 		if err != nil {
 			return err
 		}
+		var device sql.NullInt64
+		if in.Device != nil {
+			if device.Int64, err = signedInOn(ctx, tx, user.ID, in.Device, sess.Agent.Client(), sess.Created); err != nil {
+				return err
+			}
+			device.Valid = true
+		}
 		res, err := tx.ExecContext(ctx, `INSERT INTO sessions
-			(uuid, token_hash, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires, proven)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $9)`,
+			(uuid, token_hash, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires, proven, device_id)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $9, $13)`,
 			sess.UUID[:], in.TokenHash, user.ID, agent, addrText(sess.IP), addrText(sess.Via), sess.Method, sess.Remember,
-			micros(sess.Created), micros(sess.LastUsed), micros(sess.Ends), micros(sess.Expires))
+			micros(sess.Created), micros(sess.LastUsed), micros(sess.Ends), micros(sess.Expires), device)
 		if err != nil {
 			return err
 		}
@@ -102,8 +109,8 @@ func (s *Store) CreateSession(ctx context.Context, in db.SignIn) (db.Session, er
 func endSessions(ctx context.Context, tx *sql.Tx, where string, args []any, reason db.Reason, by string, at time.Time) (ended int64, err error) {
 	n := len(args)
 	res, err := tx.ExecContext(ctx, fmt.Sprintf(`INSERT INTO ended_sessions
-		(uuid, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires, ended, reason, ended_by)
-		SELECT uuid, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires, $%d, $%d, $%d
+		(uuid, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires, device_id, ended, reason, ended_by)
+		SELECT uuid, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires, device_id, $%d, $%d, $%d
 		FROM sessions WHERE `, n+1, n+2, n+3)+where, append(slices.Clone(args), micros(at), reason, by)...)
 	if err != nil {
 		return 0, err
@@ -162,6 +169,17 @@ func (s *Store) EndSessions(ctx context.Context, users []int64, except uuid.UUID
 		}
 		where, args = where+` AND user_id IN (SELECT value FROM json_each($2))`, append(args, string(list))
 	}
+	return s.endMany(ctx, where, args, now, reason, describe)
+}
+
+// EndSessionsOn is EndSessions for those on a device.
+func (s *Store) EndSessionsOn(ctx context.Context, device uuid.UUID, now time.Time, reason db.Reason, describe func(db.Session) db.Event) (ended []uuid.UUID, err error) {
+	return s.endMany(ctx, `device_id = (SELECT id FROM devices WHERE uuid = $1)`, []any{device[:]}, now, reason, describe)
+}
+
+// endMany is EndSessions for those that match where, a condition over the columns of
+// sessions.
+func (s *Store) endMany(ctx context.Context, where string, args []any, now time.Time, reason db.Reason, describe func(db.Session) db.Event) (ended []uuid.UUID, err error) {
 	var last int64 // whoever signs in meanwhile stays
 	if err := s.read.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM sessions`).Scan(&last); err != nil {
 		return nil, s.err(err)
@@ -203,8 +221,8 @@ func (s *Store) ExpireSessions(ctx context.Context, now time.Time, limit int) (i
 	return due, s.inTx(ctx, func(tx *sql.Tx) error {
 		where := `id IN (SELECT id FROM sessions WHERE expires <= $1 ORDER BY expires LIMIT $2)`
 		_, err := tx.ExecContext(ctx, `INSERT INTO ended_sessions
-			(uuid, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires, ended, reason, ended_by)
-			SELECT uuid, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires, expires,
+			(uuid, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires, device_id, ended, reason, ended_by)
+			SELECT uuid, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires, device_id, expires,
 				CASE WHEN expires < ends THEN $3 ELSE $4 END, ''
 			FROM sessions WHERE `+where, micros(now), limit, db.Idle, db.Expired)
 		if err != nil {

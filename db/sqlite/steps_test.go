@@ -76,7 +76,7 @@ func TestStepsMakeAWhole(t *testing.T) {
 		}
 	}
 	for range 2 {
-		if err := s.Purge(t.Context(), start.Add(time.Second), start.Add(time.Second)); err != nil {
+		if err := s.Purge(t.Context(), start.Add(time.Second), start.Add(time.Second), start); err != nil {
 			t.Fatal(err)
 		}
 		for rows, want := range map[string]int{"ended_sessions": 0, "events": 0, "known_networks": 0, "session_hosts": 0, "user_agents": 6, "sessions": 6} {

@@ -1,0 +1,129 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"time"
+
+	"lastseen/db"
+
+	"github.com/google/uuid"
+)
+
+const deviceColumns = `d.id, d.uuid, d.user_id, u.username, d.name, d.browser, d.os, d.kind, d.created, d.last_login`
+
+func deviceFields(d *db.Device) []any {
+	return []any{&d.ID, &d.UUID, &d.UserID, &d.Username, &d.Name, &d.Browser, &d.OS, &d.Kind, timeColumn{&d.Created}, timeColumn{&d.LastLogin}}
+}
+
+// signedInOn stores that a user signed in on the device of a token's hash, and returns its
+// number. Where that makes one more than an account may have another one goes.
+func signedInOn(ctx context.Context, tx *sql.Tx, user int64, token []byte, c db.Client, at time.Time) (device int64, err error) {
+	id := uuid.New()
+	err = tx.QueryRowContext(ctx, `INSERT INTO devices (uuid, user_id, token_hash, browser, os, kind, created, last_login)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+		ON CONFLICT (user_id, token_hash) DO UPDATE SET browser = excluded.browser, os = excluded.os, kind = excluded.kind,
+			last_login = max(last_login, excluded.last_login)
+		RETURNING id`, id[:], user, token, c.Browser, c.OS, c.Kind, micros(at)).Scan(&device)
+	if err != nil {
+		return 0, err
+	}
+	_, err = tx.ExecContext(ctx, `DELETE FROM devices WHERE id IN (SELECT id FROM devices WHERE user_id = $1 AND id <> $2
+		ORDER BY name <> '', EXISTS (SELECT 1 FROM sessions s WHERE s.device_id = devices.id), last_login, id
+		LIMIT max(0, (SELECT count(*) FROM devices WHERE user_id = $1) - $3))`, user, device, db.MaxDevices)
+	return device, err
+}
+
+// SetSessionDevice makes the device of a token's hash that of a session which has none. It
+// is db.ErrNotFound for any other session.
+func (s *Store) SetSessionDevice(ctx context.Context, session uuid.UUID, token []byte, c db.Client) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		var id, user int64
+		var begun time.Time
+		err := tx.QueryRowContext(ctx, `SELECT id, user_id, created FROM sessions WHERE uuid = $1 AND device_id IS NULL`, session[:]).Scan(&id, &user, timeColumn{&begun})
+		if err != nil {
+			return err
+		}
+		device, err := signedInOn(ctx, tx, user, token, c, begun)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE sessions SET device_id = $1 WHERE id = $2`, device, id)
+		return err
+	})
+}
+
+// historyLooked is how many sessions of an account that ended are looked through, the last
+// ones, for one like a new one.
+const historyLooked = 10_000
+
+// SignInHistory says what of a sign-in a user has seen before: the device of a token's
+// hash, what it is, or any at all.
+func (s *Store) SignInHistory(ctx context.Context, user int64, token []byte, c db.Client) (h db.SignInHistory, err error) {
+	const like = `(SELECT 1 FROM user_agents a WHERE a.id = s.agent_id AND a.browser = $3 AND a.os = $4 AND a.kind = $5)`
+	err = s.read.QueryRowContext(ctx, `SELECT
+		EXISTS (SELECT 1 FROM devices WHERE user_id = $1 AND token_hash = $2),
+		EXISTS (SELECT 1 FROM devices WHERE user_id = $1 AND browser = $3 AND os = $4 AND kind = $5)
+			OR EXISTS (SELECT 1 FROM sessions s INDEXED BY sessions_user WHERE s.user_id = $1 AND EXISTS `+like+`)
+			OR EXISTS (SELECT 1 FROM (SELECT agent_id FROM ended_sessions WHERE user_id = $1 ORDER BY ended DESC LIMIT $6) s WHERE EXISTS `+like+`),
+		EXISTS (SELECT 1 FROM users WHERE id = $1 AND last_login IS NOT NULL)`,
+		user, token, c.Browser, c.OS, c.Kind, historyLooked).Scan(&h.Device, &h.Client, &h.Any)
+	return h, s.err(err)
+}
+
+// Devices are those of a user, the last signed in on first.
+func (s *Store) Devices(ctx context.Context, user int64) ([]db.Device, error) {
+	all, err := queryAll(ctx, s.read, deviceFields, `SELECT `+deviceColumns+` FROM devices d JOIN users u ON u.id = d.user_id
+		WHERE d.user_id = $1 ORDER BY d.last_login DESC, d.id DESC`, user)
+	return all, s.err(err)
+}
+
+// Device is the one with that public name.
+func (s *Store) Device(ctx context.Context, id uuid.UUID) (d db.Device, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT `+deviceColumns+` FROM devices d JOIN users u ON u.id = d.user_id WHERE d.uuid = $1`, id[:]).Scan(deviceFields(&d)...)
+	return d, s.err(err)
+}
+
+// SessionDevices are the devices of sessions, living or ended, that have one.
+func (s *Store) SessionDevices(ctx context.Context, sessions []uuid.UUID) (map[uuid.UUID]db.Device, error) {
+	names := make([]string, len(sessions))
+	for i, id := range sessions {
+		names[i] = hex.EncodeToString(id[:])
+	}
+	list, _ := json.Marshal(names) // strings always marshal
+	type row struct {
+		session uuid.UUID
+		db.Device
+	}
+	rows, err := queryAll(ctx, s.read, func(r *row) []any { return append([]any{&r.session}, deviceFields(&r.Device)...) }, `SELECT s.uuid, `+deviceColumns+` FROM
+		(SELECT s.uuid, s.device_id FROM json_each($1) CROSS JOIN sessions s ON s.uuid = unhex(value) UNION ALL
+			SELECT e.uuid, e.device_id FROM json_each($1) CROSS JOIN ended_sessions e ON e.uuid = unhex(value)) s
+		JOIN devices d ON d.id = s.device_id JOIN users u ON u.id = d.user_id`, string(list))
+	found := make(map[uuid.UUID]db.Device, len(rows))
+	for _, r := range rows {
+		found[r.session] = r.Device
+	}
+	return found, s.err(err)
+}
+
+// NameDevice stores what a device is called, and the event.
+func (s *Store) NameDevice(ctx context.Context, id uuid.UUID, name string, event db.Event) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		if err := oneRow(tx.ExecContext(ctx, `UPDATE devices SET name = $1 WHERE uuid = $2`, name, id[:])); err != nil {
+			return err
+		}
+		return insertEvent(ctx, tx, event)
+	})
+}
+
+// DeleteDevice removes a device, and stores the event. Its sessions are without one.
+func (s *Store) DeleteDevice(ctx context.Context, id uuid.UUID, event db.Event) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		if err := oneRow(tx.ExecContext(ctx, `DELETE FROM devices WHERE uuid = $1`, id[:])); err != nil {
+			return err
+		}
+		return insertEvent(ctx, tx, event)
+	})
+}
