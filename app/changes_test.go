@@ -82,6 +82,17 @@ func TestChangesShowAtOnce(t *testing.T) {
 		}, "session: refused; other: refused; key: Ada [family]; grace: refused"},
 		{"session revoked", func(w world) error { return w.RevokeSession(t.Context(), Operator, w.session.Session) },
 			"session: refused; other: Ada [family] passes; key: Ada [family]; grace: passes"},
+		{"device signed out", func(w world) error {
+			if err := w.store.SetSessionDevice(t.Context(), w.session.Session, []byte("a browser"), db.Client{}); err != nil {
+				return err
+			}
+			devices, err := w.Devices(t.Context(), w.session, w.ada.ID)
+			if err != nil {
+				return err
+			}
+			_, err = w.SignOutDevice(t.Context(), w.session, devices[0].UUID)
+			return err
+		}, "session: refused; other: Ada [family] passes; key: Ada [family]; grace: passes"},
 		{"signed out here", func(w world) error { return w.SignOut(t.Context(), w.session) },
 			"session: refused; other: Ada [family] passes; key: Ada [family]; grace: passes"},
 	} {

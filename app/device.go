@@ -24,7 +24,7 @@ const DeviceCookieLife = 365 * 24 * time.Hour
 // DeviceToken is the token for the device's cookie of a browser that brings one: that, if
 // it is one, or else a new one.
 func DeviceToken(held string) string {
-	if raw, err := base64.RawURLEncoding.Strict().DecodeString(held); err == nil && len(raw) == 32 {
+	if raw, err := base64.RawURLEncoding.Strict().DecodeString(held); err == nil && len(raw) == 32 && len(held) == 43 { // line breaks are passed over
 		return held
 	}
 	return newSecret()

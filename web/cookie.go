@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"lastseen/app"
 	"lastseen/app/config"
 	"lastseen/db"
 
@@ -63,6 +64,17 @@ func (s *Server) own(r *http.Request, name string) string {
 		return ""
 	}
 	return cookie.Value
+}
+
+const deviceCookie = "lastseen_device"
+
+// signingIn is the client of somebody who signs in, with the token of the device that the
+// browser is, which signedInAs hands it.
+func (s *Server) signingIn(c *gin.Context) app.Client {
+	client, _ := s.client(c.Request)
+	client.Device = app.DeviceToken(s.own(c.Request, deviceCookie))
+	c.Set(deviceKey, client.Device)
+	return client
 }
 
 func (s *Server) ownName(r *http.Request, name string) string {

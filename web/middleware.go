@@ -22,6 +22,7 @@ import (
 const (
 	callerKey = "caller" // app.Caller, set by authenticate
 	errorKey  = "error"  // error, set by fail
+	deviceKey = "device" // string, the token of the browser's device, set by signingIn
 )
 
 // requestKeys are gin's maps of what is known of a request, which it makes anew for each.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"lastseen/app"
 	"lastseen/db"
@@ -39,12 +40,14 @@ func (s *Server) entered(c *gin.Context, token string, sess db.Session, err erro
 	return s.lead(c, app.Caller{Session: sess.UUID}, rd, state)
 }
 
-// signedInAs hands the browser its session, in the place of what led there.
+// signedInAs hands the browser its session, in the place of what led there, and its
+// device's token.
 func (s *Server) signedInAs(c *gin.Context, token string, sess db.Session) {
 	if s.own(c.Request, pendingCookie) != "" {
 		s.setOwn(c, pendingCookie, "", -1)
 	}
 	s.setCookie(c, token, sess)
+	s.setOwn(c, deviceCookie, c.MustGet(deviceKey).(string), int(app.DeviceCookieLife/time.Second))
 }
 
 // wayBack is where a sign-in is to lead, for the address of its next page.
@@ -104,7 +107,7 @@ func (s *Server) signInByCode(c *gin.Context) error {
 		return err
 	}
 	page := view.CodePage{RD: s.rd(form.Get("rd")), State: stateParameter(form.Get("state"))}
-	client, _ := s.client(c.Request)
+	client := s.signingIn(c)
 	token, sess, err := s.app.SignInByCode(c.Request.Context(), s.own(c.Request, pendingCookie), form.Get("code"), client, s.tokens(c.Request))
 	var busy *app.BusyError
 	switch {
@@ -150,7 +153,7 @@ func (s *Server) setUp(c *gin.Context) error {
 	if answered || err != nil {
 		return err
 	}
-	client, _ := s.client(c.Request)
+	client := s.signingIn(c)
 	codes, token, sess, err := s.app.SignInByEnrolling(c.Request.Context(), s.own(c.Request, pendingCookie), newTOTP(form), client, s.tokens(c.Request))
 	var input *db.InputError
 	switch {

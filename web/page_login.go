@@ -142,7 +142,7 @@ func (s *Server) login(c *gin.Context) error {
 		Username: form.Get("username"), Password: form.Get("password"), Remember: form.Get("remember") != "",
 	}
 	rd, state := s.rd(form.Get("rd")), stateParameter(form.Get("state"))
-	client, _ := s.client(c.Request)
+	client := s.signingIn(c)
 	token, sess, err := s.app.SignIn(c.Request.Context(), credentials, client, s.tokens(c.Request))
 	page := view.LoginPage{RD: rd, State: state, Username: credentials.Username, Remember: credentials.Remember}
 	var busy *app.BusyError

@@ -29,7 +29,7 @@ func (s *Server) setup(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	client, _ := s.client(c.Request)
+	client := s.signingIn(c)
 	page := view.SetupPage{Token: form.Get("token"), Username: form.Get("username"), MinLength: db.MinPassword}
 	credentials := app.Credentials{Username: page.Username, Password: form.Get("password")}
 	token, sess, err := s.app.Setup(c.Request.Context(), page.Token, credentials, client)

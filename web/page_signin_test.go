@@ -34,7 +34,7 @@ func TestCookieFitsTheName(t *testing.T) {
 		}
 		res, body := ts.do(nil, "POST", "/login", strings.NewReader(url.Values{"username": {"ada"}, "password": {password}}.Encode()), header...)
 		cookies := res.Cookies()
-		if res.StatusCode != http.StatusSeeOther || len(cookies) != 1 {
+		if res.StatusCode != http.StatusSeeOther || len(cookies) != 2 || cookies[1].Name != map[bool]string{true: "__Host-", false: ""}[tt.secure]+deviceCookie || cookies[1].Domain != "" || !cookies[1].HttpOnly {
 			t.Fatalf("%s by %q: got %d %s", tt.host, tt.proto, res.StatusCode, body)
 		}
 		if c := cookies[0]; c.Domain != tt.domain || c.Secure != tt.secure || c.SameSite != http.SameSiteLaxMode || !c.HttpOnly {
