@@ -132,6 +132,9 @@ func Fill(ctx context.Context, store *sqlite.Store, agents *useragent.Parser, no
 			return err
 		}
 	}
+	if err := f.name(ctx, ada, "tablet", "Kitchen tablet"); err != nil {
+		return err
+	}
 	for _, name := range people {
 		if err := f.life(ctx, name); err != nil {
 			return err
@@ -211,11 +214,17 @@ type device struct {
 	uses   []string // the networks it is used on
 	agent  string
 	script bool
+	token  []byte // the hash of what its cookie holds; a script has none
 }
 
 func newDevice(kind, agent int) device {
 	c := clients[kind]
-	return device{c.uses, c.agents[agent], kind == len(clients)-1}
+	d := device{c.uses, c.agents[agent], kind == len(clients)-1, nil}
+	if !d.script {
+		token := sha256.Sum256([]byte(rand.Text()))
+		d.token = token[:]
+	}
+	return d
 }
 
 // devices draws so many, each of another agent.
@@ -236,6 +245,17 @@ func (f *filler) devices(n int) []device {
 	return own
 }
 
+// name gives somebody's device of a kind a name.
+func (f *filler) name(ctx context.Context, user db.User, kind, name string) error {
+	devices, err := f.store.Devices(ctx, user.ID)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(devices, func(d db.Device) bool { return d.Kind == kind })
+	f.clock = devices[i].LastLogin.Add(time.Minute)
+	return f.past.NameDevice(ctx, app.Caller{User: &user}, devices[i].UUID, name)
+}
+
 // session signs somebody who lives at home in, so many seconds ago; one that is
 // over has run out or was signed out some time after.
 func (f *filler) session(ctx context.Context, user db.User, home sample.Network, d device, ago int, over bool) error {
@@ -253,7 +273,7 @@ func (f *filler) session(ctx context.Context, user db.User, home sample.Network,
 	login := f.event(db.Login, user, created, sess.IP)
 	login.Context["session"], login.Context["http_request"] = sess.UUID.String(), map[string]any{"user_agent": d.agent}
 	secret := sha256.Sum256([]byte(rand.Text())) // nobody holds its token
-	sess, err := f.store.CreateSession(ctx, db.SignIn{User: user, Session: sess, TokenHash: secret[:], Network: sess.IP.String(), Event: login})
+	sess, err := f.store.CreateSession(ctx, db.SignIn{User: user, Session: sess, TokenHash: secret[:], Device: d.token, Network: sess.IP.String(), Event: login})
 	if err != nil {
 		return err
 	}
