@@ -295,12 +295,16 @@ func restore(ctx context.Context, c config.Config, log *slog.Logger, backup stri
 	path := app.DatabasePath(c.DataDir)
 	keptAs = path + ".before-restore-" + now.Format("20060102T150405.000Z")
 	return sqlite.Restore(ctx, backup, path, keptAs, func(store *sqlite.Store) error {
-		if keepSessions {
-			return nil
+		restored := db.Event{Created: now, Action: db.ModelUpdated, Actor: app.Operator.User.Username, Context: map[string]any{
+			"model": map[string]any{"app": "lastseen", "model_name": "backup", "name": filepath.Base(backup)}, "sessions_kept": keepSessions,
+		}}
+		if err := store.Record(ctx, restored); err != nil || keepSessions {
+			return err
 		}
-		actor := app.Operator.Actor()
 		_, err := store.EndSessions(ctx, nil, uuid.Nil, now, db.Restored, func(sess db.Session) db.Event {
-			return db.Event{Created: now, Action: db.Logout, Actor: actor.Name, SubjectID: sess.UserID, Context: map[string]any{"logout_reason": "a backup was restored"}}
+			return db.Event{Created: now, Action: db.Logout, Actor: restored.Actor, SubjectID: sess.UserID, Context: map[string]any{
+				"logout_reason": "a backup was restored", "username": sess.Username,
+			}}
 		})
 		return err
 	})

@@ -67,10 +67,12 @@ func Title(a *db.Agent) (client, system string) {
 	return useragent.Title(a.String, useragent.Agent(a.AgentParts))
 }
 
-// EventAgent is what is known of the client that an event tells of; its String
-// is "" when it tells of none.
+// EventAgent is what is known of the client that an event tells of, which asked or whose
+// session was ended; its String is "" when it tells of none.
 func (a *App) EventAgent(e db.Event) *db.Agent {
-	request, _ := e.Context["http_request"].(map[string]any)
-	header, _ := request["user_agent"].(string)
+	header, ok := e.Context["user_agent"].(string)
+	if request, _ := e.Context["http_request"].(map[string]any); !ok {
+		header, _ = request["user_agent"].(string)
+	}
 	return a.live.Agent(header)
 }

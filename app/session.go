@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lastseen/app/live"
+	"lastseen/app/useragent"
 	"lastseen/db"
 	"lastseen/geoip"
 
@@ -262,6 +263,7 @@ func (a *App) revokedEvent(actor Actor) func(db.Session) db.Event {
 		return a.event(actor, db.ModelDeleted, sess.UserID, map[string]any{
 			"model": map[string]any{"app": "authentik_core", "model_name": "authenticatedsession", "pk": sess.UUID.String(),
 				"name": sess.Username + " " + sess.IP.String()},
+			"username": sess.Username, "user_agent": useragent.Clean(sess.Agent.String),
 		})
 	}
 }

@@ -64,7 +64,8 @@ func (a *App) createToken(ctx context.Context, actor Actor, n NewToken, key stri
 
 func (a *App) tokenEvent(actor Actor, action db.Action, token db.Token) db.Event {
 	return a.event(actor, action, token.User.ID, map[string]any{
-		"model": map[string]any{"app": "authentik_core", "model_name": "token", "pk": token.UUID.String(), "name": token.Identifier},
+		"model":    map[string]any{"app": "authentik_core", "model_name": "token", "pk": token.UUID.String(), "name": token.Identifier},
+		"username": token.User.Username,
 	})
 }
 

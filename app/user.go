@@ -164,12 +164,31 @@ func (a *App) UpdateUser(ctx context.Context, actor Actor, user db.User) error {
 	if err := errors.Join(checkText("name", user.Name), checkEmail(user.Email)); err != nil {
 		return err
 	}
+	was, err := a.store.User(ctx, user.ID)
+	if err != nil {
+		return err
+	}
 	defer a.live.Invalidate(live.UserChanged, user.ID)
-	err := a.store.UpdateUser(ctx, user, a.now(), !actor.Force, a.userEvent(actor, db.ModelUpdated, user, map[string]any{"is_superuser": user.Superuser}))
+	event := a.userEvent(actor, db.ModelUpdated, user, map[string]any{"is_superuser": user.Superuser, "changed": changes(was, user)})
+	err = a.store.UpdateUser(ctx, user, a.now(), !actor.Force, event)
 	if err == nil {
 		a.Log.Info("user changed", "user", user.Username, "superuser", user.Superuser, "by", actor.Name)
 	}
 	return err
+}
+
+// changes are the fields of a user that an update changes.
+func changes(was, is db.User) []string {
+	fields := []string{}
+	for _, field := range []struct {
+		name    string
+		changed bool
+	}{{"name", was.Name != is.Name}, {"email", was.Email != is.Email}, {"is_superuser", was.Superuser != is.Superuser}} {
+		if field.changed {
+			fields = append(fields, field.name)
+		}
+	}
+	return fields
 }
 
 // UpdateProfile stores the caller's own name and email.
@@ -214,7 +233,7 @@ func (a *App) setPassword(ctx context.Context, actor Actor, user db.User, was, p
 	}
 	a.flushUsers(ctx, []int64{user.ID})
 	defer a.live.Invalidate(live.UserChanged, user.ID)
-	err = a.store.SetPassword(ctx, user.ID, was, hash, spare, a.event(actor, db.PasswordSet, user.ID, nil))
+	err = a.store.SetPassword(ctx, user.ID, was, hash, spare, a.event(actor, db.PasswordSet, user.ID, map[string]any{"username": user.Username}))
 	if err == nil {
 		a.Log.Info("password set", "user", user.Username, "by", actor.Name, "ip", actor.IP)
 	}

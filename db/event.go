@@ -31,6 +31,7 @@ type Event struct {
 	Actor     string // their user name
 	Email     string // of the actor, as it is now; "" when the user is gone
 	SubjectID int64  // whose account it concerns; 0 for nobody's
+	Subject   string // their user name, where it is read; "" when the user is gone
 	IP        netip.Addr
 	Context   map[string]any
 }

@@ -16,30 +16,6 @@ import (
 // eventActions are those that can be asked for, in the order of the menu.
 var eventActions = []db.Action{db.Login, db.LoginFailed, db.Logout, db.PasswordSet, db.SecretView, db.ModelCreated, db.ModelUpdated, db.ModelDeleted}
 
-var modelWords = map[db.Action]string{
-	db.ModelCreated: view.Msg("added"),
-	db.ModelUpdated: view.Msg("changed"),
-	db.ModelDeleted: view.Msg("removed"),
-}
-
-// modelEvents say what was done to what.
-var modelEvents = map[string]string{
-	"model_created user":                 view.Msg("account added"),
-	"model_updated user":                 view.Msg("account changed"),
-	"model_deleted user":                 view.Msg("account deleted"),
-	"model_created token":                view.Msg("token made"),
-	"model_deleted token":                view.Msg("token deleted"),
-	"model_created rule":                 view.Msg("rule added"),
-	"model_deleted rule":                 view.Msg("rule deleted"),
-	"model_created totpdevice":           view.Msg("authenticator app added"),
-	"model_deleted totpdevice":           view.Msg("authenticator app removed"),
-	"model_created webauthndevice":       view.Msg("passkey added"),
-	"model_deleted webauthndevice":       view.Msg("passkey removed"),
-	"model_updated staticdevice":         view.Msg("recovery codes made"),
-	"model_deleted staticdevice":         view.Msg("recovery codes removed"),
-	"model_deleted authenticatedsession": view.Msg("session signed out"),
-}
-
 func (s *Server) eventsPage(c *gin.Context) error {
 	ctx, asks := c.Request.Context(), caller(c)
 	page := view.EventsPage{
@@ -47,7 +23,7 @@ func (s *Server) eventsPage(c *gin.Context) error {
 		Search: c.Query("search"), Action: c.Query("action"),
 	}
 	for _, action := range eventActions {
-		page.Actions = append(page.Actions, view.Choice{Value: string(action), Text: eventWord(action, "")})
+		page.Actions = append(page.Actions, view.Choice{Value: string(action), Text: view.EventWords[string(action)]})
 	}
 	number := pageNumber(c)
 	f := db.EventFilter{Search: pageWords(page.Search), Limit: viewPageSize, Offset: (number - 1) * viewPageSize}
@@ -71,44 +47,22 @@ func (s *Server) eventsPage(c *gin.Context) error {
 	return s.render(c, http.StatusOK, "events", &page)
 }
 
-func eventWord(action db.Action, model string) string {
-	if word, ok := modelEvents[string(action)+" "+model]; ok {
-		return word
-	}
-	if word, ok := modelWords[action]; ok {
-		return word
-	}
-	return view.EventWords[string(action)]
-}
-
 func (s *Server) newEventRow(lang string, e db.Event) view.EventRow {
-	model, _ := e.Context["model"].(map[string]any)
-	modelName, _ := model["model_name"].(string)
-	row := view.EventRow{At: e.Created, What: eventWord(e.Action, modelName), User: e.Actor}
+	key, args := s.tell(lang, e)
+	row := view.EventRow{At: e.Created, What: s.pages.HTML(lang, key, args...)}
 	if e.IP.IsValid() {
 		row.IP, row.Place = e.IP.String(), placeName(lang, s.app.Locate(e.IP).Place)
 	}
 	switch e.Action {
 	case db.Login:
-		row.Kind = "good"
-		row.Device = s.eventDevice(lang, e)
+		row.Kind, row.Device = "good", s.eventDevice(lang, e)
 		if id, ok := e.Context["session"].(string); ok {
 			row.URL = "/sessions/" + id
 		}
 	case db.LoginFailed:
-		row.Kind = "bad"
-		row.Device = s.eventDevice(lang, e)
+		row.Kind, row.Device = "bad", s.eventDevice(lang, e)
 	case db.PasswordSet, db.SecretView:
 		row.Kind = "warning"
-	case db.ModelCreated, db.ModelUpdated, db.ModelDeleted:
-		row.Detail, _ = model["name"].(string)
-		if e.SubjectID != e.ActorID {
-			row.By = e.Actor
-			row.User = row.Detail
-			if modelName == "user" {
-				row.Detail = ""
-			}
-		}
 	}
 	return row
 }

@@ -57,8 +57,8 @@ func (s *Store) Events(ctx context.Context, f db.EventFilter) (page []db.Event, 
 	order := orderBy(f.Ordering, eventOrderings, db.Order{Column: "created", Descending: true}, "id")
 	args = append(args, f.Limit, f.Offset)
 	rows, err := s.list.QueryContext(ctx, fmt.Sprintf(`SELECT e.uuid, e.created, e.action, coalesce(e.actor_id, 0), e.actor, coalesce(u.email, ''),
-		coalesce(e.subject_id, 0), e.client_ip, e.context
-		FROM events e LEFT JOIN users u ON u.id = e.actor_id WHERE %s ORDER BY %s LIMIT $%d OFFSET $%d`, where, order, len(args)-1, len(args)), args...)
+		coalesce(e.subject_id, 0), coalesce(s.username, ''), e.client_ip, e.context
+		FROM events e LEFT JOIN users u ON u.id = e.actor_id LEFT JOIN users s ON s.id = e.subject_id WHERE %s ORDER BY %s LIMIT $%d OFFSET $%d`, where, order, len(args)-1, len(args)), args...)
 	if err != nil {
 		return nil, 0, s.err(err)
 	}
@@ -66,7 +66,7 @@ func (s *Store) Events(ctx context.Context, f db.EventFilter) (page []db.Event, 
 	for rows.Next() {
 		var e db.Event
 		var content []byte
-		err := rows.Scan(&e.UUID, timeColumn{&e.Created}, &e.Action, &e.ActorID, &e.Actor, &e.Email, &e.SubjectID, addrColumn{&e.IP}, &content)
+		err := rows.Scan(&e.UUID, timeColumn{&e.Created}, &e.Action, &e.ActorID, &e.Actor, &e.Email, &e.SubjectID, &e.Subject, addrColumn{&e.IP}, &content)
 		if err != nil {
 			return nil, 0, s.err(err)
 		}

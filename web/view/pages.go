@@ -85,13 +85,16 @@ var SignedInBy = map[string]string{
 	"link+passkey":      Msg("by a link and a passkey"),
 }
 
-// eventWords say the actions that are more than a change of something.
+// EventWords name the kinds of events, for choosing one.
 var EventWords = map[string]string{
-	"login":        Msg("signed in"),
-	"login_failed": Msg("sign-in refused"),
-	"logout":       Msg("signed out"),
-	"password_set": Msg("password changed"),
-	"secret_view":  Msg("backup downloaded"),
+	"login":         Msg("signed in"),
+	"login_failed":  Msg("sign-in refused"),
+	"logout":        Msg("signed out"),
+	"password_set":  Msg("password changed"),
+	"secret_view":   Msg("backup downloaded"),
+	"model_created": Msg("added"),
+	"model_updated": Msg("changed"),
+	"model_deleted": Msg("removed"),
 }
 
 // choice is an option of a select.
@@ -467,14 +470,11 @@ type TokenCreatedPage struct {
 
 type EventRow struct {
 	At     time.Time
-	Kind   string // good, bad, warning or ""
-	What   string // an English key, such as "signed in" or "password refused"
-	User   string // to whom it happened
-	By     string // who did it, if that was somebody else
+	Kind   string        // good, bad, warning or ""
+	What   template.HTML // who did what to whom, from [Pages.HTML]
 	Device string
 	Place  string
 	IP     string
-	Detail string
 	URL    string // the session's page, if it still is there
 }
 

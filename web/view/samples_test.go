@@ -213,10 +213,10 @@ func samples() []sample {
 		{3, 2, "old-laptop", "grace", "", "read", ago(400 * sampleDay), ago(35 * sampleDay), ago(36 * sampleDay), true},
 	}
 	events := []EventRow{
-		{ago(2 * time.Minute), "good", EventWords["login"], "ada", "", "Firefox 140 on Linux", "Local network", "192.168.1.20", "", "/sessions/018f3a1c-7e20-7c3d-9b1e-000000000001"},
-		{ago(50 * time.Minute), "bad", EventWords["login_failed"], "ada", "", "curl 8.14", "Milton, United States", "216.160.83.56", "", ""},
-		{ago(5 * time.Hour), "warning", EventWords["password_set"], "grace", "ada", "Firefox 140 on Linux", "Local network", "192.168.1.20", "", ""},
-		{ago(3 * sampleDay), "", EventWords["logout"], "grace", "", "Mobile Safari 18.5 on iPad", "Munich, Germany", "2003:e2:d700:1:5054:ff:fe12:3456", "", ""},
+		{ago(2 * time.Minute), "good", "<bdi>ada</bdi> signed in", "Firefox 140 on Linux", "Local network", "192.168.1.20", "/sessions/018f3a1c-7e20-7c3d-9b1e-000000000001"},
+		{ago(50 * time.Minute), "bad", "sign-in as <bdi>ada</bdi> refused", "curl 8.14", "Milton, United States", "216.160.83.56", ""},
+		{ago(5 * time.Hour), "warning", "<bdi>ada</bdi> set a new password for <bdi>grace</bdi>", "Firefox 140 on Linux", "Local network", "192.168.1.20", ""},
+		{ago(3 * sampleDay), "", "<bdi>grace</bdi> signed out", "Mobile Safari 18.5 on iPad", "Munich, Germany", "2003:e2:d700:1:5054:ff:fe12:3456", ""},
 	}
 	failedDetails := "That email address has no @. Write it like name@example.com."
 	return []sample{

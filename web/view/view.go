@@ -146,6 +146,16 @@ func (p *Pages) Text(lang, key string, args ...any) string {
 	return p.languages[0].text(key, args...)
 }
 
+// HTML says a message as [Pages.Text] does, with its args isolated from each other.
+func (p *Pages) HTML(lang, key string, args ...any) template.HTML {
+	for _, w := range p.languages {
+		if w.code == lang {
+			return w.html(key, args...)
+		}
+	}
+	return p.languages[0].html(key, args...)
+}
+
 // Assets.
 
 // manifestFile says how the pages stand on a phone's home screen.
