@@ -59,6 +59,22 @@ type NewUser struct {
 	Username, Name, Email, Password string
 	Superuser                       bool
 	Groups                          []string
+
+	imported bool   // from another program, with that one's hash instead of a password
+	hash     string // "": nobody signs in with it
+	disabled bool
+}
+
+// check says what is wrong with n.
+func (n NewUser) check() error {
+	errs := []error{db.CheckUsername(db.Normal(n.Username)), checkText("name", n.Name), checkEmail(n.Email)}
+	if !n.imported {
+		errs = append(errs, db.CheckPassword(n.Password))
+	}
+	for _, name := range n.Groups {
+		errs = append(errs, CheckGroup(name))
+	}
+	return errors.Join(errs...)
 }
 
 // CreateUser makes a user. What is wrong with n is an db.InputError, a name that
@@ -69,25 +85,26 @@ func (a *App) CreateUser(ctx context.Context, actor Actor, n NewUser) (db.User, 
 
 func (a *App) createUser(ctx context.Context, actor Actor, n NewUser, onlyFirst bool) (db.User, error) {
 	n.Username, n.Name, n.Email = db.Normal(n.Username), db.Normal(n.Name), db.Normal(n.Email)
-	errs := []error{db.CheckUsername(n.Username), db.CheckPassword(n.Password), checkText("name", n.Name), checkEmail(n.Email)}
+	if err := n.check(); err != nil {
+		return db.User{}, err
+	}
 	groups := make([]db.Group, len(n.Groups))
 	for i, name := range n.Groups {
 		groups[i] = db.Group{Name: db.Normal(name)}
-		errs = append(errs, CheckGroup(name))
 	}
-	if err := errors.Join(errs...); err != nil {
-		return db.User{}, err
-	}
-	hash, err := a.passwords.hash(ctx, n.Password)
-	if err != nil {
-		return db.User{}, err
+	hash := n.hash
+	if !n.imported {
+		var err error
+		if hash, err = a.passwords.hash(ctx, n.Password); err != nil {
+			return db.User{}, err
+		}
 	}
 	now := a.now()
 	user := db.User{
 		UUID: uuid.New(), Username: n.Username, Name: n.Name, Email: n.Email, PasswordHash: hash,
-		Active: true, Superuser: n.Superuser, Created: now, Updated: now, PasswordChanged: now, Groups: groups,
+		Active: !n.disabled, Superuser: n.Superuser, Created: now, Updated: now, PasswordChanged: now, Groups: groups,
 	}
-	user, err = a.store.CreateUser(ctx, user, onlyFirst, func(u db.User) db.Event { return a.userEvent(actor, db.ModelCreated, u, nil) })
+	user, err := a.store.CreateUser(ctx, user, onlyFirst, func(u db.User) db.Event { return a.userEvent(actor, db.ModelCreated, u, nil) })
 	if err == nil {
 		a.Log.Info("user created", "user", user.Username, "superuser", user.Superuser, "by", actor.Name)
 	}

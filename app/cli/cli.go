@@ -102,6 +102,7 @@ func (p *Program) command() *cli.Command {
 			p.sessionCommand(),
 			p.ruleCommand(),
 			p.snippetCommand(),
+			p.importCommand(),
 			{Name: "geoip", Usage: "places and networks of addresses", Commands: []*cli.Command{
 				{Name: "lookup", Usage: "say what the databases know of an address", ArgsUsage: "IP", Action: p.geoipLookup},
 			}},

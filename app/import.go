@@ -1,0 +1,84 @@
+package app
+
+import (
+	"context"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"strings"
+
+	"lastseen/app/source"
+	"lastseen/db"
+
+	"github.com/google/uuid"
+)
+
+// An Imported says what became of a user of another program.
+type Imported struct {
+	Username string
+	Exists   bool   // such a user is here already, and was left as they are
+	Remains  string // what they cannot do yet, "" for nothing
+	Password bool   // they can sign in with the password that they had
+}
+
+// Import makes a user of one of another program, with their password's hash if it can be
+// verified; dry only says what would come of it. Who is here already stays as they are.
+// What is wrong with the user is the error.
+func (a *App) Import(ctx context.Context, actor Actor, from source.User, dry bool) (Imported, error) {
+	done := Imported{Username: db.Normal(from.Username)}
+	n := NewUser{
+		Username: from.Username, Name: from.Name, Email: from.Email, Superuser: from.Superuser,
+		imported: true, hash: from.Password, disabled: from.Disabled,
+	}
+	if n.Email != "" && checkEmail(n.Email) != nil {
+		done.Remains, n.Email = "the mail address is none and was left out", ""
+	}
+	n.Groups = nil
+	for _, group := range from.Groups {
+		if CheckGroup(group) != nil {
+			done.Remains = strings.TrimPrefix(fmt.Sprintf("%s; the group %q was left out, as no group can be called so", done.Remains, group), "; ")
+			continue
+		}
+		n.Groups = append(n.Groups, group)
+	}
+	if err := n.check(); err != nil {
+		return done, err
+	}
+	var secret []byte
+	if from.TOTP != "" {
+		var err error
+		if secret, err = base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(strings.ToUpper(strings.Trim(strings.ReplaceAll(from.TOTP, " ", ""), "="))); err != nil || len(secret) < 10 {
+			return done, errors.New("the secret of the second factor cannot be read, and without it they would sign in with less")
+		}
+	}
+	if _, err := readHash(n.hash); err != nil {
+		n.hash = ""
+		done.Remains = strings.TrimPrefix(done.Remains+"; their password cannot be used: "+err.Error(), "; ")
+	} else {
+		done.Password = true
+	}
+	_, err := a.store.UserByName(ctx, done.Username)
+	if done.Exists = err == nil; done.Exists || dry || !errors.Is(err, db.ErrNotFound) {
+		if errors.Is(err, db.ErrNotFound) {
+			err = nil
+		}
+		return done, err
+	}
+	user, err := a.createUser(ctx, actor, n, false)
+	if err != nil || secret == nil {
+		return done, err
+	}
+	id := uuid.New()
+	sealed, err := a.seal(secret, totpPlace(user, id)...)
+	if err == nil {
+		const name = "Authenticator app"
+		err = a.store.AddFactor(ctx, db.NewFactor{
+			TOTP:  &db.TOTP{UUID: id, UserID: user.ID, Name: name, Secret: sealed, Created: a.now()},
+			Event: func(pk int64) db.Event { return a.factorEvent(actor, db.ModelCreated, user, db.KindTOTP, pk, name) },
+		})
+	}
+	if err != nil { // without it they would sign in with less
+		return done, errors.Join(fmt.Errorf("add the second factor: %w", err), a.DeleteUser(ctx, actor, user))
+	}
+	return done, nil
+}

@@ -1,0 +1,158 @@
+package app
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"lastseen/app/source"
+	"lastseen/db"
+)
+
+// Files as the programs' own tools wrote them, but for the argon2id of Authelia, and the
+// people in them, whose password is "hunter22secret" where they have one that counts.
+var sources = []struct {
+	program, content string
+	want             map[string]string // what holds of whom: in, off, none (without a password), code (asked for a code)
+	problems         []int
+}{
+	{"htpasswd", `apra:$apr1$MNxn7NPN$KOI5qrY7bGKcv5GcKJGJZ0
+bcr:$2y$05$r/2Z3faonLmlsQy1imDgmOePSTBFPYre.l1leccZizOYgY6Zuz01a
+shaa:{SHA}oEChSzYGTx7BMrZbjb1lJR4Zeuw=
+des:ubvRZwK0SwT0M
+sha5:$6$a.bl..EWQYIVj9xs$k1kyYlO.9omGUBuONAW/g5lQHhZjD5RdCiIOedgkPpPNTNAOH/F24t5MpmYWBiXtUBAGBMriv3vVs6J.gvKuP0
+# a comment
+
+nothing
+:$2y$05$x
+`, map[string]string{"apra": "in", "bcr": "in", "shaa": "in", "des": "none", "sha5": "in"}, []int{8, 9}},
+	{"authentik", `username,name,email,password,is_active,is_superuser,groups
+akadmin,"authentik Default Admin",a@b.example,"pbkdf2_sha256$390000$saltsaltsalt$DqsxR7nlpgvjl5LcRH/iWUKZ+7LcDw+UU+W4RcpiqJo=",t,t,"{""authentik Admins"",family}"
+bad,,,x,t,f,
+foo,Foo
+off,,no address,,f,f,
+`, map[string]string{"akadmin": "in", "bad": "none", "off": "none"}, []int{4}},
+	{"authentik", `[{"username": "jane", "groups": ["a b", "c", "d|e"], "is_superuser": true, "password": "pbkdf2_sha256$390000$saltsaltsalt$DqsxR7nlpgvjl5LcRH/iWUKZ+7LcDw+UU+W4RcpiqJo="}, {"username": 3}, {"username": "otto", "is_active": "maybe"}]`,
+		map[string]string{"jane": "in"}, []int{2, 3}},
+	{"authelia", `users:
+  john:
+    disabled: false
+    displayname: 'John Doe'
+    password: '$scrypt$ln=16,r=8,p=1$c2FsdHNhbHRzYWx0c2FsdA$KwRD2NjiNbc4s4v7sU9//zS1Y7h+XKsmIObrh3Xi3JE'
+    email: john@home.example
+    groups: ['admins', 'dev']
+  pb:
+    displayname: 'P B'
+    password: '$pbkdf2-sha512$310000$c2FsdHNhbHRzYWx0$h7yxmaRMnauNa90f00QUEapzJW6p9.muPyArFNOSUCkh9RwxqxJwOlsIoraBTsrwOIBMyYtySj6k.C.JQlJrJw'
+  sha:
+    displayname: 'S'
+    password: '$6$ZmmyFSHxkV1b/YVj$NzpzMHYQoqQTyL4sC3mGpgBSnAfi4ti5.YTOK76gkez/D/DEhlx71GiMEegcEGh7QMX6hvrPnibsirUFhD79X0'
+  off:
+    disabled: true
+    displayname: X
+    password: '$argon2id$v=19$m=99999999,t=3,p=4$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0c2FsdHNhbHQ'
+  wrong:
+    password: [1, 2]
+`, map[string]string{"john": "in", "pb": "in", "sha": "in", "off": "none"}, []int{18}},
+	{"tinyauth", `USERS=tina:$$2y$$05$$zy.Tvrf0JZAZkXajN/4r4OJ6Nr90TZOnH8hm6ZKeyjEkTQLvqcCmu:JBSWY3DPEHPK3PXP,otto:xx`, map[string]string{"tina": "code", "otto": "none"}, nil},
+}
+
+func TestImport(t *testing.T) {
+	for _, s := range sources {
+		t.Run(s.program, func(t *testing.T) {
+			t.Parallel()
+			a, _ := clocked(t, t.TempDir())
+			users, problems, err := source.Readers[s.program]([]byte(s.content))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var lines []int
+			for _, p := range problems {
+				lines = append(lines, p.Line)
+				if strings.Contains(p.Err.Error(), "$") {
+					t.Errorf("a problem repeats a hash: %v", p.Err)
+				}
+			}
+			if len(lines) != len(s.problems) || len(users) != len(s.want) {
+				t.Fatalf("got %d users and problems at %v, want %d and %v", len(users), lines, len(s.want), s.problems)
+			}
+			for i, line := range s.problems {
+				if lines[i] != line {
+					t.Errorf("problems at %v, want %v", lines, s.problems)
+				}
+			}
+			for _, dry := range []bool{true, false} {
+				for _, u := range users {
+					done, err := a.Import(t.Context(), Operator.Actor(), u, dry)
+					if err != nil || done.Exists || done.Password == (s.want[u.Username] == "none") {
+						t.Errorf("%s: got %+v, %v", u.Username, done, err)
+					}
+				}
+				if has, err := a.HasUsers(t.Context()); err != nil || has == dry {
+					t.Fatalf("after a dry run %v there are users: %v, %v", dry, has, err)
+				}
+			}
+			for name, want := range s.want {
+				try := func(password string) error {
+					_, _, err := a.SignIn(t.Context(), Credentials{Username: name, Password: password}, from("192.0.2.1"), nil)
+					return err
+				}
+				if err := try("hunter22"); !errors.Is(err, ErrBadCredentials) {
+					t.Errorf("%s with a wrong password: %v", name, err)
+				}
+				err := try("hunter22secret")
+				var unfinished *UnfinishedError
+				switch ok := err == nil; want {
+				case "in":
+					if !ok {
+						t.Errorf("%s cannot sign in: %v", name, err)
+					}
+					if user, err := a.UserByName(t.Context(), name); err != nil || !strings.HasPrefix(user.PasswordHash, "$argon2id$v=19$m=19456,") {
+						t.Errorf("%s has the hash %.20s after the first sign-in, %v", name, user.PasswordHash, err)
+					}
+					if err := try("hunter22secret"); err != nil {
+						t.Errorf("%s cannot sign in again: %v", name, err)
+					}
+				case "code":
+					if !errors.As(err, &unfinished) || unfinished.Wants != SecondFactor {
+						t.Errorf("%s is not asked for a code: %v", name, err)
+					}
+				default:
+					if !errors.Is(err, ErrBadCredentials) {
+						t.Errorf("%s: got %v", name, err)
+					}
+				}
+			}
+			// Again, with other passwords: who is here stays as they are.
+			for _, u := range users {
+				u.Password = "$2y$05$r/2Z3faonLmlsQy1imDgmOePSTBFPYre.l1leccZizOYgY6Zuz01a"
+				if done, err := a.Import(t.Context(), Operator.Actor(), u, false); err != nil || !done.Exists {
+					t.Errorf("%s again: %+v, %v", u.Username, done, err)
+				}
+			}
+			if _, total, err := a.Users(t.Context(), Operator, db.UserFilter{Limit: 1}); err != nil || total != len(s.want) {
+				t.Errorf("%d users, %v", total, err)
+			}
+		})
+	}
+}
+
+// What a hash may cost is bounded, and what is none is none.
+func TestForeignHashes(t *testing.T) {
+	for _, hash := range []string{
+		"", "x", "plain", "{SHA}", "{SHA}YQ==", "$apr1$", "$apr1$salt$short", "$apr1$saltsaltsalt$KOI5qrY7bGKcv5GcKJGJZ0", "$1$salt$x",
+		"$2y$31$r/2Z3faonLmlsQy1imDgmOePSTBFPYre.l1leccZizOYgY6Zuz01a",
+		"$argon2id$v=19$m=1048576,t=3,p=4$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0c2FsdHNhbHQ",
+		"$argon2id$v=19$m=65536,t=300,p=4$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0c2FsdHNhbHQ",
+		"$scrypt$ln=25,r=8,p=1$c2FsdHNhbHRzYWx0c2FsdA$Y2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0c2FsdHNhbHQ",
+		"pbkdf2_sha256$99999999999999999999$salt$a2V5", "pbkdf2_sha256$100000000$salt$a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2U=",
+		"$pbkdf2-sha512$310000000$c2FsdHNhbHRzYWx0$c2FsdHNhbHRzYWx0c2FsdHNhbHQ",
+		"$6$rounds=999999999$salt$k1kyYlO.9omGUBuONAW/g5lQHhZjD5RdCiIOedgkPpPNTNAOH/F24t5MpmYWBiXtUBAGBMriv3vVs6J.gvKuP0",
+	} {
+		if _, err := readHash(hash); err == nil {
+			t.Errorf("%q is taken for a hash that can be verified", hash)
+		} else if hash != "" && strings.Contains(err.Error(), hash) && len(hash) > 10 {
+			t.Errorf("the error repeats the hash: %v", err)
+		}
+	}
+}
