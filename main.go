@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -276,38 +277,61 @@ func dataDirError(dir string, err error) error {
 	return fmt.Errorf("cannot use the data directory%s: %w; %s", who, err, remedy)
 }
 
-// restore puts a backup in the place of the database. Everybody is signed out,
-// since a backup would bring ended sessions back, unless keepSessions is set.
-func restore(ctx context.Context, c config.Config, log *slog.Logger, backup string, keepSessions bool) (keptAs string, err error) {
+// restore puts a backup in the place of the database, and the key that it carries in the
+// place of the one that is there. Everybody is signed out, since a backup would bring
+// ended sessions back, unless keepSessions is set.
+func restore(ctx context.Context, c config.Config, log *slog.Logger, backup string, keepSessions bool) (restored app.Restored, err error) {
 	if err := prepareDataDir(c.DataDir, log); err != nil {
-		return "", err
+		return restored, err
 	}
 	lock := flock.New(lockPath(c.DataDir))
 	alone, err := lock.TryLock()
 	if err != nil {
-		return "", dataDirError(c.DataDir, err)
+		return restored, dataDirError(c.DataDir, err)
 	}
 	if !alone {
-		return "", fmt.Errorf("a server runs on %s: stop it first", c.DataDir)
+		return restored, fmt.Errorf("a server runs on %s: stop it first", c.DataDir)
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
 	now := time.Now().UTC()
-	path := app.DatabasePath(c.DataDir)
-	keptAs = path + ".before-restore-" + now.Format("20060102T150405.000Z")
-	return sqlite.Restore(ctx, backup, path, keptAs, func(store *sqlite.Store) error {
-		restored := db.Event{Created: now, Action: db.ModelUpdated, Actor: app.Operator.User.Username, Context: map[string]any{
-			"model": map[string]any{"app": "lastseen", "model_name": "backup", "name": filepath.Base(backup)}, "sessions_kept": keepSessions,
-		}}
-		if err := store.Record(ctx, restored); err != nil || keepSessions {
+	before := ".before-restore-" + now.Format("20060102T150405.000Z")
+	path, keyPath := app.DatabasePath(c.DataDir), app.KeyPath(c.DataDir)
+	key, _ := app.ReadKey(c.DataDir) // one that is none decrypts nothing
+	carried := ""
+	restored.KeptAs, err = sqlite.Restore(ctx, backup, path, path+before, func(store *sqlite.Store) error {
+		var err error
+		if carried, err = store.TakeKey(ctx); err != nil {
 			return err
 		}
-		_, err := store.EndSessions(ctx, nil, uuid.Nil, now, db.Restored, func(sess db.Session) db.Event {
-			return db.Event{Created: now, Action: db.Logout, Actor: restored.Actor, SubjectID: sess.UserID, Context: map[string]any{
+		if restored.Sealed, err = app.SealedFor(ctx, store, cmp.Or(carried, key)); err != nil {
+			return err
+		}
+		event := db.Event{Created: now, Action: db.ModelUpdated, Actor: app.Operator.User.Username, Context: map[string]any{
+			"model": map[string]any{"app": "lastseen", "model_name": "backup", "name": filepath.Base(backup)}, "sessions_kept": keepSessions,
+		}}
+		if err := store.Record(ctx, event); err != nil || keepSessions {
+			return err
+		}
+		_, err = store.EndSessions(ctx, nil, uuid.Nil, now, db.Restored, func(sess db.Session) db.Event {
+			return db.Event{Created: now, Action: db.Logout, Actor: event.Actor, SubjectID: sess.UserID, Context: map[string]any{
 				"logout_reason": "a backup was restored", "username": sess.Username,
 			}}
 		})
 		return err
 	})
+	if restored.WithKey = carried != ""; err != nil || !restored.WithKey || carried == key {
+		return restored, err
+	}
+	if _, err := os.Stat(keyPath); err == nil {
+		restored.KeyKeptAs = keyPath + before
+		if err := os.Rename(keyPath, restored.KeyKeptAs); err != nil {
+			return restored, fmt.Errorf("cannot keep the old key: %w", err)
+		}
+	}
+	if err := errors.Join(app.WriteKey(c.DataDir, carried), sqlite.GiveTo(keyPath, c.DataDir)); err != nil {
+		return restored, fmt.Errorf("the database is restored, but its key cannot be written: %w", err)
+	}
+	return restored, nil
 }
 
 // runDemo serves sample data, and the apps that it guards, from a directory that is gone

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,8 +14,17 @@ import (
 	"lastseen/db"
 )
 
-// Backup writes a checked copy of the database to a file. One is made at a time.
-func (a *App) Backup(ctx context.Context, path string) error {
+// Backup writes a checked copy of the database to a file, with the key that decrypts the
+// secrets in it, or without. One is made at a time.
+func (a *App) Backup(ctx context.Context, path string, withKey bool) error {
+	key := ""
+	if withKey {
+		text, err := ReadKey(a.Config.DataDir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		key = text
+	}
 	select {
 	case a.copying <- struct{}{}:
 		defer func() { <-a.copying }()
@@ -24,7 +34,7 @@ func (a *App) Backup(ctx context.Context, path string) error {
 	if err := a.live.Flush(ctx); err != nil {
 		a.Log.Error("write session uses", "err", err)
 	}
-	return a.store.Backup(ctx, path)
+	return a.store.Backup(ctx, path, key)
 }
 
 // backupName is the name of a backup from a moment, in UTC.
@@ -124,7 +134,7 @@ func (a *App) scheduledBackup(ctx context.Context, path string) error {
 	}
 	a.sweep(dir)
 	start := time.Now()
-	if err := a.Backup(ctx, path); err != nil {
+	if err := a.Backup(ctx, path, false); err != nil {
 		return err
 	}
 	files, err := a.BackupFiles()
@@ -173,8 +183,8 @@ type Copy struct {
 // Close closes and removes the copy.
 func (c *Copy) Close() error { return errors.Join(c.File.Close(), os.RemoveAll(c.dir)) }
 
-// Copy makes a checked copy to be read.
-func (a *App) Copy(ctx context.Context) (copied *Copy, err error) {
+// Copy makes a checked copy to be read, as Backup does.
+func (a *App) Copy(ctx context.Context, withKey bool) (copied *Copy, err error) {
 	dir, err := os.MkdirTemp(a.Config.DataDir, ".lastseen-backup-")
 	if err != nil {
 		return nil, &db.UnavailableError{Path: a.store.Path(), Problem: "cannot be copied", Remedy: "see that the data directory can be written", Err: err}
@@ -185,7 +195,7 @@ func (a *App) Copy(ctx context.Context) (copied *Copy, err error) {
 		}
 	}()
 	name := a.Now().UTC().Format(backupName)
-	if err := a.Backup(ctx, filepath.Join(dir, name)); err != nil {
+	if err := a.Backup(ctx, filepath.Join(dir, name), withKey); err != nil {
 		return nil, err
 	}
 	file, err := os.Open(filepath.Join(dir, name))
@@ -199,13 +209,21 @@ func (a *App) Copy(ctx context.Context) (copied *Copy, err error) {
 	return &Copy{file, name, info.Size(), dir}, nil
 }
 
+// A Restored says what came of putting a backup in the place of a database.
+type Restored struct {
+	KeptAs    string   // where the old database is; "" if there was none
+	WithKey   bool     // the backup carried its key, which is in place
+	KeyKeptAs string   // where the key is that was there before; "" when it is the same, or there was none
+	Sealed    []string // the users whose authenticator apps cannot be checked, for want of their key
+}
+
 // Download makes a copy for a superuser to take away. That is recorded, since
 // whoever has it can try the passwords in it.
 func (a *App) Download(ctx context.Context, caller Caller) (*Copy, error) {
 	if !caller.User.Superuser {
 		return nil, ErrForbidden
 	}
-	copied, err := a.Copy(ctx)
+	copied, err := a.Copy(ctx, false)
 	if err != nil {
 		return nil, err
 	}

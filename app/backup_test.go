@@ -310,7 +310,7 @@ func TestBackupFromTheFuture(t *testing.T) {
 		t.Fatal(err)
 	}
 	future := filepath.Join(a.backupDir(), a.Now().Add(24*time.Hour).UTC().Format(backupName))
-	if err := a.store.Backup(t.Context(), future); err != nil {
+	if err := a.store.Backup(t.Context(), future, ""); err != nil {
 		t.Fatal(err)
 	}
 	keepFor(t, a, &log)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"runtime"
@@ -32,7 +33,7 @@ const (
 
 // Doctor looks at what an instance stands on.
 func (a *App) Doctor(ctx context.Context) []Check {
-	return append([]Check{a.checkDatabase(ctx), a.checkFiles(), a.checkBackups(), a.checkClock(ctx), a.checkAddress()}, a.checkGeoIP()...)
+	return append([]Check{a.checkDatabase(ctx), a.checkFiles(), a.checkBackups(), a.checkClock(ctx), a.checkAddress(), a.checkFactors(ctx)}, a.checkGeoIP()...)
 }
 
 func (a *App) checkDatabase(ctx context.Context) Check {
@@ -155,6 +156,46 @@ func (a *App) checkAddress() Check {
 		c.State, c.Do = Warning, "Passwords and cookies cross the network in the clear: put a proxy with TLS in front, and give its https:// address as --public-url."
 	}
 	return c
+}
+
+func (a *App) checkFactors(ctx context.Context) Check {
+	c := Check{State: Good, Name: "Second factors"}
+	required := a.Config.RequireSecondFactor
+	with, without, err := a.store.FactorCounts(ctx, required == "superusers")
+	if err != nil {
+		return Check{Bad, c.Name, err.Error(), "Look at the log for the cause."}
+	}
+	c.Found = fmt.Sprintf("Users who have one: %d.", with)
+	path := KeyPath(a.Config.DataDir)
+	key, err := ReadKey(a.Config.DataDir)
+	sealed, sealedErr := SealedFor(ctx, a.store, key)
+	info, statErr := os.Stat(path)
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		c.State, c.Found, c.Do = Bad, c.Found+" The key that decrypts them cannot be read: "+err.Error()+".", "Put a copy of it in its place, readable for the server's user."
+	case sealedErr != nil:
+		return Check{Bad, c.Name, sealedErr.Error(), "Look at the log for the cause."}
+	case len(sealed) > 0:
+		c.State, c.Found = Bad, c.Found+" The codes of these cannot be checked, since their key is not in "+path+": "+someOf(sealed)+"."
+		c.Do = "Put that key in its place, or let them in anew by `lastseen user factors reset NAME`; until then their recovery codes sign them in."
+	case statErr == nil && info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows":
+		c.State, c.Do = Warning, "Others can read the key that decrypts them: chmod 0600 "+path+"."
+	case len(without) > 0 && (required == "superusers" || required == "everybody"):
+		c.State, c.Found = Warning, c.Found+" These must have one, and set it up at their next sign-in: "+someOf(without)+"."
+		c.Do = "What they are signed in to goes on: end their sessions if they should not wait."
+	case with > 0:
+		c.Found += " Backups do not carry " + path + ", without which codes cannot be checked: keep a copy of it apart."
+	}
+	return c
+}
+
+// someOf are names, of very many the first.
+func someOf(names []string) string {
+	const most = 20
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
 }
 
 func (a *App) checkGeoIP() []Check {

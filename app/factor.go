@@ -22,6 +22,12 @@ const (
 	ByLink     = "link"  // a link that a superuser made
 )
 
+// MethodText says a session's method in words: "password and code".
+func MethodText(method string) string {
+	words := strings.NewReplacer(ByCode, "code", ByRecovery, "recovery code")
+	return words.Replace(strings.ReplaceAll(method, "+", " and "))
+}
+
 // A Step is what a sign-in still waits for.
 type Step string
 

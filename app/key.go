@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
@@ -11,7 +12,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"lastseen/db"
 )
 
 // KeyPath is where the key of a data directory is, which encrypts what the database
@@ -84,6 +88,37 @@ func cipherOf(text string) (cipher.AEAD, error) {
 		return nil, err
 	}
 	return cipher.NewGCMWithRandomNonce(block)
+}
+
+// SealedFor are the names of the users whose authenticator apps a key, "" for none, does
+// not decrypt: they sign in by a recovery code, or after their factors were reset.
+func SealedFor(ctx context.Context, store Store, key string) (names []string, err error) {
+	all, err := store.TOTPs(ctx)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	var opens cipher.AEAD
+	if key != "" {
+		if opens, err = cipherOf(key); err != nil {
+			return nil, err
+		}
+	}
+	for _, t := range all {
+		user, err := store.User(ctx, t.UserID)
+		if errors.Is(err, db.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if opens != nil {
+			_, err = opens.Open(nil, nil, t.Secret, bytes.Join(totpPlace(user, t.UUID), []byte{0}))
+		}
+		if (opens == nil || err != nil) && !slices.Contains(names, user.Username) {
+			names = append(names, user.Username)
+		}
+	}
+	return names, nil
 }
 
 // seal encrypts a secret for one place: what is sealed for one is good in no other.

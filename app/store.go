@@ -22,7 +22,7 @@ type Store interface {
 	Ready(ctx context.Context, now time.Time) error
 	Verify(ctx context.Context) error
 	Path() string
-	Backup(ctx context.Context, path string) error
+	Backup(ctx context.Context, path, key string) error
 	Purge(ctx context.Context, before, failures, devices time.Time) error
 	Setting(ctx context.Context, name string) (string, error)
 	SetSetting(ctx context.Context, name, value string) error
@@ -59,6 +59,7 @@ type Store interface {
 
 	// Factors.
 	Factors(ctx context.Context, user int64) (db.Factors, error)
+	FactorCounts(ctx context.Context, superusers bool) (with int, without []string, err error)
 	FactorOwner(ctx context.Context, kind db.FactorKind, id int64) (user int64, err error)
 	TOTPs(ctx context.Context) ([]db.TOTP, error)
 	AddFactor(ctx context.Context, n db.NewFactor) error

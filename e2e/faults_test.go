@@ -311,7 +311,17 @@ func TestBackupDiskFull(t *testing.T) {
 			t.Skipf("cannot mount a small file system: %v %s", err, out)
 		}
 	}
-	mount("size=320k") // for one of them, and a half
+	like, one := t.TempDir(), filepath.Join(t.TempDir(), "one.db")
+	for _, args := range [][]string{{"user", "create", "admin", "--password-file", "-"}, {"backup", one}} {
+		if _, errs, status := execute(t, like, "correct horse", args...); status != 0 {
+			t.Fatal(errs)
+		}
+	}
+	info, err := os.Stat(one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mount(fmt.Sprintf("size=%d", info.Size()*3/2)) // for one of them, and a half
 	t.Cleanup(func() { _ = exec.Command("umount", "-l", backups).Run() })
 	p := &patient{data: data}
 	p.process = start(t, data, "LASTSEEN_BOOTSTRAP_PASSWORD=correct horse", "LASTSEEN_BACKUP_EVERY=1s", "LASTSEEN_BACKUP_KEEP=1")

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"lastseen/db"
 	"lastseen/schema"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -203,6 +204,22 @@ func TestEveryDescribedAnswer(t *testing.T) {
 	event := ts.names(ada, "/events/events/?page_size=1", "pk")[0]
 	token := ts.names(bob, "/core/tokens/", "identifier")[0]
 
+	second := ts.createUser("grace", false).ID
+	for _, user := range []int64{second, mustUser(ts, "bob").ID} {
+		if err := ts.store.AddFactor(t.Context(), db.NewFactor{TOTP: &db.TOTP{UUID: uuid.New(), UserID: user, Name: "Phone", Secret: []byte("sealed"), Created: now}, Recovery: [][]byte{{1}},
+			Event: func(int64) db.Event { return eventOf(user) }}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range []string{"1", "2"} {
+		if err := ts.store.AddFactor(t.Context(), db.NewFactor{Passkey: &db.Passkey{UserID: second, Name: "Key", CredentialID: []byte(id), Credential: []byte("{}"), Created: now},
+			Event: func(int64) db.Event { return eventOf(second) }}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	grace := ts.key("grace")
+	const factors = "/authenticators/"
+
 	got := map[string]bool{}
 	for _, tt := range []struct{ key, method, path string }{
 		{ada, "GET", "/core/authenticated_sessions/"},
@@ -220,6 +237,14 @@ func TestEveryDescribedAnswer(t *testing.T) {
 		{ada, "GET", "/core/users/3/"}, {"", "GET", "/core/users/3/"}, {bob, "GET", "/core/users/3/"},
 		{ada, "GET", "/core/tokens/"}, {ada, "GET", "/core/tokens/?expiring="}, {"", "GET", "/core/tokens/"}, {ada, "GET", "/core/tokens/?page=x"},
 		{bob, "GET", "/core/tokens/" + token + "/"}, {"", "GET", "/core/tokens/x/"}, {bob, "GET", "/core/tokens/x/"},
+		{grace, "GET", factors + "all/"}, {"", "GET", factors + "all/"},
+		{ada, "GET", factors + fmt.Sprintf("admin/all/?user=%d", second)}, {ada, "GET", factors + "admin/all/"}, {grace, "GET", factors + "admin/all/?user=1"},
+		{grace, "DELETE", factors + "webauthn/1/"}, {ada, "DELETE", factors + "webauthn/2/"}, {"", "DELETE", factors + "webauthn/2/"},
+		{ada, "DELETE", factors + "admin/webauthn/2/"}, {ada, "DELETE", factors + "admin/webauthn/2/"}, {grace, "DELETE", factors + "admin/webauthn/2/"},
+		{grace, "DELETE", factors + fmt.Sprintf("static/%d/", second)}, {grace, "DELETE", factors + fmt.Sprintf("static/%d/", second)}, {"", "DELETE", factors + "static/1/"},
+		{ada, "DELETE", factors + "totp/1/"}, {"", "DELETE", factors + "totp/1/"}, {grace, "DELETE", factors + "totp/1/"},
+		{ada, "DELETE", factors + "admin/static/2/"}, {ada, "DELETE", factors + "admin/totp/2/"}, {ada, "DELETE", factors + "admin/totp/1/"}, {grace, "DELETE", factors + "admin/totp/1/"},
+		{ada, "DELETE", factors + "admin/static/1/"}, {grace, "DELETE", factors + "admin/static/1/"},
 		{ada, "GET", "/events/events/"}, {ada, "GET", "/events/events/?action="}, {"", "GET", "/events/events/"}, {ada, "GET", "/events/events/?page=99"},
 		{ada, "GET", "/events/events/" + event + "/"}, {"", "GET", "/events/events/" + event + "/"}, {bob, "GET", "/events/events/x/"},
 		{ada, "GET", "/events/events/per_month/"}, {ada, "GET", "/events/events/per_month/?action="}, {"", "GET", "/events/events/per_month/"},

@@ -37,7 +37,7 @@ type Program struct {
 	// Serve serves until ctx ends.
 	Serve func(ctx context.Context, c config.Config, log *slog.Logger) error
 	// Restore puts a backup in the place of the database of a stopped server.
-	Restore func(ctx context.Context, c config.Config, log *slog.Logger, backup string, keepSessions bool) (keptAs string, err error)
+	Restore func(ctx context.Context, c config.Config, log *slog.Logger, backup string, keepSessions bool) (app.Restored, error)
 	// Demo serves a throwaway instance until ctx ends. It prints how to reach it, for
 	// scripts to out and for people to hints.
 	Demo func(ctx context.Context, c config.Config, log *slog.Logger, out, hints io.Writer) error
@@ -106,7 +106,9 @@ func (p *Program) command() *cli.Command {
 			{Name: "geoip", Usage: "places and networks of addresses", Commands: []*cli.Command{
 				{Name: "lookup", Usage: "say what the databases know of an address", ArgsUsage: "IP", Action: p.geoipLookup},
 			}},
-			{Name: "backup", Usage: "write a checked copy of the database to a file, - for standard output, beside a running server too", ArgsUsage: "FILE", Action: p.withApp(false, p.backup)},
+			{Name: "backup", Usage: "write a checked copy of the database to a file, - for standard output, beside a running server too", ArgsUsage: "FILE", Action: p.withApp(false, p.backup), Flags: []cli.Flag{
+				&cli.BoolFlag{Name: "with-key", Usage: "with the key that decrypts the secrets of second factors, which is not in the database"},
+			}},
 			{Name: "restore", Usage: "put a backup in the place of the database; the server must be stopped", ArgsUsage: "FILE", Action: p.restore, Flags: []cli.Flag{
 				&cli.BoolFlag{Name: "keep-sessions", Usage: "do not sign everybody out, though that brings back sessions that were ended since"},
 				yesFlag,
@@ -128,7 +130,7 @@ func strict(c *cli.Command) {
 	c.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error {
 		return usagef("%w; see `%s --help`", err, c.FullName())
 	}
-	if len(c.Commands) > 0 {
+	if len(c.Commands) > 0 && c.Action == nil {
 		c.Action = func(_ context.Context, c *cli.Command) error {
 			if c.Args().Present() {
 				return usagef("there is no command `%s %s`; see `%s --help`", c.FullName(), c.Args().First(), c.FullName())

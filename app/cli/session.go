@@ -108,7 +108,7 @@ func (p *Program) sessionShow(ctx context.Context, c *cli.Command, a *app.App) e
 	rows := [][]string{
 		{"user", sess.Username},
 		{"last used", timeText(sess.LastUsed, "")},
-		{"signed in", timeText(sess.Created, "") + ", by " + sess.Method},
+		{"signed in", timeText(sess.Created, "") + ", by " + app.MethodText(sess.Method)},
 		{"ends", timeText(sess.Expires, "")},
 		{"address", sess.IP.String()},
 	}

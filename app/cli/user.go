@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"strings"
+	"time"
 
 	"lastseen/app"
 	"lastseen/app/config"
@@ -56,6 +57,12 @@ func (p *Program) userCommand() *cli.Command {
 				}
 				return inCharge(user, a.DeleteUser(ctx, operator(c), user))
 			})},
+		{Name: "factors", Usage: "show a user's second factors and passkeys, a line each", ArgsUsage: "NAME", Action: p.withUser(p.userFactors), Commands: []*cli.Command{
+			{Name: "reset", Usage: "remove all second factors, passkeys and recovery codes of a user, whom the password alone signs in then", ArgsUsage: "NAME",
+				Action: p.withUser(func(ctx context.Context, _ *cli.Command, a *app.App, user db.User) error {
+					return a.ResetFactors(ctx, app.Operator.Actor(), user)
+				})},
+		}},
 		{Name: "group", Usage: "groups of a user", Commands: []*cli.Command{
 			{Name: "add", Usage: "add a user to a group, which is made if need be", ArgsUsage: "NAME GROUP",
 				Action: p.withUser(func(ctx context.Context, c *cli.Command, a *app.App, user db.User) error {
@@ -184,6 +191,31 @@ func (p *Program) userPassword(ctx context.Context, c *cli.Command, a *app.App, 
 		return err
 	}
 	return p.keysRemain(ctx, a, user, "delete them by --delete-tokens, or one by one by `lastseen token delete`")
+}
+
+func (p *Program) userFactors(ctx context.Context, _ *cli.Command, a *app.App, user db.User) error {
+	has, err := a.Factors(ctx, app.Operator, user.ID)
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	row := func(kind db.FactorKind, name string, created, used time.Time) {
+		rows = append(rows, []string{string(kind), name, "added " + timeText(created, ""), "last used " + timeText(used, "never")})
+	}
+	for _, t := range has.TOTPs {
+		row(db.KindTOTP, t.Name, t.Created, t.LastUsed)
+	}
+	for _, k := range has.Passkeys {
+		row(db.KindPasskey, k.Name, k.Created, k.LastUsed)
+	}
+	if has.Recovery > 0 {
+		rows = append(rows, []string{string(db.KindRecovery), fmt.Sprintf("%d codes left", has.Recovery), "added " + timeText(has.RecoveryMade, ""), ""})
+	}
+	if rows == nil {
+		fmt.Fprintf(p.Err, "%s has no second factor.\n", printable(user.Username))
+		return nil
+	}
+	return p.table(rows)
 }
 
 // keysRemain says that a user's API tokens outlive what was done, and what to do.

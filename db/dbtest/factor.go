@@ -73,6 +73,12 @@ func (on suite) TestFactors(t *testing.T) {
 	if err := s.SetRecoveryCodes(t.Context(), bob.ID, [][]byte{[]byte("x")}, Event(db.ModelUpdated)); !errors.Is(err, db.ErrNotFound) {
 		t.Errorf("of who has no factor: got %v", err)
 	}
+	if with, without, err := s.FactorCounts(t.Context(), false); err != nil || with != 1 || len(without) != 1 || without[0] != "bob" {
+		t.Errorf("got %d, %q, %v", with, without, err)
+	}
+	if with, without, err := s.FactorCounts(t.Context(), true); err != nil || with != 1 || len(without) != 0 {
+		t.Errorf("of superusers: got %d, %q, %v", with, without, err)
+	}
 	for kind, id := range map[db.FactorKind]int64{db.KindTOTP: first.ID, db.KindPasskey: has.Passkeys[0].ID, db.KindRecovery: ada.ID} {
 		if owner, err := s.FactorOwner(t.Context(), kind, id); err != nil || owner != ada.ID {
 			t.Errorf("%s: got %d, %v", kind, owner, err)

@@ -20,8 +20,9 @@ const applicationID = 0x4C617374
 
 // Backup writes a copy of the database to a file, itself a SQLite database. It
 // holds no writer up. The copy is checked before it takes the place of an older
-// one; a file that is no copy of ours is never replaced.
-func (s *Store) Backup(ctx context.Context, path string) error {
+// one; a file that is no copy of ours is never replaced. It carries key, unless that
+// is "".
+func (s *Store) Backup(ctx context.Context, path, key string) error {
 	if there, err := os.Stat(path); err == nil {
 		// Our own is not even opened: closing it again would drop this process's locks on it.
 		own, err := os.Stat(s.path)
@@ -37,7 +38,7 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	return s.copyTo(ctx, path)
+	return s.copyTo(ctx, path, key)
 }
 
 // inWALMode tells a database that a server uses, or did, from a copy of one: by
@@ -54,7 +55,7 @@ func inWALMode(path string) bool {
 	return err == nil && bytes.HasPrefix(header[:], []byte("SQLite format 3\x00")) && (header[18] == 2 || header[19] == 2)
 }
 
-func (s *Store) copyTo(ctx context.Context, path string) error {
+func (s *Store) copyTo(ctx context.Context, path, key string) error {
 	// A directory of its own keeps the half-written copy private.
 	dir, err := os.MkdirTemp(filepath.Dir(path), ".lastseen-backup-")
 	if err != nil {
@@ -69,6 +70,9 @@ func (s *Store) copyTo(ctx context.Context, path string) error {
 		if errors.As(storeError(path, err), &e) {
 			err = fmt.Errorf("it %s: %w", e.Problem, err)
 		}
+		return fmt.Errorf("cannot write the backup %s: %w", path, err)
+	}
+	if err := putKey(ctx, part, key); err != nil {
 		return fmt.Errorf("cannot write the backup %s: %w", path, err)
 	}
 	if _, err := Check(ctx, part); err != nil {
@@ -86,6 +90,39 @@ func (s *Store) copyTo(ctx context.Context, path string) error {
 	}
 	syncDir(filepath.Dir(path))
 	return nil
+}
+
+// keySetting is the name under which a backup carries the key.
+const keySetting = "key"
+
+// putKey adds a key to a copy.
+func putKey(ctx context.Context, path, key string) error {
+	if key == "" {
+		return nil
+	}
+	conn, err := sql.Open("sqlite", fileURL(path, "mode=rw"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = conn.ExecContext(ctx, `INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, keySetting, key)
+	return err
+}
+
+// TakeKey removes the key that a backup carried, without a trace in the file, and returns
+// it; "" when it carried none.
+func (s *Store) TakeKey(ctx context.Context) (key string, err error) {
+	err = s.withWriter(ctx, func(conn *sql.Conn) error {
+		if _, err := conn.ExecContext(ctx, `PRAGMA secure_delete = ON`); err != nil {
+			return err
+		}
+		err := conn.QueryRowContext(ctx, `DELETE FROM settings WHERE name = $1 RETURNING value`, keySetting).Scan(&key)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	return key, err
 }
 
 // syncDir makes the names in a directory outlive a power cut, where a system can.
@@ -196,7 +233,7 @@ func Restore(ctx context.Context, backup, path, keepAs string, prepare func(*Sto
 	if _, err := Check(ctx, fresh); err != nil {
 		return "", fmt.Errorf("cannot restore, look at the disk: %w", err)
 	}
-	if err := giveTo(fresh, filepath.Dir(path)); err != nil {
+	if err := GiveTo(fresh, filepath.Dir(path)); err != nil {
 		return "", fmt.Errorf("give the database to the owner of its directory: %w", err)
 	}
 	// The old database moves with its -wal file, which may hold its latest.

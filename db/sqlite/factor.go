@@ -35,6 +35,18 @@ func (s *Store) Factors(ctx context.Context, user int64) (f db.Factors, err erro
 	return f, s.err(err)
 }
 
+// FactorCounts says how many users have a factor, and the names of the active ones, or of
+// the superusers among them, who have none.
+func (s *Store) FactorCounts(ctx context.Context, superusers bool) (with int, without []string, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT user_id FROM totps UNION SELECT user_id FROM passkeys)`).Scan(&with)
+	if err != nil {
+		return 0, nil, s.err(err)
+	}
+	without, err = queryAll(ctx, s.read, func(name *string) []any { return []any{name} }, `SELECT username FROM users u WHERE active AND (superuser OR NOT $1)
+		AND NOT EXISTS (SELECT 1 FROM totps WHERE user_id = u.id) AND NOT EXISTS (SELECT 1 FROM passkeys WHERE user_id = u.id) ORDER BY username`, superusers)
+	return with, without, s.err(err)
+}
+
 // TOTPs are everybody's.
 func (s *Store) TOTPs(ctx context.Context) ([]db.TOTP, error) {
 	all, err := queryAll(ctx, s.read, totpFields, `SELECT `+totpColumns+` FROM totps ORDER BY user_id, name, id`)

@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// giveTo makes the owner of a directory that of a file, as far as this process
+// GiveTo makes the owner of a directory that of a file, as far as this process
 // may: only root has to.
-func giveTo(file, dir string) error {
+func GiveTo(file, dir string) error {
 	info, err := os.Stat(dir)
 	if err != nil || os.Getuid() != 0 {
 		return err

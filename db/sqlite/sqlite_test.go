@@ -252,7 +252,7 @@ func TestRestoreNeedsAllOfIt(t *testing.T) {
 	s := open(t)
 	dbtest.CreateUser(t, s, "ada", true)
 	backup := filepath.Join(t.TempDir(), "backup.db")
-	if err := s.Backup(t.Context(), backup); err != nil {
+	if err := s.Backup(t.Context(), backup, ""); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "lastseen.db")
@@ -300,7 +300,7 @@ func TestRestoreTakesNoForeignSchema(t *testing.T) {
 		s := open(t)
 		dbtest.CreateUser(t, s, "ada", true)
 		backup := filepath.Join(t.TempDir(), "backup.db")
-		if err := s.Backup(t.Context(), backup); err != nil {
+		if err := s.Backup(t.Context(), backup, ""); err != nil {
 			t.Fatal(err)
 		}
 		conn, err := sql.Open("sqlite", fileURL(backup, ""))
