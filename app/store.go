@@ -32,6 +32,7 @@ type Store interface {
 	User(ctx context.Context, id int64) (db.User, error)
 	UserByName(ctx context.Context, name string) (db.User, error)
 	Users(ctx context.Context, f db.UserFilter) (page []db.User, total int, err error)
+	UserUses(ctx context.Context, users []int64) (map[int64]db.UserUse, error)
 	CreateUser(ctx context.Context, u db.User, onlyFirst bool, event func(db.User) db.Event) (db.User, error)
 	UpdateUser(ctx context.Context, u db.User, now time.Time, keepSuperuser bool, event db.Event) error
 	UpdateProfile(ctx context.Context, user int64, name, email string, event db.Event) error
@@ -47,7 +48,7 @@ type Store interface {
 	// Signing in.
 	LoginBlockedUntil(ctx context.Context, username, network string, now time.Time, l db.LoginLimits) (until time.Time, known bool, err error)
 	LoginFailed(ctx context.Context, username, network string, event db.Event) error
-	LoginFailures(ctx context.Context, username string, now time.Time, l db.LoginLimits) (count int, refused bool, err error)
+	LoginFailures(ctx context.Context, usernames []string, now time.Time, l db.LoginLimits) (map[string]db.LoginFailures, error)
 	UnlockUser(ctx context.Context, username string, event db.Event) error
 	CreateSession(ctx context.Context, in db.SignIn) (db.Session, error)
 	CreatePending(ctx context.Context, user db.User, p db.PendingSignIn, token []byte, expired time.Time) error

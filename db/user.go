@@ -23,6 +23,13 @@ type User struct {
 	Groups          []Group // by name; only where the method says so
 }
 
+// A UserUse is how an account is used: its sessions that live, and the last use of any
+// that is known of or the last sign-in, whichever was later; the zero time is never.
+type UserUse struct {
+	Sessions int
+	LastSeen time.Time
+}
+
 // A Group of users; rules name them.
 type Group struct {
 	UUID uuid.UUID
@@ -42,7 +49,7 @@ type UserFilter struct {
 	Groups    []string // names; in one of them
 	GroupIDs  []uuid.UUID
 	Search    []string // every word in user name, name or email, whatever the case
-	Ordering  []Order  // pk, username, name, email, is_active, is_superuser, last_login, date_joined, last_updated
+	Ordering  []Order  // pk, username, name, email, is_active, is_superuser, last_login, date_joined, last_updated, last_seen, sessions
 	Limit     int
 	Offset    int
 }

@@ -76,7 +76,7 @@ func TestEventSentences(t *testing.T) {
 		{func() error { return ts.app.SetUserActive(ctx, ada.Actor(), user("otto"), false) }, "ada disabled otto", "ada hat otto gesperrt"},
 		{func() error { return ts.app.SetUserActive(ctx, cli.Actor(), user("otto"), true) },
 			"otto was enabled on the command line", "otto wurde auf der Kommandozeile freigegeben"},
-		{func() error { return ts.app.UnlockUser(ctx, ada.Actor(), user("otto")) }, "ada unlocked otto", "ada hat die falschen Passwörter von otto vergessen lassen"},
+		{func() error { return ts.app.UnlockUser(ctx, ada.Actor(), user("otto")) }, "ada unlocked otto", "ada hat otto entsperrt"},
 		{func() error { return ts.app.AddToGroup(ctx, cli.Actor(), user("otto"), "family") },
 			"otto was added to family on the command line", "otto wurde auf der Kommandozeile in die Gruppe family aufgenommen"},
 		{func() error { return ts.app.SetGroups(ctx, ada.Actor(), user("otto"), []string{"family", "friends"}) },

@@ -36,44 +36,39 @@ func (s *Server) usersForm(c *gin.Context) error {
 	return s.renderUsers(c, http.StatusOK, view.UsersPage{})
 }
 
+// userSorts are the columns that the list of users can be in the order of.
+var userSorts = []string{"username", "last_login", "last_seen", "sessions"}
+
 func (s *Server) renderUsers(c *gin.Context, status int, page view.UsersPage) error {
-	search := c.Query("search")
+	page.Filter = view.UserFilter{Search: c.Query("search"), Sort: c.Query("sort")}
 	number := pageNumber(c)
-	ctx := c.Request.Context()
-	users, total, err := s.app.Users(ctx, caller(c), db.UserFilter{Search: pageWords(search), Limit: viewPageSize, Offset: (number - 1) * viewPageSize})
+	f := db.UserFilter{Search: pageWords(page.Filter.Search), Limit: viewPageSize, Offset: (number - 1) * viewPageSize}
+	if column, descending := strings.CutPrefix(page.Filter.Sort, "-"); slices.Contains(userSorts, column) {
+		f.Ordering = []db.Order{{Column: column, Descending: descending}}
+	}
+	accounts, total, err := s.app.Accounts(c.Request.Context(), caller(c), f)
 	if err != nil {
 		return err
 	}
-	page.Layout, page.Search, page.MinLength = s.layout(c, "users"), search, db.MinPassword
+	page.Layout, page.MinLength = s.layout(c, "users"), db.MinPassword
 	page.Flash = s.flash(c)
-	page.Pages = newPager(number, viewPageSize, total, func(n int) string {
-		return "/users?" + url.Values{"search": {search}, "page": {strconv.Itoa(n)}}.Encode()
-	})
-	for _, u := range users {
-		row, err := s.newUserRow(c, u)
-		if err != nil {
-			return err
-		}
-		page.Users = append(page.Users, row)
+	page.Pages = newPager(number, viewPageSize, total, page.Filter.Link)
+	for _, account := range accounts {
+		page.Users = append(page.Users, newUserRow(caller(c), account))
 	}
 	return s.render(c, status, "users", &page)
 }
 
-func (s *Server) newUserRow(c *gin.Context, u db.User) (view.UserRow, error) {
+func newUserRow(asks app.Caller, a app.Account) view.UserRow {
 	row := view.UserRow{
-		ID: u.ID, Username: u.Username, Name: u.Name, Email: u.Email, Superuser: u.Superuser, Disabled: !u.Active,
-		LastSeen: u.LastLogin, Self: u.ID == caller(c).User.ID,
+		ID: a.ID, Username: a.Username, Name: a.Name, Email: a.Email, Superuser: a.Superuser, Disabled: !a.Active,
+		SignedIn: a.LastLogin, LastSeen: a.LastSeen, Sessions: a.Sessions, Self: a.ID == asks.User.ID,
+		Failures: a.Failures.Count, LockedUntil: a.Failures.Refused,
 	}
-	for _, g := range u.Groups {
+	for _, g := range a.Groups {
 		row.Groups = append(row.Groups, g.Name)
 	}
-	latest, total, err := s.app.Sessions(c.Request.Context(), caller(c), db.SessionFilter{
-		User: &u.ID, Limit: 1, Ordering: []db.Order{{Column: "last_used", Descending: true}},
-	})
-	if row.Sessions = total; len(latest) > 0 {
-		row.LastSeen = latest[0].LastUsed
-	}
-	return row, err
+	return row
 }
 
 // groupNames reads a list separated by commas.
@@ -141,16 +136,17 @@ func (s *Server) userForm(c *gin.Context) error {
 }
 
 func (s *Server) renderUser(c *gin.Context, status int, user db.User, errorIn, text string) error {
-	row, err := s.newUserRow(c, user)
+	accounts, _, err := s.app.Accounts(c.Request.Context(), caller(c), db.UserFilter{ID: user.ID, Limit: 1})
+	if err == nil && len(accounts) == 0 {
+		err = db.ErrNotFound
+	}
 	if err != nil {
 		return err
 	}
-	page := view.UserPage{Layout: s.layout(c, "users"), UserRow: row, Joined: user.Created, PasswordChanged: user.PasswordChanged,
+	accounts[0].User = user // as it was typed, where that cannot be
+	page := view.UserPage{Layout: s.layout(c, "users"), UserRow: newUserRow(caller(c), accounts[0]), Joined: user.Created, PasswordChanged: user.PasswordChanged,
 		MinLength: db.MinPassword, Error: text, ErrorIn: errorIn}
 	page.Flash = s.flash(c)
-	if page.Failures, page.Locked, err = s.app.LoginFailures(c.Request.Context(), user); err != nil {
-		return err
-	}
 	if page.Factors, err = s.factors(c, user); err != nil {
 		return err
 	}

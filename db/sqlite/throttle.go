@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -69,14 +70,31 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// LoginFailures counts the wrong passwords for an account that limits still
-// count, and says whether some network is refused for them. username is folded.
-func (s *Store) LoginFailures(ctx context.Context, username string, now time.Time, l db.LoginLimits) (count int, refused bool, err error) {
-	err = s.read.QueryRowContext(ctx, `SELECT coalesce(sum(n), 0), coalesce(max(recent) >= $4, 0) OR coalesce(sum(n), 0) >= $5
-		FROM (SELECT count(*) AS n, count(*) FILTER (WHERE created > $3) AS recent FROM login_failures
-			WHERE username = $1 AND created > $2 AND created <= $6 GROUP BY network)`,
-		username, micros(now.Add(-l.Lock)), micros(now.Add(-l.Window)), l.Pair, l.Account, micros(now)).Scan(&count, &refused)
-	return count, refused, s.err(err)
+// LoginFailures are those of accounts, by their folded user names; those without any are
+// left out.
+func (s *Store) LoginFailures(ctx context.Context, usernames []string, now time.Time, l db.LoginLimits) (map[string]db.LoginFailures, error) {
+	list, _ := json.Marshal(usernames) // strings always marshal
+	rows, err := s.read.QueryContext(ctx, `SELECT username, count(*), max(CASE
+			WHEN of_pair = $5 AND created > $3 THEN created + $7 WHEN of_account = $6 THEN created + $8 END)
+		FROM (SELECT username, created, row_number() OVER (PARTITION BY username, network ORDER BY created DESC) AS of_pair,
+				row_number() OVER (PARTITION BY username ORDER BY created DESC) AS of_account
+			FROM login_failures WHERE username IN (SELECT value FROM json_each($1)) AND created > $2 AND created <= $4)
+		GROUP BY username`,
+		string(list), micros(now.Add(-l.Lock)), micros(now.Add(-l.Window)), micros(now), l.Pair, l.Account, l.Window.Microseconds(), l.Lock.Microseconds())
+	if err != nil {
+		return nil, s.err(err)
+	}
+	defer rows.Close()
+	found := map[string]db.LoginFailures{}
+	for rows.Next() {
+		var username string
+		var f db.LoginFailures
+		if err := rows.Scan(&username, &f.Count, timeColumn{&f.Refused}); err != nil {
+			return nil, s.err(err)
+		}
+		found[username] = f
+	}
+	return found, s.err(rows.Err())
 }
 
 // UnlockUser lets an account try again from every network: also from one

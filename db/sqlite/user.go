@@ -88,6 +88,10 @@ func (s *Store) user(ctx context.Context, where string, args ...any) (db.User, e
 	return users[0], nil
 }
 
+// lastSeen is when an account was last used, in microseconds; 0 for never.
+const lastSeen = `max(coalesce((SELECT max(s.last_used) FROM sessions s WHERE s.user_id = u.id), 0),
+	coalesce((SELECT max(e.last_used) FROM ended_sessions e WHERE e.user_id = u.id), 0), coalesce(u.last_login, 0))`
+
 var userOrderings = map[string]string{
 	"pk":           "u.id",
 	"username":     "u.username",
@@ -98,6 +102,8 @@ var userOrderings = map[string]string{
 	"last_login":   "u.last_login",
 	"date_joined":  "u.created",
 	"last_updated": "u.updated",
+	"last_seen":    lastSeen,
+	"sessions":     "u.sessions",
 }
 
 // Users is one page of what the filter chooses, with groups, and how many there are in all.
@@ -152,6 +158,26 @@ func (s *Store) Users(ctx context.Context, f db.UserFilter) (page []db.User, tot
 	page, err = s.queryUsers(ctx, s.list, fmt.Sprintf(`SELECT %s FROM users u WHERE %s ORDER BY %s LIMIT $%d OFFSET $%d`,
 		userColumns, conditions, order, len(args)-1, len(args)), args...)
 	return page, total, s.err(err)
+}
+
+// UserUses is how users are used, by their IDs.
+func (s *Store) UserUses(ctx context.Context, users []int64) (map[int64]db.UserUse, error) {
+	list, _ := json.Marshal(users) // numbers always marshal
+	rows, err := s.list.QueryContext(ctx, `SELECT u.id, u.sessions, nullif(`+lastSeen+`, 0) FROM users u WHERE u.id IN (SELECT value FROM json_each($1))`, string(list))
+	if err != nil {
+		return nil, s.err(err)
+	}
+	defer rows.Close()
+	uses := map[int64]db.UserUse{}
+	for rows.Next() {
+		var id int64
+		var use db.UserUse
+		if err := rows.Scan(&id, &use.Sessions, timeColumn{&use.LastSeen}); err != nil {
+			return nil, s.err(err)
+		}
+		uses[id] = use
+	}
+	return uses, s.err(rows.Err())
 }
 
 // orderBy says an ordering in SQL; names that columns does not know are passed

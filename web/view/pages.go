@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"html/template"
 	"net/url"
 	"slices"
@@ -402,13 +403,45 @@ type UserRow struct {
 	Superuser, Disabled   bool
 	Groups                []string
 	Sessions              int
-	LastSeen              time.Time
+	SignedIn, LastSeen    time.Time // zero for never
 	Self                  bool
+	Failures              int       // wrong passwords in the last hour
+	LockedUntil           time.Time // from somewhere, for those; zero when they may sign in from everywhere
+}
+
+// UserFilter is the query of the list of users.
+type UserFilter struct {
+	Search string
+	Sort   string // username, last_login, last_seen or sessions; - before it for descending
+}
+
+// Link is the address of the same list with another page.
+func (f UserFilter) Link(page int) string {
+	return "/users?" + url.Values{"search": {f.Search}, "sort": {f.Sort}, "page": {strconv.Itoa(page)}}.Encode()
+}
+
+// SortLink is the address of the same list in another order: by a name from its first,
+// by anything else from the largest. The column that already sorts is turned round.
+func (f UserFilter) SortLink(column string) string {
+	first, second := "-"+column, column
+	if column == "username" {
+		first, second = second, first
+	}
+	if f.Sort == first {
+		first = second
+	}
+	f.Sort = first
+	return f.Link(1)
+}
+
+// Sorted is ascending, descending or none, for aria-sort.
+func (f UserFilter) Sorted(column string) string {
+	return SessionFilter{Sort: cmp.Or(f.Sort, "username")}.Sorted(column)
 }
 
 type UsersPage struct {
 	Layout
-	Search    string
+	Filter    UserFilter
 	Users     []UserRow
 	Pages     Pager
 	MinLength int
@@ -421,8 +454,6 @@ type UserPage struct {
 	UserRow
 	Joined          time.Time
 	PasswordChanged time.Time
-	Failures        int  // wrong passwords in the last hour
-	Locked          bool // from somewhere, for those
 	LastSuperuser   bool // may not be disabled, deleted or made ordinary
 	Factors         Factors
 	MinLength       int

@@ -202,10 +202,10 @@ func samples() []sample {
 	bare.Idle, bare.Absolute = ago(-sampleDay), ago(-9*sampleDay)
 
 	users := []UserRow{
-		{1, "ada", "Ada Lovelace", "ada@home.example", true, false, []string{"admins", "family"}, 4, ago(0), true},
-		{2, "grace", "Grace Hopper", "grace@home.example", false, false, []string{"family", "media"}, 2, ago(3 * time.Hour), false},
-		{3, "alan", "Alan Turing", "", false, true, []string{"guests"}, 0, ago(70 * sampleDay), false},
-		{4, "edsger", "", "", false, false, nil, 0, time.Time{}, false},
+		{ID: 1, Username: "ada", Name: "Ada Lovelace", Email: "ada@home.example", Superuser: true, Groups: []string{"admins", "family"}, Sessions: 4, SignedIn: ago(5 * time.Hour), LastSeen: ago(0), Self: true},
+		{ID: 2, Username: "grace", Name: "Grace Hopper", Email: "grace@home.example", Groups: []string{"family", "media"}, Sessions: 2, SignedIn: ago(9 * sampleDay), LastSeen: ago(3 * time.Hour), Failures: 12, LockedUntil: ago(-12 * time.Minute)},
+		{ID: 3, Username: "alan", Name: "Alan Turing", Disabled: true, Groups: []string{"guests"}, SignedIn: ago(70 * sampleDay), LastSeen: ago(70 * sampleDay)},
+		{ID: 4, Username: "edsger"},
 	}
 	tokens := []TokenRow{
 		{1, 1, "backup-script", "ada", "ends sessions before the nightly backup", "all", ago(40 * sampleDay), time.Time{}, ago(3 * time.Hour), false},
