@@ -189,7 +189,7 @@ func (a *App) RemoveFactor(ctx context.Context, actor Actor, user db.User, kind 
 	if err != nil {
 		return err
 	}
-	name, left := "", len(has.TOTPs)+len(has.Passkeys)
+	name, left := RecoveryName, len(has.TOTPs)+len(has.Passkeys)
 	switch kind {
 	case db.KindTOTP:
 		for _, t := range has.TOTPs {
@@ -204,7 +204,7 @@ func (a *App) RemoveFactor(ctx context.Context, actor Actor, user db.User, kind 
 			}
 		}
 	}
-	if left == 0 && actor.ID == user.ID && a.MustHaveFactor(user) {
+	if left == 0 && kind != db.KindRecovery && actor.ID == user.ID && a.MustHaveFactor(user) {
 		return ErrLastFactor
 	}
 	if err := a.store.DeleteFactor(ctx, user.ID, kind, id, a.factorEvent(actor, db.ModelDeleted, user, kind, id, name)); err != nil {

@@ -81,6 +81,7 @@ func (a *App) pend(ctx context.Context, e entry, wants Step) error {
 	if err != nil {
 		return err
 	}
+	a.Log.Info("sign-in waits", "user", e.user.Username, "ip", e.client.IP, "proven", e.proven, "wants", wants)
 	return &UnfinishedError{Token: token, Wants: wants}
 }
 
@@ -203,6 +204,12 @@ func (a *App) ProvenLately(ctx context.Context, caller Caller) (bool, error) {
 		err = ErrUnauthenticated // it ended meanwhile
 	}
 	return err == nil && a.now().Sub(at).Abs() < provenFor, err
+}
+
+// LastProof is when the person of a session last proved who they are: at the sign-in, or
+// when asked again since.
+func (a *App) LastProof(ctx context.Context, session uuid.UUID) (time.Time, error) {
+	return a.store.LastProof(ctx, session)
 }
 
 // ProveAgain proves by the password that a caller is who they were at the sign-in. Wrong

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/base32"
+	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"html"
@@ -432,6 +433,10 @@ func TestAskingAgain(t *testing.T) {
 	ts := newServer(t)
 	b := ts.signIn("ada")
 	bob := mustUser(ts, "bob")
+	sess, err := ts.app.SessionByToken(t.Context(), jarValue(ts, b, sessionCookie))
+	if err != nil {
+		t.Fatal(err)
+	}
 	if res, _ := ts.post(b, "/tokens", url.Values{"identifier": {"early"}}); res.StatusCode != 200 {
 		t.Fatalf("just signed in: got %d", res.StatusCode)
 	}
@@ -465,6 +470,9 @@ func TestAskingAgain(t *testing.T) {
 		form.Set("again_password", password)
 		if res, page = ts.post(b, tt.path, form); res.StatusCode != tt.done {
 			t.Errorf("%s: got %d %s", name, res.StatusCode, page)
+		}
+		if _, page := ts.get(b, "/sessions/"+sess.UUID.String()); !strings.Contains(page, "proven again") {
+			t.Errorf("after %s: the session's page does not say so", name)
 		}
 		if res, _ := ts.get(b, "/profile/totp"); res.StatusCode != 200 {
 			t.Errorf("after %s: asked once more: %d", name, res.StatusCode)
@@ -619,6 +627,25 @@ func TestAuthenticatorsAPI(t *testing.T) {
 	for _, path := range []string{"x", "0", "-1", "99999999999999999999"} {
 		if status, _ := ts.api(key, "DELETE", "/authenticators/admin/totp/"+path+"/", nil); status != 404 {
 			t.Errorf("%s: got %d", path, status)
+		}
+	}
+}
+
+// tinyauth#123, #555: a password opens nothing by HTTP Basic, with or without a second
+// factor behind it, neither an app nor the API.
+func TestNoPasswordByBasic(t *testing.T) {
+	ts := guarded(t)
+	ts.withCodes("bob")
+	for _, name := range []string{"ada", "bob"} {
+		basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+password))
+		for _, g := range gates {
+			res := ts.asks(g, app1, "/", "Authorization", basic)
+			if res.StatusCode == 200 || res.Header.Get("X-Authentik-Username") != "" {
+				t.Errorf("%s by %s: got %d", name, g.name, res.StatusCode)
+			}
+		}
+		if res, body := ts.get(nil, "/api/v3/core/users/me/", "Authorization", basic); res.StatusCode != 403 {
+			t.Errorf("%s by the API: got %d %s", name, res.StatusCode, body)
 		}
 	}
 }

@@ -378,7 +378,11 @@ func (s *Server) askToSignIn(c *gin.Context, asked string) error {
 		return nil
 	}
 	c.Writer.Header()["Vary"] = []string{"Sec-Fetch-Mode, Accept, Cookie"}
-	writeJSON(c, http.StatusUnauthorized, map[string]string{"detail": "Sign in first.", "login_url": s.loginURL(back)})
+	detail := "Sign in first."
+	if len(forwardKeys(r.Header)) > 0 {
+		detail = "This key is not good. Signing in is for browsers: anything else gives an API key, never a password."
+	}
+	writeJSON(c, http.StatusUnauthorized, map[string]string{"detail": detail, "login_url": s.loginURL(back)})
 	return nil
 }
 

@@ -281,6 +281,12 @@ func (s *Server) sessionPage(c *gin.Context) error {
 	}
 	page.Layout = s.layout(c, "sessions")
 	page.SignedInBy = view.SignedInBy[sess.Method]
+	switch at, err := s.app.LastProof(c.Request.Context(), sess.UUID); {
+	case err == nil && at.After(sess.Created):
+		page.Proven = at
+	case err != nil && !errors.Is(err, db.ErrNotFound): // it has ended
+		return err
+	}
 	page.Absolute = sess.Ends
 	if sess.Expires.Before(sess.Ends) {
 		page.Idle = sess.Expires

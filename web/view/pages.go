@@ -332,7 +332,8 @@ type ConfirmPage struct {
 type SessionPage struct {
 	Layout
 	SessionRow
-	SignedInBy  string // an English key, such as "with a password"
+	SignedInBy  string    // an English key, such as "with a password"
+	Proven      time.Time // when they last proved again who they are; zero: not since
 	Absolute    time.Time
 	Idle        time.Time // zero when sessions do not end from idleness
 	ReportedBy  string    // the proxy that named the address; "" for the peer's own
