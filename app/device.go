@@ -5,7 +5,8 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -50,24 +51,58 @@ func (a *App) Device(ctx context.Context, caller Caller, id uuid.UUID) (db.Devic
 	return d, nil
 }
 
-// SessionDevices are the devices of sessions, living or ended, that have one. Whether the
-// caller may see these they have found out.
-func (a *App) SessionDevices(ctx context.Context, sessions []uuid.UUID) (map[uuid.UUID]db.Device, error) {
+// MarkDevices says of sessions, living or ended, which devices they are on.
+func (a *App) MarkDevices(ctx context.Context, sessions ...*Session) error {
 	if len(sessions) == 0 {
-		return nil, nil
+		return nil
 	}
-	return a.store.SessionDevices(ctx, sessions)
+	ids := make([]uuid.UUID, len(sessions))
+	for i, sess := range sessions {
+		ids[i] = sess.UUID
+	}
+	devices, err := a.store.SessionDevices(ctx, ids)
+	for _, sess := range sessions {
+		sess.Device = devices[sess.UUID]
+	}
+	return err
 }
 
-// Adopt gives the caller's session, which is from before there were devices, that of the
-// client's token. It reports whether it did.
-func (a *App) Adopt(ctx context.Context, caller Caller, client Client) (bool, error) {
-	token := secretHash(client.Device)
-	err := a.store.SetSessionDevice(ctx, caller.Session, token[:], a.live.Agent(client.Agent).Client())
-	if errors.Is(err, db.ErrNotFound) {
-		return false, nil
+// MarkEventDevices says in events that tell of a session what its device is called.
+func (a *App) MarkEventDevices(ctx context.Context, events []db.Event) error {
+	of := map[uuid.UUID][]*db.Event{}
+	for i, e := range events {
+		text, _ := e.Context["session"].(string)
+		if model, _ := e.Context["model"].(map[string]any); model["model_name"] == "authenticatedsession" {
+			text, _ = model["pk"].(string)
+		}
+		if id, err := uuid.Parse(text); err == nil {
+			of[id] = append(of[id], &events[i])
+		}
 	}
-	return err == nil, err
+	if len(of) == 0 {
+		return nil
+	}
+	devices, err := a.store.SessionDevices(ctx, slices.Collect(maps.Keys(of)))
+	for id, d := range devices {
+		for _, e := range of[id] {
+			e.Device = d.Name
+		}
+	}
+	return err
+}
+
+// Adopt gives a session of the caller's, which is from before there were devices, that of
+// the client's token. It reports whether it did.
+func (a *App) Adopt(ctx context.Context, sess *Session, client Client) (bool, error) {
+	token := secretHash(client.Device)
+	err := a.store.SetSessionDevice(ctx, sess.UUID, token[:], a.live.Agent(client.Agent).Client())
+	if errors.Is(err, db.ErrNotFound) {
+		return false, nil // it has one by now, or has ended
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, a.MarkDevices(ctx, sess)
 }
 
 // NameDevice stores what a device that the caller may see is called, "" for nothing. A
@@ -75,13 +110,13 @@ func (a *App) Adopt(ctx context.Context, caller Caller, client Client) (bool, er
 func (a *App) NameDevice(ctx context.Context, caller Caller, id uuid.UUID, name string) error {
 	name = db.Normal(strings.TrimSpace(name))
 	if utf8.RuneCountInString(name) > db.MaxDeviceName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
-		return &db.InputError{Field: "name", Problem: fmt.Sprintf("A device's name has %d characters or fewer, on one line.", db.MaxDeviceName)}
+		return &db.InputError{Field: "name", Problem: "A device’s name has 60 characters or fewer, on one line."}
 	}
 	d, err := a.Device(ctx, caller, id)
 	if err != nil || d.Name == name {
 		return err
 	}
-	if err := a.store.NameDevice(ctx, id, name, a.deviceEvent(caller, db.ModelUpdated, d, map[string]any{"name": name})); err != nil {
+	if err := a.store.NameDevice(ctx, id, name, a.deviceEvent(caller, db.ModelUpdated, d, cmp.Or(name, d.Name), map[string]any{"named": name != ""})); err != nil {
 		return err
 	}
 	a.Log.Info("device named", "device", id, "user", d.Username, "by", caller.User.Username, "ip", caller.IP)
@@ -116,18 +151,17 @@ func (a *App) ForgetDevice(ctx context.Context, caller Caller, id uuid.UUID) (in
 	if err != nil {
 		return 0, err
 	}
-	if err := a.store.DeleteDevice(ctx, id, a.deviceEvent(caller, db.ModelDeleted, d, nil)); err != nil {
+	if err := a.store.DeleteDevice(ctx, id, a.deviceEvent(caller, db.ModelDeleted, d, cmp.Or(d.Name, d.Browser), nil)); err != nil {
 		return ended, err
 	}
 	a.Log.Info("device forgotten", "device", id, "user", d.Username, "by", caller.User.Username, "ip", caller.IP)
 	return ended, nil
 }
 
-// deviceEvent is what the caller did to a device; changed is what is now true of it.
-func (a *App) deviceEvent(caller Caller, action db.Action, d db.Device, changed map[string]any) db.Event {
-	content := map[string]any{"model": map[string]any{"app": "lastseen", "model_name": "device", "pk": d.UUID.String(), "name": cmp.Or(d.Name, d.Browser)}}
-	for k, v := range changed {
-		content[k] = v
-	}
+// deviceEvent is what the caller did to a device, under the name that tells which; changed
+// is what is now true of it.
+func (a *App) deviceEvent(caller Caller, action db.Action, d db.Device, name string, changed map[string]any) db.Event {
+	content := map[string]any{"model": map[string]any{"app": "lastseen", "model_name": "device", "pk": d.UUID.String(), "name": name}}
+	maps.Copy(content, changed)
 	return a.event(caller.Actor(), action, d.UserID, content)
 }

@@ -32,11 +32,11 @@ func arrive(t *testing.T, a *App, user db.User, client Client) (Caller, string) 
 // deviceOf is that of a caller's session.
 func deviceOf(t *testing.T, a *App, caller Caller) db.Device {
 	t.Helper()
-	found, err := a.SessionDevices(t.Context(), []uuid.UUID{caller.Session})
-	if err != nil {
+	sess := Session{Session: db.Session{UUID: caller.Session}}
+	if err := a.MarkDevices(t.Context(), &sess); err != nil {
 		t.Fatal(err)
 	}
-	return found[caller.Session]
+	return sess.Device
 }
 
 func TestDeviceToken(t *testing.T) {
@@ -118,7 +118,7 @@ func TestDevices(t *testing.T) {
 		t.Error("one that was forgotten is known")
 	}
 	events, _, err := a.Events(t.Context(), lost, db.EventFilter{Model: map[string]string{"app": "lastseen", "model_name": "device", "pk": d.UUID.String()}, Limit: 10})
-	if err != nil || len(events) != 2 || events[0].Action != db.ModelDeleted || events[1].Action != db.ModelUpdated || events[1].Actor != "root" || events[1].Context["name"] != "K\u00fcchentablett" {
+	if err != nil || len(events) != 2 || events[0].Action != db.ModelDeleted || events[1].Action != db.ModelUpdated || events[1].Actor != "root" || events[1].Context["model"].(map[string]any)["name"] != "K\u00fcchentablett" {
 		t.Errorf("events: %+v, %v", events, err)
 	}
 	if ended, err := a.EndedSession(t.Context(), lost, fourth.Session); err != nil || ended.Reason != db.Revoked || ended.EndedBy != "ada" {
@@ -137,12 +137,16 @@ func TestAdopt(t *testing.T) {
 		t.Fatal("a sign-in without a token is on a device")
 	}
 	browser := DeviceToken("")
+	sess := Session{Session: db.Session{UUID: caller.Session}}
 	for i, want := range []bool{true, false} {
-		if did, err := a.Adopt(t.Context(), caller, on(browser)); err != nil || did != want {
+		if did, err := a.Adopt(t.Context(), &sess, on(browser)); err != nil || did != want {
 			t.Errorf("time %d: got %v, %v", i, did, err)
 		}
 	}
 	d := deviceOf(t, a, caller)
+	if sess.Device != d {
+		t.Errorf("the session has %+v", sess.Device)
+	}
 	if d.Browser != "Firefox" || d.OS != "Linux" || d.Kind != "desktop" {
 		t.Errorf("got %+v", d)
 	}

@@ -61,8 +61,9 @@ func (a *App) now() time.Time { return a.Now().UTC().Truncate(time.Microsecond) 
 type Session struct {
 	db.Session
 	Location geoip.Location
-	Current  bool // it is the caller's own
-	First    bool // it is its account's first from its country, as far as [App.MarkFirst] has looked
+	Current  bool      // it is the caller's own
+	First    bool      // it is its account's first from its country, as far as [App.MarkFirst] has looked
+	Device   db.Device // zero when it has none, and as long as [App.MarkDevices] has not looked
 }
 
 // newSecret makes 256 random bits for a cookie or a key.

@@ -33,6 +33,7 @@ type Event struct {
 	SubjectID int64  // whose account it concerns; 0 for nobody's
 	Subject   string // their user name, where it is read; "" when the user is gone
 	IP        netip.Addr
+	Device    string // what the device of its session is called now, where that was looked up
 	Context   map[string]any
 }
 

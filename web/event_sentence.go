@@ -75,6 +75,13 @@ var eventSentences = map[string]eventSentence{
 		command: view.Msg("%[3]s of %[2]s was signed out on the command line"),
 	},
 
+	"model_updated device": {by: view.Msg("%[1]s named a device of %[2]s “%[3]s”"), self: view.Msg("%[2]s named a device “%[3]s”")},
+	"model_updated device unnamed": {
+		by:   view.Msg("%[1]s took the name “%[3]s” from a device of %[2]s"),
+		self: view.Msg("%[2]s took the name “%[3]s” from a device"),
+	},
+	"model_deleted device": {by: view.Msg("%[1]s let the device “%[3]s” of %[2]s be forgotten"), self: view.Msg("%[2]s let the device “%[3]s” be forgotten")},
+
 	"model_created totpdevice":     {by: view.Msg("%[2]s added the authenticator app “%[3]s”")},
 	"model_deleted totpdevice":     {by: view.Msg("%[1]s removed the authenticator app “%[3]s” of %[2]s"), self: view.Msg("%[2]s removed the authenticator app “%[3]s”")},
 	"model_created webauthndevice": {by: view.Msg("%[2]s added the passkey “%[3]s”")},
@@ -110,7 +117,7 @@ func (s *Server) tell(lang string, e db.Event) (key string, args []any) {
 	case "user":
 		subject, thing = cmp.Or(thing, subject), of
 	case "authenticatedsession":
-		thing = cmp.Or(s.eventDevice(lang, e), s.pages.Text(lang, "a session"))
+		thing = cmp.Or(e.Device, s.eventDevice(lang, e), s.pages.Text(lang, "a session"))
 	}
 	subject = cmp.Or(subject, e.Actor)
 
@@ -156,5 +163,5 @@ func eventChange(e db.Event) (change, to string) {
 		return state("is_superuser", "superuser", "ordinary"), ""
 	}
 	return cmp.Or(state("is_active", "enabled", "disabled"), state("unlocked", "unlocked", ""),
-		state("factors_reset", "factors_reset", ""), state("sessions_kept", "kept", "")), ""
+		state("factors_reset", "factors_reset", ""), state("sessions_kept", "kept", ""), state("named", "", "unnamed")), ""
 }

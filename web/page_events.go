@@ -34,6 +34,9 @@ func (s *Server) eventsPage(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.app.MarkEventDevices(ctx, events); err != nil {
+		return err
+	}
 	page.Pages = newPager(number, viewPageSize, total, func(n int) string {
 		return "/events?" + url.Values{"search": {page.Search}, "action": {page.Action}, "page": {strconv.Itoa(n)}}.Encode()
 	})
@@ -56,6 +59,9 @@ func (s *Server) newEventRow(lang string, e db.Event) view.EventRow {
 	switch e.Action {
 	case db.Login:
 		row.Kind, row.Device = "good", s.eventDevice(lang, e)
+		if e.Device != "" {
+			row.Device = e.Device + " · " + row.Device
+		}
 		if id, ok := e.Context["session"].(string); ok {
 			row.URL = "/sessions/" + id
 		}

@@ -59,7 +59,7 @@ func (s *Server) sessionsPage(c *gin.Context) error {
 	} else if strings.TrimPrefix(filter.Sort, "-") == "place" {
 		page.MaxSorted = maxSorted
 	}
-	if err := s.markFirst(c.Request.Context(), nil, shown); err != nil {
+	if err := s.mark(c.Request.Context(), nil, shown); err != nil {
 		return err
 	}
 	lang := s.language(c)
@@ -277,6 +277,9 @@ func (s *Server) export(c *gin.Context, contentType, name, before, between, afte
 			c.Header("Content-Disposition", `attachment; filename="`+name+`"`)
 			b = append(b, before...)
 		}
+		if err := s.app.MarkDevices(c.Request.Context(), recorded(records)...); err != nil {
+			return err
+		}
 		for _, r := range records {
 			if sent++; sent > 1 {
 				b = append(b, between...)
@@ -310,6 +313,7 @@ func (s *Server) exportJSON(c *gin.Context) error {
 	return s.export(c, "application/json", "sessions.json", "[", ",", "]", func(b []byte, r app.Record) []byte {
 		b = appendSession(b, &r.Session)
 		b = appendMember(b[:len(b)-1], `,"username":`, r.Username)
+		b = appendMember(b, `,"device":`, r.Device.Name)
 		b = appendTime(append(b, `,"signed_in":`...), r.Created)
 		b = append(b, `,"ended":`...)
 		if r.Ended.IsZero() {
@@ -321,7 +325,7 @@ func (s *Server) exportJSON(c *gin.Context) error {
 	})
 }
 
-var csvHead = csvRow([]string{"uuid", "user", "client", "system", "kind", "ip", "country", "city", "asn", "network", "signed_in", "last_used", "expires", "ended", "ended_reason", "ended_by", "user_agent"})
+var csvHead = csvRow([]string{"uuid", "user", "client", "system", "kind", "ip", "country", "city", "asn", "network", "signed_in", "last_used", "expires", "ended", "ended_reason", "ended_by", "user_agent", "device"})
 
 func (s *Server) exportCSV(c *gin.Context) error {
 	return s.export(c, "text/csv; charset=utf-8", "sessions.csv", csvHead, "", "", func(b []byte, r app.Record) []byte {
@@ -337,7 +341,7 @@ func (s *Server) exportCSV(c *gin.Context) error {
 		}
 		client, system := app.Title(r.Agent)
 		return append(b, csvRow([]string{r.UUID.String(), r.Username, client, system, r.Agent.Kind, r.IP.String(),
-			country, city, asn, org, r.Created.Format(time.RFC3339), r.LastUsed.Format(time.RFC3339), r.Expires.Format(time.RFC3339), ended, string(r.Reason), r.EndedBy, r.Agent.String})...)
+			country, city, asn, org, r.Created.Format(time.RFC3339), r.LastUsed.Format(time.RFC3339), r.Expires.Format(time.RFC3339), ended, string(r.Reason), r.EndedBy, r.Agent.String, r.Device.Name})...)
 	})
 }
 

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"lastseen/app"
 	"lastseen/db"
@@ -47,7 +46,7 @@ func (s *Server) signedInAs(c *gin.Context, token string, sess db.Session) {
 		s.setOwn(c, pendingCookie, "", -1)
 	}
 	s.setCookie(c, token, sess)
-	s.setOwn(c, deviceCookie, c.MustGet(deviceKey).(string), int(app.DeviceCookieLife/time.Second))
+	s.setDevice(c, c.MustGet(deviceKey).(string))
 }
 
 // wayBack is where a sign-in is to lead, for the address of its next page.

@@ -31,13 +31,16 @@ func (s *Server) superuser(h handler) handler {
 func newSessionRow(lang string, sess app.Session) view.SessionRow {
 	client, system := app.Title(sess.Agent)
 	row := view.SessionRow{
-		UUID: sess.UUID.String(), Kind: sess.Agent.Kind, User: sess.Username,
+		Name: sess.Device.Name, UUID: sess.UUID.String(), Kind: sess.Agent.Kind, User: sess.Username,
 		Client: client, System: system,
 		IP: sess.IP.String(), Place: placeName(lang, sess.Location.Place),
 		Created: sess.Created, LastUsed: sess.LastUsed, Expires: sess.Expires, Current: sess.Current,
 	}
 	if n := sess.Location.Network; n != nil {
 		row.Network = n.Org
+	}
+	if sess.Device.ID != 0 {
+		row.DeviceID = sess.Device.UUID.String()
 	}
 	if sess.First {
 		row.FirstFrom = countries.Name(lang, sess.Location.Place.Country)
@@ -85,22 +88,28 @@ func longer(title, full string) string {
 	return title
 }
 
-// own are the caller's sessions, last used first.
-func (s *Server) ownList(c *gin.Context) ([]app.Session, error) {
-	id := caller(c).User.ID
-	sessions, _, err := s.app.Sessions(c.Request.Context(), caller(c), db.SessionFilter{
-		User: &id, Limit: maxPageSize, Ordering: []db.Order{{Column: "last_used", Descending: true}},
+// sessionsOf are a person's sessions with their devices, last used first.
+func (s *Server) sessionsOf(c *gin.Context, user int64) ([]app.Session, error) {
+	ctx := c.Request.Context()
+	sessions, _, err := s.app.Sessions(ctx, caller(c), db.SessionFilter{
+		User: &user, Limit: maxPageSize, Ordering: []db.Order{{Column: "last_used", Descending: true}},
 	})
-	return sessions, err
+	if err != nil {
+		return nil, err
+	}
+	return sessions, s.mark(ctx, sessions, nil)
 }
 
 // ownSessions is the page of one's own.
 func (s *Server) ownSessions(c *gin.Context) error {
-	sessions, err := s.ownList(c)
+	ctx, asks := c.Request.Context(), caller(c)
+	sessions, err := s.sessionsOf(c, asks.User.ID)
+	if err == nil {
+		err = s.adopt(c, sessions)
+	}
 	if err != nil {
 		return err
 	}
-	ctx, asks := c.Request.Context(), caller(c)
 	ended, _, err := s.app.History(ctx, asks, db.SessionFilter{User: &asks.User.ID, State: db.Ended, Limit: 100})
 	if err != nil {
 		return err
@@ -110,20 +119,20 @@ func (s *Server) ownSessions(c *gin.Context) error {
 	if page.Revision, err = s.app.Revision(ctx, caller(c)); err != nil {
 		return err
 	}
-	if err := s.markFirst(ctx, sessions, ended); err != nil {
+	if err := s.mark(ctx, nil, ended); err != nil {
 		return err
 	}
 	lang := s.language(c)
-	var group view.SessionGroup
-	for _, sess := range sessions {
-		if row := newSessionRow(lang, sess); row.Current {
-			page.Current = &row
+	for _, d := range devicesOf(lang, sessions) {
+		if d.Current {
+			page.Current = d
 		} else {
-			group.Rows = append(group.Rows, row)
+			page.Others = append(page.Others, d)
 		}
 	}
-	page.Others = len(group.Rows)
-	page.Groups = []view.SessionGroup{group}
+	if page.Away, err = s.away(c, sessions); err != nil {
+		return err
+	}
 	for _, e := range ended {
 		page.Ended = append(page.Ended, newEndedRow(lang, e))
 	}
@@ -249,7 +258,11 @@ func (s *Server) visible(c *gin.Context) (app.Session, error) {
 	if err != nil {
 		return app.Session{}, err
 	}
-	return s.app.Session(c.Request.Context(), caller(c), id)
+	sess, err := s.app.Session(c.Request.Context(), caller(c), id)
+	if err != nil {
+		return sess, err
+	}
+	return sess, s.app.MarkDevices(c.Request.Context(), &sess)
 }
 
 // sessionPage shows all that is known of one session, living or ended.
@@ -270,7 +283,7 @@ func (s *Server) sessionPage(c *gin.Context) error {
 		}
 		e, err := s.app.EndedSession(ctx, caller(c), id)
 		if err == nil {
-			err = s.app.MarkFirst(ctx, &e.Session)
+			err = errors.Join(s.app.MarkDevices(ctx, &e.Session), s.app.MarkFirst(ctx, &e.Session))
 		}
 		if err != nil {
 			return err
@@ -369,7 +382,7 @@ func (s *Server) revoke(c *gin.Context) error {
 	}
 	lang := s.language(c)
 	row := newSessionRow(lang, sess)
-	name := s.pages.Device(lang, row.Client, row.System)
+	name := s.pages.Called(lang, row)
 	if row.Place != "" {
 		name += " (" + row.Place + ")"
 	}
@@ -397,28 +410,45 @@ func (s *Server) signOutApp(c *gin.Context) error {
 	return nil
 }
 
+// otherDevices are those that the caller is signed in on beside this one.
+func (s *Server) otherDevices(c *gin.Context) ([]*view.DeviceRow, error) {
+	sessions, err := s.sessionsOf(c, caller(c).User.ID)
+	return slices.DeleteFunc(devicesOf(s.language(c), sessions), func(d *view.DeviceRow) bool { return d.Current }), err
+}
+
+// away are the caller's devices that have a name, and none of the sessions.
+func (s *Server) away(c *gin.Context, sessions []app.Session) (rows []*view.DeviceRow, err error) {
+	devices, err := s.app.Devices(c.Request.Context(), caller(c), caller(c).User.ID)
+	for _, d := range devices {
+		if d.Name != "" && !slices.ContainsFunc(sessions, func(sess app.Session) bool { return sess.Device.ID == d.ID }) {
+			rows = append(rows, newDeviceRow(d))
+		}
+	}
+	return rows, err
+}
+
 func (s *Server) revokeOthersForm(c *gin.Context) error {
-	sessions, err := s.ownList(c)
+	others, err := s.otherDevices(c)
 	if err != nil {
 		return err
 	}
-	lang := s.language(c)
 	page := view.ConfirmPage{Layout: s.layout(c, "sessions"), Others: true, Action: c.Request.URL.Path, Back: homePath}
-	for _, sess := range sessions {
-		if !sess.Current {
-			page.Sessions = append(page.Sessions, newSessionRow(lang, sess))
-		}
+	for _, d := range others {
+		page.Sessions = append(page.Sessions, d.SessionRow)
 	}
 	return s.render(c, http.StatusOK, "confirm", &page)
 }
 
 func (s *Server) revokeOthers(c *gin.Context) error {
-	asks := caller(c)
-	n, err := s.app.RevokeSessions(c.Request.Context(), asks.Actor(), []int64{asks.User.ID}, asks.Session)
+	others, err := s.otherDevices(c)
 	if err != nil {
 		return err
 	}
-	s.say(c, s.pages.Text(s.language(c), "Signed out %d other devices.", n))
+	asks := caller(c)
+	if _, err := s.app.RevokeSessions(c.Request.Context(), asks.Actor(), []int64{asks.User.ID}, asks.Session); err != nil {
+		return err
+	}
+	s.say(c, s.pages.Text(s.language(c), "Signed out %d other devices.", len(others)))
 	redirect(c, homePath)
 	return nil
 }

@@ -161,7 +161,7 @@ func TestExport(t *testing.T) {
 	if err != nil || len(rows) != 2 || rows[1][1] != "bob" || rows[1][7] != "London" {
 		t.Fatalf("got %q, %v", rows, err)
 	}
-	if got := rows[1][len(rows[1])-1]; got != `'=cmd|'/c calc'!A1` {
+	if got := rows[1][len(rows[1])-2]; got != `'=cmd|'/c calc'!A1` {
 		t.Errorf("a formula went out as %q", got)
 	}
 	if res.Header.Get("Content-Disposition") == "" || !strings.HasPrefix(res.Header.Get("Content-Type"), "text/csv") {

@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -32,16 +33,24 @@ func placeName(lang string, p *geoip.Place) string {
 	return strings.Trim(p.City+", "+country, ", ")
 }
 
-// markFirst marks those of sessions and records that are their account's first from a country.
-func (s *Server) markFirst(ctx context.Context, sessions []app.Session, records []app.Record) error {
+// mark says of sessions and records which devices they are on, and which are their account's
+// first from a country.
+func (s *Server) mark(ctx context.Context, sessions []app.Session, records []app.Record) error {
 	var all []*app.Session
 	for i := range sessions {
 		all = append(all, &sessions[i])
 	}
+	all = append(all, recorded(records)...)
+	return errors.Join(s.app.MarkDevices(ctx, all...), s.app.MarkFirst(ctx, all...))
+}
+
+// recorded are the sessions of records.
+func recorded(records []app.Record) []*app.Session {
+	all := make([]*app.Session, len(records))
 	for i := range records {
-		all = append(all, &records[i].Session)
+		all[i] = &records[i].Session
 	}
-	return s.app.MarkFirst(ctx, all...)
+	return all
 }
 
 // dictionary is a text as dictionaries order it: without regard to case and marks.

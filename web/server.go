@@ -111,6 +111,12 @@ func (s *Server) routes() *gin.Engine {
 	get("/sessions/:uuid", s.signedIn(s.sessionPage))
 	get("/sessions/:uuid/revoke", s.signedIn(s.revokeForm))
 	post("/sessions/:uuid/revoke", s.signedIn(s.revoke))
+	get("/devices/:uuid", s.signedIn(s.devicePage))
+	post("/devices/:uuid/name", s.signedIn(s.nameDevice))
+	get("/devices/:uuid/sign-out", s.signedIn(s.signOutDeviceForm))
+	post("/devices/:uuid/sign-out", s.signedIn(s.signOutDevice))
+	get("/devices/:uuid/forget", s.signedIn(s.forgetDeviceForm))
+	post("/devices/:uuid/forget", s.signedIn(s.forgetDevice))
 	post("/sessions/:uuid/sign-out-app", s.signedIn(s.signOutApp))
 
 	get("/.well-known/change-password", s.changePasswordAt)

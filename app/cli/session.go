@@ -68,10 +68,18 @@ func (p *Program) sessionList(ctx context.Context, c *cli.Command, a *app.App) e
 			network = n.Org
 		}
 		client, system := app.Title(s.Agent)
-		rows = append(rows, []string{s.UUID.String(), s.Username, timeText(s.LastUsed, ""), s.IP.String(), place, network,
+		rows = append(rows, []string{s.UUID.String(), s.Username, s.Device.Name, timeText(s.LastUsed, ""), s.IP.String(), place, network,
 			client, system, timeText(s.Expires, "")})
 	}
-	return p.table(rows, "NETWORK", "SYSTEM", "ENDS", "PLACE", "CLIENT")
+	return p.table(rows, "NETWORK", "DEVICE", "SYSTEM", "ENDS", "PLACE", "CLIENT")
+}
+
+func markDevices(ctx context.Context, a *app.App, sessions []app.Session) error {
+	all := make([]*app.Session, len(sessions))
+	for i := range sessions {
+		all[i] = &sessions[i]
+	}
+	return a.MarkDevices(ctx, all...)
 }
 
 func findSession(ctx context.Context, c *cli.Command, a *app.App) (app.Session, error) {
@@ -105,12 +113,18 @@ func (p *Program) sessionShow(ctx context.Context, c *cli.Command, a *app.App) e
 	if !p.terminal() || c.Bool("json") {
 		return p.json(p.SessionObject(sess))
 	}
+	if err := a.MarkDevices(ctx, &sess); err != nil {
+		return err
+	}
 	rows := [][]string{
 		{"user", sess.Username},
 		{"last used", timeText(sess.LastUsed, "")},
 		{"signed in", timeText(sess.Created, "") + ", by " + app.MethodText(sess.Method)},
 		{"ends", timeText(sess.Expires, "")},
 		{"address", sess.IP.String()},
+	}
+	if sess.Device.Name != "" {
+		rows = append(rows, []string{"name", sess.Device.Name})
 	}
 	if sess.Via.IsValid() {
 		rows = append(rows, []string{"reported by", sess.Via.String()})

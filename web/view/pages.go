@@ -198,6 +198,8 @@ type ErrorPage struct {
 // sessionRow is one session in a list.
 type SessionRow struct {
 	UUID                       string
+	Name                       string // what its device is called, or ""
+	DeviceID                   string // the device's public name; "" when it has none
 	Kind                       string // an icon: phone, tablet, desktop, tv, console, script, bot, unknown
 	Client, System             string // "Firefox 140", "Linux"; either may be ""
 	User                       string
@@ -212,6 +214,18 @@ type SessionRow struct {
 	EndedBy                    string    // an English key, such as "signed out", "ran out", "signed out by an administrator"
 }
 
+// A DeviceRow is a device: as its session that was used last, with all that live on it.
+// Without a DeviceID it is what sessions from before there were devices have in common.
+type DeviceRow struct {
+	SessionRow
+	Sessions []SessionRow
+}
+
+// Marked reports whether something is special about one of several sessions.
+func (d DeviceRow) Marked() bool {
+	return slices.ContainsFunc(d.Sessions, func(r SessionRow) bool { return r.FirstFrom != "" })
+}
+
 // sessionGroup is a part of the list under a heading; a list without grouping is one
 // group without a Label.
 type SessionGroup struct {
@@ -222,10 +236,11 @@ type SessionGroup struct {
 
 type SessionsPage struct {
 	Layout
-	Everybody bool        // a superuser looks at all; else one's own
-	Current   *SessionRow // this device; nil in everybody's view
-	Groups    []SessionGroup
-	Others    int // own active sessions but this one
+	Everybody bool       // a superuser looks at all; else one's own
+	Current   *DeviceRow // this device; nil in everybody's view
+	Others    []*DeviceRow
+	Away      []*DeviceRow   // those with a name that one is not signed in on
+	Groups    []SessionGroup // in everybody's view
 	Ended     []SessionRow
 	History   int // days for which ended ones are kept
 	People    int // whose sessions these are, in everybody's view
@@ -245,9 +260,9 @@ type SessionsPage struct {
 // Devices is how many devices one is signed in on, this one counted.
 func (p SessionsPage) Devices() int {
 	if p.Current == nil {
-		return p.Others
+		return len(p.Others)
 	}
-	return p.Others + 1
+	return len(p.Others) + 1
 }
 
 // sessionFilter is the query of everybody's view.
@@ -325,8 +340,20 @@ type ConfirmPage struct {
 	Layout
 	Sessions []SessionRow // those that will end
 	Others   bool         // they are all but this device
+	Device   *DeviceRow   // they are all on it; nil for a session alone
+	Forget   bool         // the device is forgotten, too
 	Action   string       // where the form posts to
 	Back     string
+}
+
+type DevicePage struct {
+	Layout
+	DeviceRow
+	Since, LastLogin time.Time
+	MaxName          int
+	Typed            string // when the form was wrong
+	Error            string // an English key
+	Back             string // the list that it stands in
 }
 
 type SessionPage struct {

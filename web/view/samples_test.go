@@ -60,9 +60,14 @@ func sampleSessions() *SessionsPage {
 		ended[i].Ended, ended[i].EndedBy = ago(time.Duration(i+9)*sampleDay), EndedRevoked
 		ended[i].FirstFrom = ""
 	}
+	kitchen := others[1]
+	kitchen.Name, kitchen.DeviceID = "Kitchen tablet", current.UUID
+	again := kitchen
+	again.UUID = others[0].UUID
 	return &SessionsPage{
-		Layout: sampleLayout("sessions"), Current: &current, Others: len(others),
-		Groups: []SessionGroup{{Rows: others}}, Ended: ended, History: 90, Revision: "41",
+		Layout: sampleLayout("sessions"), Current: &DeviceRow{current, []SessionRow{current}},
+		Others: []*DeviceRow{{others[0], others[:1]}, {kitchen, []SessionRow{kitchen, again}}, {others[2], others[2:]}},
+		Away:   []*DeviceRow{{kitchen, nil}}, Ended: ended, History: 90, Revision: "41",
 		Map: NewWorldMap([]Dot{
 			{51.5, -0.1, 1, "London, United Kingdom", "/sessions?country=GB"},
 			{58.4, 15.6, 1, "Linköping, Sweden", "/sessions?country=SE"},
@@ -133,7 +138,7 @@ func sampleHostile() *SessionsPage {
 	p.Flash = &Flash{"good", hostile, sampleNow}
 	for i := range p.Groups[0].Rows {
 		r := &p.Groups[0].Rows[i]
-		r.Client, r.System, r.User, r.Network, r.Place, r.UUID, r.Local = hostile, hostile, hostile, hostile, hostile, hostile, false
+		r.Name, r.Client, r.System, r.User, r.Network, r.Place, r.UUID, r.Local = hostile, hostile, hostile, hostile, hostile, hostile, hostile, false
 	}
 	p.Groups[0].Label = hostile
 	p.Networks[0].Text, p.Networks[0].Value = hostile, hostile
@@ -182,7 +187,7 @@ func samples() []sample {
 	current, others := sampleRows()
 
 	one := sampleSessions()
-	one.Others, one.Groups, one.Ended, one.Admin, one.NoPlaces, one.Map, one.Attributions = 0, nil, nil, false, true, nil, nil
+	one.Others, one.Groups, one.Ended, one.Away, one.Admin, one.NoPlaces, one.Map, one.Attributions = nil, nil, nil, nil, false, true, nil, nil
 	one.Steps = []string{"places", "gate", "user"}
 	flashed := sampleSessions()
 	flashed.Flash = &Flash{"good", "Signed out Firefox on Windows (London).", ago(time.Second)}
@@ -243,6 +248,10 @@ func samples() []sample {
 		{"everybody-none", "sessions", none},
 		{"hostile", "sessions", sampleHostile()},
 		{"confirm", "confirm", &ConfirmPage{Layout: sampleLayout("sessions"), Sessions: others[1:2], Action: "/sessions/x/revoke", Back: "/sessions"}},
+		{"device", "device", &DevicePage{Layout: sampleLayout("sessions"), DeviceRow: *flashed.Others[1], Since: ago(90 * sampleDay), LastLogin: ago(sampleDay), MaxName: 60, Back: "/sessions"}},
+		{"device-away", "device", &DevicePage{Layout: sampleLayout("sessions"), DeviceRow: *flashed.Away[0], Since: ago(90 * sampleDay), LastLogin: ago(sampleDay), MaxName: 60, Typed: hostile, Error: "A device’s name has 60 characters or fewer, on one line.", Back: "/sessions"}},
+		{"confirm-device", "confirm", &ConfirmPage{Layout: sampleLayout("sessions"), Device: flashed.Others[1], Sessions: flashed.Others[1].Sessions, Action: "/devices/x/sign-out", Back: "/sessions"}},
+		{"confirm-forget", "confirm", &ConfirmPage{Layout: sampleLayout("sessions"), Device: flashed.Others[1], Forget: true, Sessions: flashed.Others[1].Sessions, Action: "/devices/x/forget", Back: "/sessions"}},
 		{"confirm-others", "confirm", &ConfirmPage{Layout: sampleLayout("sessions"), Sessions: others, Others: true, Action: "/sessions/revoke-others", Back: "/sessions"}},
 		{"session", "session", sampleDetail()},
 		{"session-bare", "session", bare},

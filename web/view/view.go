@@ -73,6 +73,7 @@ func (p *Pages) parse(w *words) map[string]func() *template.Template {
 		"count":  w.count,
 		"lang":   func() string { return w.code },
 		"device": w.device,
+		"called": w.called,
 		"bdi":    isolate,
 		"clean":  clean,
 		"raw":    Visible,
@@ -345,6 +346,23 @@ func (w *words) text(key string, args ...any) string {
 		parts[i] = arg
 	}
 	return w.say(key, parts)
+}
+
+// Called is what a session is called in one of our languages: by its device's name, or by
+// what it is. The result is plain text.
+func (p *Pages) Called(lang string, r SessionRow) string {
+	if r.Name != "" {
+		return r.Name
+	}
+	return p.Device(lang, r.Client, r.System)
+}
+
+// called is what a session is called: by its device's name, or by what it is.
+func (w *words) called(name, client, system string) string {
+	if name != "" {
+		return name
+	}
+	return w.device(client, system)
 }
 
 // Device names a client and its system in one of our languages, as the pages do. The

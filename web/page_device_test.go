@@ -1,0 +1,228 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"lastseen/app"
+)
+
+// signInWith signs somebody in by the form with cookies, and returns those that a browser
+// then has.
+func (ts *testServer) signInWith(name, cookies string) (session, device string) {
+	ts.t.Helper()
+	res, body := ts.do(nil, "POST", "/login", strings.NewReader(url.Values{"username": {name}, "password": {password}}.Encode()),
+		"Content-Type", "application/x-www-form-urlencoded", "User-Agent", firefox, "Cookie", cookies)
+	for _, cookie := range res.Cookies() {
+		switch cookie.Name {
+		case sessionCookie:
+			session = cookie.Name + "=" + cookie.Value
+		case deviceCookie:
+			device = cookie.Name + "=" + cookie.Value
+			if cookie.MaxAge != 365*24*3600 || !cookie.HttpOnly || cookie.SameSite != http.SameSiteLaxMode || cookie.Domain != "" {
+				ts.t.Errorf("the device's cookie: %s", cookie.Raw)
+			}
+		}
+	}
+	if res.StatusCode != http.StatusSeeOther || session == "" || device == "" {
+		ts.t.Fatalf("sign-in: got %d %v %s", res.StatusCode, res.Cookies(), body)
+	}
+	return session, device
+}
+
+var heading = regexp.MustCompile(`<h1[^>]*>([^<]*)`)
+
+// Thirteen sign-ins of one browser are one device, and two browsers of a kind are two.
+func TestDevicesAreCounted(t *testing.T) {
+	ts := newServer(t)
+	session, device := ts.signInWith("bob", "")
+	for range 12 {
+		s, d := ts.signInWith("bob", device)
+		if d != device {
+			t.Fatalf("the cookie became %s", d)
+		}
+		session = s
+	}
+	_, body := ts.get(nil, "/sessions", "Cookie", session+"; "+device)
+	if got := heading.FindStringSubmatch(body)[1]; got != "You are signed in on 1 device" || !strings.Contains(body, "13 sign-ins") || strings.Contains(body, "Sign out all others") {
+		t.Errorf("thirteen sign-ins: %q\n%s", got, body)
+	}
+	other, otherDevice := ts.signInWith("bob", deviceCookie+"=forged")
+	_, body = ts.get(nil, "/sessions", "Cookie", other+"; "+otherDevice)
+	if got := heading.FindStringSubmatch(body)[1]; got != "You are signed in on 2 devices" || !strings.Contains(body, "Sign out all others (1)") {
+		t.Errorf("two browsers: %q\n%s", got, body)
+	}
+	// Another account in the browser has a device of its own.
+	adas, d := ts.signInWith("ada", device)
+	if d != device {
+		t.Errorf("another account's cookie is %s", d)
+	}
+	if _, body = ts.get(nil, "/sessions", "Cookie", adas+"; "+device); !strings.Contains(heading.FindString(body), "on 1 device") {
+		t.Errorf("another account: %s", heading.FindString(body))
+	}
+	// All others at once: the twelve others, and what is said counts devices.
+	res, _ := ts.postAs(other, "/sessions/revoke-others", nil)
+	if res.StatusCode != 303 {
+		t.Fatalf("got %d", res.StatusCode)
+	}
+	if said := ts.said(res); said != "Signed out 1 other device." {
+		t.Errorf("it says %q", said)
+	}
+	if res, _ := ts.get(nil, "/sessions", "Cookie", session); res.StatusCode != 303 {
+		t.Error("a session of the other device passes")
+	}
+}
+
+// postAs sends a form with a cookie.
+func (ts *testServer) postAs(cookie, path string, form url.Values) (*http.Response, string) {
+	ts.t.Helper()
+	return ts.do(nil, "POST", path, strings.NewReader(form.Encode()), "Content-Type", "application/x-www-form-urlencoded", "Cookie", cookie)
+}
+
+// said is what the page that an answer leads to will say.
+func (ts *testServer) said(res *http.Response) string {
+	for _, cookie := range res.Cookies() {
+		if cookie.Name == flashCookie {
+			text, _ := url.QueryUnescape(cookie.Value)
+			return text
+		}
+	}
+	return ""
+}
+
+var deviceLink = regexp.MustCompile(`/devices/[0-9a-f-]{36}`)
+
+// A device is named, signed out and forgotten by forms alone, by its person and no other.
+func TestDevicePages(t *testing.T) {
+	ts := newServer(t)
+	session, device := ts.signInWith("bob", "")
+	second, _ := ts.signInWith("bob", device)
+	elsewhere, _ := ts.signInWith("bob", "")
+	_, body := ts.get(nil, "/sessions", "Cookie", second)
+	path := deviceLink.FindString(body)
+	ada, eve := ts.signIn("ada"), func() string { ts.createUser("eve", false); s, _ := ts.signInWith("eve", device); return s }()
+
+	for _, page := range []string{"", "/sign-out", "/forget"} {
+		if res, _ := ts.get(nil, path+page, "Cookie", eve); res.StatusCode != 404 {
+			t.Errorf("somebody else at %s: got %d", page, res.StatusCode)
+		}
+		if res, _ := ts.get(ada, path+page); res.StatusCode != 200 {
+			t.Errorf("a superuser at %s: got %d", page, res.StatusCode)
+		}
+		if res, _ := ts.get(nil, path+page); res.StatusCode != 303 {
+			t.Errorf("nobody at %s: got %d", page, res.StatusCode)
+		}
+	}
+	for _, form := range []string{"/name", "/sign-out", "/forget"} {
+		if res, _ := ts.postAs(eve, path+form, url.Values{"name": {"mine"}}); res.StatusCode != 404 {
+			t.Errorf("somebody else posts %s: got %d", form, res.StatusCode)
+		}
+	}
+	if res, body := ts.postAs(second, path+"/name", url.Values{"name": {strings.Repeat("x", 61)}}); res.StatusCode != 400 || !strings.Contains(body, "60 characters or fewer") || !strings.Contains(body, strings.Repeat("x", 61)) {
+		t.Errorf("a long name: got %d %s", res.StatusCode, body)
+	}
+	if res, _ := ts.postAs(second, path+"/name", url.Values{"name": {"Kitchen <tablet>"}}); res.StatusCode != 303 || res.Header.Get("Location") != "/sessions" {
+		t.Errorf("named: got %d", res.StatusCode)
+	}
+	// The name is where its sessions are.
+	const shown = "Kitchen &lt;tablet&gt;"
+	for _, at := range []string{"/sessions", path, path + "/sign-out", path + "/forget", "/events", regexp.MustCompile(`/sessions/[0-9a-f-]{36}`).FindString(body)} {
+		if _, body := ts.get(nil, at, "Cookie", second); !strings.Contains(body, shown) {
+			t.Errorf("%s: the name is missing in %s", at, body)
+		}
+	}
+	if _, body := ts.get(ada, "/sessions?view=everybody&user=bob"); !strings.Contains(body, shown) {
+		t.Error("everybody: the name is missing")
+	}
+	if _, body := ts.get(nil, "/sessions/export.csv", "Cookie", second); strings.Count(body, `"Kitchen <tablet>"`) != 2 {
+		t.Errorf("CSV: %s", body)
+	}
+	if _, body := ts.get(nil, "/sessions/export.json", "Cookie", second); strings.Count(body, `"device":"Kitchen`) != 2 || strings.Count(body, `"device":""`) != 1 {
+		t.Errorf("JSON: %s", body)
+	}
+	if _, body := ts.get(nil, "/api/v3/core/authenticated_sessions/", "Cookie", second); strings.Contains(body, "Kitchen") {
+		t.Error("the API says the name")
+	}
+	// Signed out from elsewhere, all of it, and known again at the next sign-in.
+	if res, _ := ts.postAs(elsewhere, path+"/sign-out", nil); res.StatusCode != 303 || ts.said(res) != "Signed out Kitchen <tablet>." {
+		t.Errorf("signed out: got %d %q", res.StatusCode, ts.said(res))
+	}
+	for _, dead := range []string{session, second} {
+		if res, _ := ts.get(nil, "/sessions", "Cookie", dead); res.StatusCode != 303 {
+			t.Error("a session passes on a device that was signed out")
+		}
+	}
+	if _, body := ts.get(nil, "/sessions", "Cookie", elsewhere); !strings.Contains(body, "1 named device that is signed out") {
+		t.Errorf("it is not listed: %s", body)
+	}
+	again, _ := ts.signInWith("bob", device)
+	if _, body := ts.get(nil, "/sessions", "Cookie", again); !strings.Contains(body, shown) || strings.Contains(body, "named device") {
+		t.Errorf("signed in anew: %s", body)
+	}
+	// Who forgets the device that they use is signed out there.
+	if res, _ := ts.postAs(again, path+"/forget", nil); res.Header.Get("Location") != "/login" {
+		t.Errorf("forgotten: got %d to %s", res.StatusCode, res.Header.Get("Location"))
+	}
+	if res, _ := ts.get(nil, path, "Cookie", elsewhere); res.StatusCode != 404 {
+		t.Errorf("one that was forgotten: got %d", res.StatusCode)
+	}
+}
+
+// A session from before there were devices gets one when its browser opens the page; other
+// such sessions are told apart by what they are.
+func TestSessionsWithoutDevice(t *testing.T) {
+	ts := newServer(t)
+	const safari = "Mozilla/5.0 (iPad; CPU OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Mobile/15E148 Safari/604.1"
+	_, token := ts.session("bob", "192.0.2.1", safari)
+	for i := range 5 {
+		ts.session("bob", "192.0.2.1", []string{firefox, strings.ReplaceAll(firefox, "140", "139")}[i%2])
+	}
+	cookie := sessionCookie + "=" + token
+	res, body := ts.get(nil, "/sessions", "Cookie", cookie, "User-Agent", safari)
+	if !strings.Contains(heading.FindString(body), "on 2 devices") || !strings.Contains(body, "5 sign-ins") || !deviceLink.MatchString(body) {
+		t.Errorf("got %s", body)
+	}
+	device := ""
+	for _, c := range res.Cookies() {
+		if c.Name == deviceCookie {
+			device = c.Name + "=" + c.Value
+		}
+	}
+	if device == "" {
+		t.Fatal("the browser got no cookie")
+	}
+	if res, _ := ts.get(nil, "/sessions", "Cookie", cookie+"; "+device, "User-Agent", safari); strings.Contains(strings.Join(res.Header["Set-Cookie"], ""), deviceCookie) {
+		t.Error("it got another one")
+	}
+	next, _ := ts.signInWith("bob", device)
+	if _, body := ts.get(nil, "/sessions", "Cookie", next, "User-Agent", firefox); !strings.Contains(heading.FindString(body), "on 2 devices") {
+		t.Errorf("its next sign-in is on another device: %s", heading.FindString(body))
+	}
+}
+
+// What the cookie holds is kept nowhere.
+func TestDeviceTokenIsKeptNowhere(t *testing.T) {
+	ts := newServer(t)
+	session, device := ts.signInWith("bob", "")
+	ts.get(nil, "/sessions", "Cookie", session+"; "+device)
+	_, token, _ := strings.Cut(device, "=")
+	if strings.Contains(ts.log.String(), token) {
+		t.Error("it is logged")
+	}
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	if err := ts.store.Backup(t.Context(), backup, ""); err != nil {
+		t.Fatal(err)
+	}
+	stored, err := os.ReadFile(backup)
+	if err != nil || strings.Contains(string(stored), token) {
+		t.Errorf("it is stored, or %v", err)
+	}
+	if app.DeviceToken(token) != token {
+		t.Errorf("%q is no token", token)
+	}
+}
