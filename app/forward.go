@@ -135,16 +135,21 @@ func (a *App) denial(rules live.Rules, host string, groups []db.Group) error {
 	return nil
 }
 
-// Denial is why the gate denies a host to who is signed in and in no group.
-func (a *App) Denial(ctx context.Context, host string) error {
-	if !a.Config.Guards(host) {
-		return ErrUnreachable
+// Denial is why the gate denies a host to who is signed in and in no group that may reach
+// it, and who that is, if it is to be found.
+func (a *App) Denial(ctx context.Context, r ForwardRequest) (*db.User, error) {
+	if !a.Config.Guards(r.Host) {
+		return nil, ErrUnreachable
 	}
 	rules, err := a.live.Rules(ctx)
 	if err != nil {
-		return fmt.Errorf("read the rules: %w", err)
+		return nil, fmt.Errorf("read the rules: %w", err)
 	}
-	return cmp.Or(a.denial(rules, host, nil), ErrNoMember)
+	caller, err := a.forwardCaller(ctx, r)
+	if err != nil && !errors.Is(err, ErrUnauthenticated) {
+		return nil, fmt.Errorf("find who asks: %w", err)
+	}
+	return caller.User, cmp.Or(a.denial(rules, r.Host, nil), ErrNoMember)
 }
 
 // SessionHosts are the hosts that a session, living or ended, reached through

@@ -59,6 +59,7 @@ func (s *Server) proveAgain(c *gin.Context, form url.Values, h handler) error {
 	switch {
 	case errors.Is(err, app.ErrBadCredentials):
 		page.Failed = true
+		c.Set(invalidKey, "again_password")
 		return s.renderAgain(c, http.StatusUnauthorized, page)
 	case errors.As(err, &busy):
 		page.RetryAfter = busy.RetryAfter

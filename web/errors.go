@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,10 +69,10 @@ var statuses = []struct {
 	{errForwarded, http.StatusBadRequest, "Malformed request.", "The proxy does not say clearly what was asked for", "Give it the configuration that `lastseen proxy-snippet` prints."},
 	{errNotReturned, http.StatusForbidden, "The cookie does not reach this host.", "You are signed in, but the app cannot tell", "Its proxy must pass the cookie on, the browser must keep it, and an app on http:// needs a public URL on http://. Then go back and try again."},
 	{app.ErrUnreachable, http.StatusForbidden, "This host is not guarded.", "The gate does not guard this host", "Name it in --apps, beside the others; or, where --apps is not set, set --cookie-domain to a domain that it is under."},
-	{app.ErrNoRule, http.StatusForbidden, "You do not have permission to perform this action.", "Nobody may open this app yet", "No rule lets anybody in, and --gate-default is deny. An administrator of this site adds one on the page Rules."},
+	{app.ErrNoRule, http.StatusForbidden, "You do not have permission to perform this action.", "Nobody may open this app yet", "No rule lets anybody in, and --gate-default is deny. A superuser can add one on the page Rules."},
 	{app.ErrCode, http.StatusForbidden, "The code is not good here.", "This way in was used up", "It is good once, within a minute, and in the browser that asked. Try again from the app."},
-	{app.ErrNoMember, http.StatusForbidden, "You do not have permission to perform this action.", "You may not open this app", "Ask an administrator of this site to let in a group that you are in."},
-	{app.ErrForbidden, http.StatusForbidden, "You do not have permission to perform this action.", "You may not do this", "Ask an administrator of this site."},
+	{app.ErrNoMember, http.StatusForbidden, "You do not have permission to perform this action.", "You may not open this app", "None of your groups is let in. A superuser can let one in on the page Rules."},
+	{app.ErrForbidden, http.StatusForbidden, "You do not have permission to perform this action.", "You may not do this", "Only superusers may. One of them can make you one on the page Users, or do it for you."},
 	{errCrossOrigin, http.StatusForbidden, "CSRF Failed: the request comes from another origin.", "This request came from another site", "Open the page here and try again."},
 	{errNotOurName, http.StatusMisdirectedRequest, "This server is not known by that name: set --public-url.", "This server is not known by that name", "Give --public-url the address that browsers use, such as https://auth.home.example, and start it anew; or open it by its IP address."},
 	{errInvalidPage, http.StatusNotFound, "Invalid page.", "There is no such page of the list", "Go back to its beginning."},
@@ -119,7 +120,9 @@ func (s *Server) fail(c *gin.Context, err error) {
 		return // half an answer is all they get
 	}
 	if !isAPI(c.Request.URL.Path) {
-		s.renderError(c, view.ErrorPage{Status: status, What: what, Do: do, Back: back, BackText: backText})
+		page := view.ErrorPage{Status: status, What: what, Do: do, Back: back, BackText: backText}
+		s.describe(c, err, &page)
+		s.renderError(c, page)
 		return
 	}
 	if inputs != nil {
@@ -137,6 +140,37 @@ func (s *Server) fail(c *gin.Context, err error) {
 		detail = detailed.detail
 	}
 	writeJSON(c, status, map[string]string{"detail": detail})
+}
+
+// askedKey is where the gate names the host that somebody asked for.
+const askedKey = "asked"
+
+// describe says who was refused and what they asked for, and leads superusers to where
+// they can change it.
+func (s *Server) describe(c *gin.Context, err error, page *view.ErrorPage) {
+	if errors.Is(err, errNoPage) || errors.Is(err, errNoMethod) { // nobody has looked who asks: the navigation shows it
+		if !shownAway(c.Request.URL.Path) {
+			_, _ = s.byCookie(c)
+		}
+		page.Asked = c.Request.URL.Path
+		return
+	}
+	if !errors.Is(err, app.ErrForbidden) {
+		return
+	}
+	page.Asked = cmp.Or(c.GetString(askedKey), c.Request.URL.Path)
+	asks, ok := c.Get(callerKey)
+	if !ok {
+		return
+	}
+	user := asks.(app.Caller).User
+	page.Who = user.Username
+	for _, group := range user.Groups {
+		page.Groups = append(page.Groups, group.Name)
+	}
+	if user.Superuser && (errors.Is(err, app.ErrNoMember) || errors.Is(err, app.ErrNoRule)) {
+		page.Back, page.BackText = "/rules", "Rules"
+	}
 }
 
 // A complaint is what every request may make us log: once a second, since a flood of

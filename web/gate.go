@@ -282,6 +282,7 @@ func (s *Server) authorize(c *gin.Context, read func(*http.Request) (asked, erro
 		}
 		return challenge(c, a)
 	default:
+		c.Set(askedKey, a.host)
 		return cmp.Or(decision.Why, app.ErrForbidden)
 	}
 }
@@ -480,6 +481,7 @@ func startTarget(query string) string {
 func (s *Server) start(c *gin.Context) error {
 	rd := startTarget(c.Request.URL.RawQuery)
 	if host, ok := hostOf(rd); ok && !s.reachable(host) {
+		c.Set(askedKey, host)
 		return app.ErrUnreachable
 	}
 	// nginx asks here for what it is to answer.
@@ -507,7 +509,18 @@ func (s *Server) denied(c *gin.Context) error {
 	if !ok {
 		return app.ErrNoMember
 	}
-	return s.app.Denial(c.Request.Context(), host)
+	c.Set(askedKey, host)
+	client, err := s.relayed(c.Request)
+	if err != nil {
+		return err
+	}
+	user, why := s.app.Denial(c.Request.Context(), app.ForwardRequest{
+		Host: host, Tokens: s.gateTokens(c.Request, asked{scheme: s.appScheme(c.Request), host: host}), Client: client,
+	})
+	if user != nil {
+		c.Set(callerKey, app.Caller{User: user})
+	}
+	return why
 }
 
 // onAppHost reports whether an app's host relays a browser's request to us.

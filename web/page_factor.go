@@ -114,6 +114,7 @@ func (s *Server) signInByCode(c *gin.Context) error {
 		return s.renderCode(c, http.StatusUnauthorized, page)
 	case errors.Is(err, app.ErrBadCredentials):
 		page.Error = wrongCode
+		c.Set(invalidKey, "code")
 		return s.renderCode(c, http.StatusUnauthorized, page)
 	case errors.Is(err, app.ErrSealed):
 		page.Error = keyIsGone
@@ -160,6 +161,7 @@ func (s *Server) setUp(c *gin.Context) error {
 		return s.signInAnew(c, page.RD, page.State)
 	case errors.As(err, &input):
 		page.Error = input.Problem
+		c.Set(invalidKey, input.Field)
 		return s.renderTOTP(c, http.StatusBadRequest, p.User, page)
 	case errors.Is(err, app.ErrSealed):
 		return errMalformed
@@ -218,6 +220,7 @@ func (s *Server) addTOTP(c *gin.Context) error {
 	case errors.As(err, &input):
 		page := newTOTPPage(form)
 		page.Error = input.Problem
+		c.Set(invalidKey, input.Field)
 		return s.renderTOTP(c, http.StatusBadRequest, *caller(c).User, page)
 	case errors.Is(err, app.ErrSealed):
 		return errMalformed

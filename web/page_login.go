@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"lastseen/app"
 	"lastseen/app/config"
@@ -110,6 +111,11 @@ func (s *Server) sendBack(c *gin.Context, rd, state string) error {
 func (s *Server) renderLogin(c *gin.Context, status int, page view.LoginPage) error {
 	page.Layout = s.layout(c, "")
 	page.Flash = s.flash(c)
+	if lasts := s.app.Config.SessionDuration; lasts >= 48*time.Hour {
+		page.Days = int(lasts / (24 * time.Hour))
+	} else {
+		page.Hours = max(1, int(lasts/time.Hour))
+	}
 	if c.Query("unsent") != "" { // from an app's host, which can set no cookie here
 		page.Flash = &view.Flash{Kind: "warning", Text: s.pages.Text(s.language(c), unsent)}
 	}
@@ -149,9 +155,11 @@ func (s *Server) login(c *gin.Context) error {
 	switch {
 	case errors.Is(err, app.ErrBadCredentials):
 		page.Failed = true
+		c.Set(invalidKey, "password")
 		return s.renderLogin(c, http.StatusUnauthorized, page)
 	case errors.As(err, &busy):
 		page.RetryAfter = busy.RetryAfter
+		c.Set(invalidKey, "password")
 		c.Header("Retry-After", retryAfter(busy))
 		return s.renderLogin(c, http.StatusTooManyRequests, page)
 	}

@@ -63,6 +63,7 @@ func (s *Server) saveProfile(c *gin.Context) error {
 	err = s.app.UpdateProfile(c.Request.Context(), caller(c), name, email)
 	var input *db.InputError
 	if errors.As(err, &input) {
+		c.Set(invalidKey, input.Field)
 		return s.renderProfile(c, http.StatusBadRequest, view.ProfilePage{Name: name, Email: email, ErrorIn: "details", Error: input.Problem})
 	}
 	if err != nil {
@@ -82,6 +83,7 @@ func (s *Server) changePassword(c *gin.Context) error {
 	err = s.app.ChangePassword(c.Request.Context(), caller(c), client, form.Get("current_password"), form.Get("new_password"))
 	var input *db.InputError
 	if errors.As(err, &input) {
+		c.Set(invalidKey, input.Field)
 		return s.renderProfile(c, http.StatusBadRequest, view.ProfilePage{ErrorIn: "password", Error: input.Problem})
 	}
 	if err != nil {

@@ -65,7 +65,8 @@ func (s *Server) createRule(c *gin.Context) error {
 	default:
 		return errMalformed
 	}
-	if page.Error = sentence(err, ruleExists); page.Error != "" {
+	if page.Error = sentence(c, err, ruleExists, "host"); page.Error != "" {
+		c.Set(invalidKey, page.ErrorIn+"-"+c.GetString(invalidKey))
 		return s.renderRules(c, http.StatusBadRequest, page)
 	}
 	if err != nil {

@@ -38,6 +38,7 @@ func (s *Server) setup(c *gin.Context) error {
 	case errors.Is(err, app.ErrForbidden):
 		return errNoPage
 	case errors.As(err, &input):
+		c.Set(invalidKey, input.Field)
 		page.Layout, page.Error = s.layout(c, ""), input.Problem
 		return s.render(c, http.StatusBadRequest, "setup", &page)
 	}

@@ -77,7 +77,7 @@ func (s *Server) createToken(c *gin.Context) error {
 		}
 	}
 	key, token, err := s.app.CreateToken(ctx, asks.Actor(), n)
-	if text := sentence(err, tokenExists); text != "" {
+	if text := sentence(c, err, tokenExists, "identifier"); text != "" {
 		return s.renderTokens(c, http.StatusBadRequest, view.TokensPage{Error: text,
 			New: view.TokenRow{Identifier: n.Identifier, Description: n.Description, User: form.Get("user"), Scope: n.Scope}})
 	}

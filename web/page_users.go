@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -82,15 +83,24 @@ func groupNames(text string) []string {
 	return names
 }
 
-// sentence is what a page says of an error that a person can mend, or "".
-func sentence(err error, conflict string) string {
+// invalidKey is where a handler names the field that a page gives the focus.
+const invalidKey = "invalid"
+
+// inputFields are the fields of pages that input errors name otherwise.
+var inputFields = map[string]string{"group": "groups", "scope": "hosts"}
+
+// sentence is what a page says of an error that a person can mend, or "". A conflict is
+// about the field that is taken.
+func sentence(c *gin.Context, err error, conflict, taken string) string {
 	var input *db.InputError
 	switch {
 	case errors.As(err, &input):
+		c.Set(invalidKey, cmp.Or(inputFields[input.Field], input.Field))
 		return input.Problem
 	case errors.Is(err, db.ErrLastSuperuser):
 		return lastSuperuser
 	case errors.Is(err, db.ErrConflict):
+		c.Set(invalidKey, taken)
 		return conflict
 	}
 	return ""
@@ -106,7 +116,7 @@ func (s *Server) createUser(c *gin.Context) error {
 		Superuser: form.Get("superuser") != "", Groups: groupNames(form.Get("groups")),
 	}
 	user, err := s.app.CreateUser(c.Request.Context(), caller(c).Actor(), n)
-	if text := sentence(err, userExists); text != "" {
+	if text := sentence(c, err, userExists, "username"); text != "" {
 		return s.renderUsers(c, http.StatusBadRequest, view.UsersPage{Error: text,
 			New: view.UserRow{Username: n.Username, Name: n.Name, Email: n.Email, Superuser: n.Superuser, Groups: n.Groups}})
 	}
@@ -173,7 +183,7 @@ func (s *Server) change(c *gin.Context, section, done string, do func(form url.V
 		return err
 	}
 	err = do(form, &user)
-	if text := sentence(err, userExists); text != "" {
+	if text := sentence(c, err, userExists, "username"); text != "" {
 		return s.renderUser(c, http.StatusBadRequest, user, section, text)
 	}
 	if err != nil {
@@ -244,7 +254,7 @@ func (s *Server) deleteUser(c *gin.Context) error {
 		return err
 	}
 	err = s.app.DeleteUser(c.Request.Context(), caller(c).Actor(), user)
-	if text := sentence(err, userExists); text != "" {
+	if text := sentence(c, err, userExists, "username"); text != "" {
 		return s.renderUser(c, http.StatusBadRequest, user, "delete", text)
 	}
 	if err != nil {

@@ -22,7 +22,7 @@ func (s *Server) layout(c *gin.Context, nav string) view.Layout {
 	lang := s.language(c)
 	l := view.Layout{
 		Now: s.app.Now(), Nav: nav, Version: s.version, Path: c.Request.URL.RequestURI(),
-		Languages: s.pages.LanguageChoices(lang),
+		Languages: s.pages.LanguageChoices(lang), Invalid: c.GetString(invalidKey),
 	}
 	if theme := s.own(c.Request, "theme"); theme == "light" || theme == "dark" {
 		l.Theme = theme

@@ -75,7 +75,8 @@ func TestScript(t *testing.T) {
 	check("a hidden password", value(`password.type`), "password")
 
 	run(chromedp.Navigate(srv.URL + "/login-failed"))
-	check("focus after a failure", value(focused), "problem")
+	check("focus after a failure", value(focused), "password")
+	check("what it is described by", value(`document.activeElement.getAttribute("aria-describedby") + document.activeElement.ariaInvalid`), "problemtrue")
 
 	run(chromedp.Navigate(srv.URL + "/sessions"))
 	check("a time in the reader's zone", value(`document.querySelector("table.sessions tr:nth-child(2) .used time").textContent.startsWith("yesterday")`), "true")

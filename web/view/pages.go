@@ -25,6 +25,7 @@ type Layout struct {
 	Base         string // what links are relative to, on a page shown under an app's host; "" elsewhere
 	Languages    []languageChoice
 	Flash        *Flash
+	Invalid      string // the id of the field that has to be mended, which has the focus; "" for none
 	Attributions []Attribution
 	Version      string
 }
@@ -110,6 +111,8 @@ type LoginPage struct {
 	State      string // with what binds the way back to this browser
 	Username   string
 	Remember   bool
+	Days       int // for which a session lasts; 0 when those are hours
+	Hours      int
 	Failed     bool // user name or password wrong, or the account disabled: always the same text
 	RetryAfter time.Duration
 	NoUsers    bool // there is nobody yet who could sign in
@@ -189,6 +192,9 @@ type ErrorPage struct {
 	Layout
 	Status         int
 	What, Do       string
+	Who            string // the user name of who asked, where that matters
+	Groups         []string
+	Asked          string // for what: a host, or a path here
 	Back, BackText string // a link, if one helps
 	Request        string // an id to quote, if the log has it
 }

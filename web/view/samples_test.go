@@ -184,6 +184,8 @@ func sampleQR() template.HTML {
 func samples() []sample {
 	stranger := sampleLayout("")
 	stranger.Viewer, stranger.Admin, stranger.Attributions, stranger.Path = "", false, nil, "/login"
+	mending := stranger
+	mending.Invalid = "password"
 	current, others := sampleRows()
 
 	one := sampleSessions()
@@ -228,8 +230,8 @@ func samples() []sample {
 		{"api", "api", sampleAPI(sampleLayout(""), "{\n  \"username\": \"ada\"\n}")},
 		{"api-stranger", "api", sampleAPI(stranger, "")},
 		{"api-hostile", "api", sampleAPI(sampleLayout(""), strings.Repeat(Visible(hostile)+"\n", 5))},
-		{"login", "login", &LoginPage{Layout: stranger, App: "grafana.home.example", RD: "https://grafana.home.example/d/1", Remember: true}},
-		{"login-failed", "login", &LoginPage{Layout: stranger, Username: "ada", Failed: true}},
+		{"login", "login", &LoginPage{Layout: stranger, App: "grafana.home.example", RD: "https://grafana.home.example/d/1", Remember: true, Days: 14}},
+		{"login-failed", "login", &LoginPage{Layout: mending, Username: "ada", Failed: true, Hours: 1}},
 		{"login-wait", "login", &LoginPage{Layout: stranger, Username: "ada", RetryAfter: 11 * time.Minute}},
 		{"code", "code", &CodePage{Layout: stranger, App: "grafana.home.example", RD: "https://grafana.home.example/", Username: "ada", Codes: true, Recovery: true}},
 		{"code-wrong", "code", &CodePage{Layout: stranger, RD: "/sessions", Username: "ada", Recovery: true, Error: "That code is not right, or was used before. Wait for the next one and try again."}},
@@ -240,7 +242,8 @@ func samples() []sample {
 		{"setup", "setup", &SetupPage{Layout: stranger, Token: "0a1b2c", MinLength: 12}},
 		{"setup-ask", "setup", &SetupPage{Layout: stranger, AskToken: true, MinLength: 12, Username: "ada", Error: "That setup token is not the one in use."}},
 		{"logout", "logout", &LogoutPage{Layout: sampleLayout(""), Action: "/outpost.goauthentik.io/sign_out", App: "grafana.home.example"}},
-		{"error", "error", &ErrorPage{Layout: sampleLayout(""), Status: 404, What: "There is no such page", Do: "Check the address, or start from your sessions.", Back: "/sessions", BackText: "To your sessions", Request: "5f2c71"}},
+		{"error", "error", &ErrorPage{Layout: sampleLayout(""), Status: 404, What: "There is no such page", Do: "Check the address, or go back to your sessions.", Asked: "/nothing", Back: "/sessions", BackText: "Your sessions", Request: "5f2c71"}},
+		{"refused", "error", &ErrorPage{Layout: stranger, Status: 403, What: "You may not open this app", Do: "None of your groups is let in. A superuser can let one in on the page Rules.", Who: "grace", Groups: []string{"family", "media"}, Asked: "admin.home.example", Back: "/sessions", BackText: "Your sessions"}},
 		{"sessions", "sessions", flashed},
 		{"sessions-one", "sessions", one},
 		{"everybody", "sessions", sampleEverybody()},

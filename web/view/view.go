@@ -81,6 +81,7 @@ func (p *Pages) parse(w *words) map[string]func() *template.Template {
 		"asset":  p.asset,
 		"icon":   p.icon,
 		"both":   func(page, item any) both { return both{page, item} },
+		"field":  func(page any, name, kind string) field { return field{page, name, kind} },
 	}
 	layout := sync.OnceValue(func() *template.Template {
 		return template.Must(template.New("layout.html").Funcs(funcs).ParseFS(pageFiles, "templates/layout.html", "templates/parts.html"))
@@ -104,6 +105,12 @@ func (p *Pages) parse(w *words) map[string]func() *template.Template {
 
 // both hands a part of a page the page itself too.
 type both struct{ Page, Item any }
+
+// field is an input of a page: its name and, for a password, which.
+type field struct {
+	Page       any
+	Name, Kind string
+}
 
 // render writes a page, such as "sessions", in a language from [pages.language]. It
 // writes nothing when the template fails, so that w can still carry an error page.
