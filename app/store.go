@@ -68,6 +68,12 @@ type Store interface {
 	ResetFactors(ctx context.Context, user int64, event db.Event) error
 	SetRecoveryCodes(ctx context.Context, user int64, hashes [][]byte, event db.Event) error
 
+	// Links.
+	CreateLink(ctx context.Context, l db.Link, token []byte, event func(db.Link) db.Event) (db.Link, error)
+	Link(ctx context.Context, token []byte, now time.Time) (db.Link, error)
+	TakeInvitation(ctx context.Context, token []byte, u db.User, event func(db.User) db.Event) (db.User, error)
+	TakeReset(ctx context.Context, token []byte, user int64, hash string, event db.Event) error
+
 	// Sessions.
 	FindSessions(ctx context.Context, from, to uuid.UUID) (found []uuid.UUID, err error)
 	Revision(ctx context.Context, user int64) (string, error)

@@ -84,6 +84,19 @@ func (a *App) CreateUser(ctx context.Context, actor Actor, n NewUser) (db.User, 
 }
 
 func (a *App) createUser(ctx context.Context, actor Actor, n NewUser, onlyFirst bool) (db.User, error) {
+	user, err := a.newUser(ctx, n)
+	if err != nil {
+		return db.User{}, err
+	}
+	user, err = a.store.CreateUser(ctx, user, onlyFirst, func(u db.User) db.Event { return a.userEvent(actor, db.ModelCreated, u, nil) })
+	if err == nil {
+		a.Log.Info("user created", "user", user.Username, "superuser", user.Superuser, "by", actor.Name)
+	}
+	return user, err
+}
+
+// newUser is the user that n makes, or what is wrong with it.
+func (a *App) newUser(ctx context.Context, n NewUser) (db.User, error) {
 	n.Username, n.Name, n.Email = db.Normal(n.Username), db.Normal(n.Name), db.Normal(n.Email)
 	if err := n.check(); err != nil {
 		return db.User{}, err
@@ -100,15 +113,10 @@ func (a *App) createUser(ctx context.Context, actor Actor, n NewUser, onlyFirst 
 		}
 	}
 	now := a.now()
-	user := db.User{
+	return db.User{
 		UUID: uuid.New(), Username: n.Username, Name: n.Name, Email: n.Email, PasswordHash: hash,
 		Active: !n.disabled, Superuser: n.Superuser, Created: now, Updated: now, PasswordChanged: now, Groups: groups,
-	}
-	user, err := a.store.CreateUser(ctx, user, onlyFirst, func(u db.User) db.Event { return a.userEvent(actor, db.ModelCreated, u, nil) })
-	if err == nil {
-		a.Log.Info("user created", "user", user.Username, "superuser", user.Superuser, "by", actor.Name)
-	}
-	return user, err
+	}, nil
 }
 
 // userEvent records a change to a user.

@@ -5,8 +5,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"testing"
+
+	"lastseen/app"
 
 	"github.com/gin-gonic/gin"
 )
@@ -17,8 +20,12 @@ func (ts *testServer) eachRoute(f func(route gin.RouteInfo, path string)) {
 	ts.t.Helper()
 	bob := mustUser(ts, "bob")
 	sess, _ := ts.session("bob", "192.0.2.1", "curl/8")
+	link, _, err := ts.app.Invite(ts.t.Context(), operator, app.Invitation{})
+	if err != nil {
+		ts.t.Fatal(err)
+	}
 	values := map[string]string{
-		":uuid": sess.UUID.String(), ":id": fmt.Sprint(bob.ID), ":identifier": "none", ":name": strings.TrimPrefix(ts.pages.Urls["app.css"], "/static/"), "*asked": "x",
+		":uuid": sess.UUID.String(), ":id": fmt.Sprint(bob.ID), ":identifier": "none", ":token": path.Base(link), ":name": strings.TrimPrefix(ts.pages.Urls["app.css"], "/static/"), "*asked": "x",
 	}
 	n := 0
 	for _, route := range ts.engine.Routes() {

@@ -22,13 +22,15 @@ var eventSentences = map[string]eventSentence{
 	"login":             {by: view.Msg("%[2]s signed in")},
 	"login_failed":      {by: view.Msg("sign-in as %[1]s refused")},
 	"login_failed code": {by: view.Msg("sign-in as %[1]s refused: wrong code")},
+	"login_failed link": {by: view.Msg("a link that is not good was refused")},
 	"logout":            {by: view.Msg("%[2]s signed out"), command: view.Msg("%[2]s was signed out, since a backup was restored")},
 	"password_set": {
 		by:      view.Msg("%[1]s set a new password for %[2]s"),
 		self:    view.Msg("%[2]s changed their password"),
 		command: view.Msg("%[2]s got a new password on the command line"),
 	},
-	"secret_view": {by: view.Msg("%[1]s downloaded a backup")},
+	"password_set link": {by: view.Msg("%[2]s set a new password by a link")},
+	"secret_view":       {by: view.Msg("%[1]s downloaded a backup")},
 
 	"model_created user": {
 		by:      view.Msg("%[1]s added %[2]s"),
@@ -57,7 +59,15 @@ var eventSentences = map[string]eventSentence{
 		by:      view.Msg("%[1]s removed the second factors of %[2]s"),
 		command: view.Msg("the second factors of %[2]s were removed on the command line"),
 	},
+	"model_created user invited": {by: view.Msg("%[2]s took an invitation")},
+	"model_updated user reset_link": {
+		by:      view.Msg("%[1]s made a link for a new password of %[2]s"),
+		command: view.Msg("a link for a new password of %[2]s was made on the command line"),
+	},
 	"model_deleted user": {by: view.Msg("%[1]s deleted %[2]s"), command: view.Msg("%[2]s was deleted on the command line")},
+
+	"model_created invitation":       {by: view.Msg("%[1]s made an invitation"), command: view.Msg("an invitation was made on the command line")},
+	"model_created invitation named": {by: view.Msg("%[1]s invited %[3]s"), command: view.Msg("%[3]s was invited on the command line")},
 
 	"model_created token": {
 		by:      view.Msg("%[1]s made the key “%[3]s” for %[2]s"),
@@ -141,8 +151,14 @@ func (s *Server) tell(lang string, e db.Event) (key string, args []any) {
 // eventChange is what changed in the thing that an event tells of, and to what, where
 // that is a name.
 func eventChange(e db.Event) (change, to string) {
-	if e.Context["stage"] == "code" {
-		return "code", ""
+	if stage, ok := e.Context["stage"].(string); ok {
+		return stage, ""
+	}
+	if _, ok := e.Context["link_by"]; ok {
+		return "link", ""
+	}
+	if _, ok := e.Context["invited_by"]; ok {
+		return "invited", ""
 	}
 	for _, group := range []string{"added_to", "removed_from"} {
 		if name, ok := e.Context[group].(string); ok {
@@ -163,5 +179,5 @@ func eventChange(e db.Event) (change, to string) {
 		return state("is_superuser", "superuser", "ordinary"), ""
 	}
 	return cmp.Or(state("is_active", "enabled", "disabled"), state("unlocked", "unlocked", ""),
-		state("factors_reset", "factors_reset", ""), state("sessions_kept", "kept", ""), state("named", "", "unnamed")), ""
+		state("factors_reset", "factors_reset", ""), state("reset_link", "reset_link", ""), state("sessions_kept", "kept", ""), state("named", "named", "unnamed")), ""
 }

@@ -45,7 +45,6 @@ func TestEventSentences(t *testing.T) {
 		return err
 	}
 	var rule db.Rule
-
 	for _, tt := range []struct {
 		do              func() error
 		english, german string
@@ -101,6 +100,18 @@ func TestEventSentences(t *testing.T) {
 			return ts.app.SetPassword(ctx, as("otto").Actor(), user("otto"), "another good one", uuid.Nil)
 		},
 			"otto changed their password", "otto hat das eigene Passwort geändert"},
+		{func() (err error) {
+			_, _, err = ts.app.ResetLink(ctx, ada.Actor(), user("otto"), 0)
+			return err
+		}, "ada made a link for a new password of otto", "ada hat einen Link für ein neues Passwort von otto erstellt"},
+		{func() (err error) {
+			_, _, err = ts.app.Invite(ctx, cli.Actor(), app.Invitation{Username: "eve"})
+			return err
+		}, "eve was invited on the command line", "eve wurde auf der Kommandozeile eingeladen"},
+		{func() (err error) {
+			_, _, err = ts.app.Invite(ctx, ada.Actor(), app.Invitation{})
+			return err
+		}, "ada made an invitation", "ada hat eine Einladung erstellt"},
 		{func() error { return key(cli, "ada", "homepage") },
 			"the key “homepage” was made for ada on the command line", "der Schlüssel „homepage“ wurde auf der Kommandozeile für ada angelegt"},
 		{func() error { return key(as("otto"), "otto", "script") }, "otto made the key “script”", "otto hat den Schlüssel „script“ angelegt"},
@@ -129,6 +140,14 @@ func TestEventSentences(t *testing.T) {
 		{func() error { return ts.app.DeleteUser(ctx, cli.Actor(), user("erika")) },
 			"erika was deleted on the command line", "erika wurde auf der Kommandozeile gelöscht"},
 
+		// What a sign-in follows at once.
+		{func() error {
+			return ts.store.Record(ctx, db.Event{Action: db.PasswordSet, ActorID: user("bob").ID, Actor: "bob", SubjectID: user("bob").ID, Created: ts.app.Now(), Context: map[string]any{"link_by": "ada"}})
+		}, "bob set a new password by a link", "bob hat über einen Link ein neues Passwort gesetzt"},
+		{func() error {
+			return ts.store.Record(ctx, db.Event{Action: db.ModelCreated, ActorID: user("bob").ID, Actor: "bob", SubjectID: user("bob").ID, Created: ts.app.Now(),
+				Context: map[string]any{"model": map[string]any{"model_name": "user", "name": "bob"}, "invited_by": "ada"}})
+		}, "bob took an invitation", "bob hat eine Einladung angenommen"},
 		// What older versions stored names less.
 		{func() error {
 			return ts.store.Record(ctx, db.Event{Action: db.ModelDeleted, ActorID: ada.User.ID, Actor: "ada", SubjectID: user("bob").ID, Created: ts.app.Now(),

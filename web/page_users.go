@@ -117,7 +117,7 @@ func (s *Server) createUser(c *gin.Context) error {
 	}
 	user, err := s.app.CreateUser(c.Request.Context(), caller(c).Actor(), n)
 	if text := sentence(c, err, userExists, "username"); text != "" {
-		return s.renderUsers(c, http.StatusBadRequest, view.UsersPage{Error: text,
+		return s.renderUsers(c, http.StatusBadRequest, view.UsersPage{Error: text, ErrorIn: "add",
 			New: view.UserRow{Username: n.Username, Name: n.Name, Email: n.Email, Superuser: n.Superuser, Groups: n.Groups}})
 	}
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 
 func (p *Program) userCommand() *cli.Command {
 	passwordFile := &cli.StringFlag{Name: "password-file", Usage: "read the password from `FILE`, - for standard input (default: ask on the terminal)"}
-	return &cli.Command{Name: "user", Usage: "people who may sign in", Commands: []*cli.Command{
+	return &cli.Command{Name: "user", Usage: "people who may sign in", Commands: append([]*cli.Command{
 		{Name: "create", Usage: "add a user", ArgsUsage: "NAME", Action: p.withApp(true, p.userCreate), Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "superuser", Usage: "may see and change everything"},
 			&cli.StringFlag{Name: "name", Usage: "full `NAME`"},
@@ -77,7 +77,7 @@ func (p *Program) userCommand() *cli.Command {
 					return err
 				})},
 		}},
-	}}
+	}, p.linkCommands()...)}
 }
 
 var (

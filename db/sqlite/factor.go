@@ -118,7 +118,7 @@ func factorsChanged(ctx context.Context, tx *sql.Tx, user int64, event db.Event)
 	if err := dropPending(ctx, tx, user); err != nil {
 		return err
 	}
-	return insertEvent(ctx, tx, event)
+	return userChanged(ctx, tx, user, event)
 }
 
 // dropPending refuses the sign-ins of a user that are pending.

@@ -39,7 +39,7 @@ func (s *Store) LoginBlockedUntil(ctx context.Context, username, network string,
 	}{
 		{true, `username = $3 AND network = $4`, l.Pair, l.Window},
 		{true, `network = $4 AND $3 = $3`, l.Network, l.Window},
-		{!known, `username = $3 AND $4 = $4`, l.Account, l.Lock},
+		{!known && username != "", `username = $3 AND $4 = $4`, l.Account, l.Lock}, // what names no account locks none
 	} {
 		if !rule.applies {
 			continue

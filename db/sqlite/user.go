@@ -41,24 +41,35 @@ func (s *Store) CreateUser(ctx context.Context, u db.User, onlyFirst bool, event
 				return fmt.Errorf("a first user: %w", db.ErrConflict)
 			}
 		}
-		res, err := tx.ExecContext(ctx, `INSERT INTO users
-			(uuid, username, folded, name, email, password_hash, active, superuser, created, updated, password_changed)
-			VALUES ($1, $2, $9, $3, $4, $5, $6, $7, $8, $8, $8)`,
-			u.UUID[:], u.Username, u.Name, u.Email, u.PasswordHash, u.Active, u.Superuser, micros(u.Created), db.Fold(u.Username))
-		if err != nil {
-			return err
-		}
-		if u.ID, err = res.LastInsertId(); err != nil {
-			return err
-		}
-		for _, group := range u.Groups {
-			if err := addToGroup(ctx, tx, u.ID, group.Name); err != nil {
-				return err
-			}
-		}
-		return insertEvent(ctx, tx, event(u))
+		var err error
+		u, err = createUser(ctx, tx, u, event)
+		return err
 	})
 	return u, err
+}
+
+// createUser stores a user. An invitation under that name is good no longer.
+func createUser(ctx context.Context, tx *sql.Tx, u db.User, event func(db.User) db.Event) (db.User, error) {
+	folded := db.Fold(u.Username)
+	res, err := tx.ExecContext(ctx, `INSERT INTO users
+		(uuid, username, folded, name, email, password_hash, active, superuser, created, updated, password_changed)
+		VALUES ($1, $2, $9, $3, $4, $5, $6, $7, $8, $8, $8)`,
+		u.UUID[:], u.Username, u.Name, u.Email, u.PasswordHash, u.Active, u.Superuser, micros(u.Created), folded)
+	if err != nil {
+		return u, err
+	}
+	if u.ID, err = res.LastInsertId(); err != nil {
+		return u, err
+	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM links WHERE username <> '' AND fold(username) = $1`, folded); err != nil {
+		return u, err
+	}
+	for _, group := range u.Groups {
+		if err := addToGroup(ctx, tx, u.ID, group.Name); err != nil {
+			return u, err
+		}
+	}
+	return u, insertEvent(ctx, tx, event(u))
 }
 
 // HasUsers reports whether there is any user.
@@ -265,10 +276,13 @@ func (s *Store) UpdateUser(ctx context.Context, u db.User, now time.Time, keepSu
 		}
 		err := oneRow(tx.ExecContext(ctx, `UPDATE users SET name = $1, email = $2, superuser = $3, updated = $4 WHERE id = $5`,
 			u.Name, u.Email, u.Superuser, micros(now), u.ID))
+		if err == nil && !u.Superuser {
+			err = dropLinksBy(ctx, tx, u.ID)
+		}
 		if err != nil {
 			return err
 		}
-		return insertEvent(ctx, tx, event)
+		return userChanged(ctx, tx, u.ID, event)
 	})
 }
 
@@ -279,7 +293,7 @@ func (s *Store) UpdateProfile(ctx context.Context, user int64, name, email strin
 		if err != nil {
 			return err
 		}
-		return insertEvent(ctx, tx, event)
+		return userChanged(ctx, tx, user, event)
 	})
 }
 
@@ -303,8 +317,11 @@ func (s *Store) SetActive(ctx context.Context, user int64, active bool, keepSupe
 			if err := dropPending(ctx, tx, user); err != nil {
 				return err
 			}
+			if err := dropLinksBy(ctx, tx, user); err != nil {
+				return err
+			}
 		}
-		return insertEvent(ctx, tx, event)
+		return userChanged(ctx, tx, user, event)
 	})
 }
 
@@ -316,6 +333,9 @@ func (s *Store) DeleteUser(ctx context.Context, user int64, keepSuperuser bool, 
 			if err := notLastSuperuser(ctx, tx, user); err != nil {
 				return err
 			}
+		}
+		if err := dropLinksBy(ctx, tx, user); err != nil {
+			return err
 		}
 		for _, theirs := range []string{
 			`DELETE FROM session_hosts WHERE session IN (SELECT uuid FROM sessions WHERE user_id = $1 UNION ALL SELECT uuid FROM ended_sessions WHERE user_id = $1)`,
@@ -352,22 +372,24 @@ func notLastSuperuser(ctx context.Context, tx *sql.Tx, user int64) error {
 // uuid spares none). With was, it fails with db.ErrNotFound unless that is the
 // hash still, and the one session lives.
 func (s *Store) SetPassword(ctx context.Context, user int64, was, hash string, spare uuid.UUID, event db.Event) error {
-	return s.inTx(ctx, func(tx *sql.Tx) error {
-		err := oneRow(tx.ExecContext(ctx, `UPDATE users SET password_hash = $1, password_changed = $2, updated = $2 WHERE id = $3
-			AND ($4 = '' OR password_hash = $4 AND active AND EXISTS (SELECT 1 FROM sessions WHERE uuid = $5 AND user_id = $3))`,
-			hash, micros(event.Created), user, was, spare[:]))
-		if err != nil {
-			return err
-		}
-		_, err = endSessions(ctx, tx, `user_id = $1 AND uuid <> $2`, []any{user, spare[:]}, db.PasswordChanged, event.Actor, event.Created)
-		if err != nil {
-			return err
-		}
-		if err := dropPending(ctx, tx, user); err != nil {
-			return err
-		}
-		return insertEvent(ctx, tx, event)
-	})
+	return s.inTx(ctx, func(tx *sql.Tx) error { return setPassword(ctx, tx, user, was, hash, spare, event) })
+}
+
+func setPassword(ctx context.Context, tx *sql.Tx, user int64, was, hash string, spare uuid.UUID, event db.Event) error {
+	err := oneRow(tx.ExecContext(ctx, `UPDATE users SET password_hash = $1, password_changed = $2, updated = $2 WHERE id = $3
+		AND ($4 = '' OR password_hash = $4 AND active AND EXISTS (SELECT 1 FROM sessions WHERE uuid = $5 AND user_id = $3))`,
+		hash, micros(event.Created), user, was, spare[:]))
+	if err != nil {
+		return err
+	}
+	_, err = endSessions(ctx, tx, `user_id = $1 AND uuid <> $2`, []any{user, spare[:]}, db.PasswordChanged, event.Actor, event.Created)
+	if err != nil {
+		return err
+	}
+	if err := dropPending(ctx, tx, user); err != nil {
+		return err
+	}
+	return userChanged(ctx, tx, user, event)
 }
 
 // RehashPassword replaces a hash by a stronger one of the same password,
@@ -385,7 +407,7 @@ func (s *Store) AddToGroup(ctx context.Context, user int64, group string, event 
 		if err := addToGroup(ctx, tx, user, group); err != nil {
 			return err
 		}
-		return insertEvent(ctx, tx, event)
+		return userChanged(ctx, tx, user, event)
 	})
 }
 
@@ -406,7 +428,7 @@ func (s *Store) RemoveFromGroup(ctx context.Context, user int64, group string, e
 		if err != nil {
 			return err
 		}
-		return insertEvent(ctx, tx, event)
+		return userChanged(ctx, tx, user, event)
 	})
 }
 
@@ -428,7 +450,7 @@ func (s *Store) SetGroups(ctx context.Context, user int64, groups []string, even
 			if _, err := tx.ExecContext(ctx, `DELETE FROM user_groups WHERE user_id = $1 AND group_id = (SELECT id FROM groups WHERE name = $2)`, user, g.Name); err != nil {
 				return err
 			}
-			if err := insertEvent(ctx, tx, event(g.Name, false)); err != nil {
+			if err := userChanged(ctx, tx, user, event(g.Name, false)); err != nil {
 				return err
 			}
 		}
@@ -440,7 +462,7 @@ func (s *Store) SetGroups(ctx context.Context, user int64, groups []string, even
 			if err := addToGroup(ctx, tx, user, name); err != nil {
 				return err
 			}
-			if err := insertEvent(ctx, tx, event(name, true)); err != nil {
+			if err := userChanged(ctx, tx, user, event(name, true)); err != nil {
 				return err
 			}
 		}

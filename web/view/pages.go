@@ -22,6 +22,7 @@ type Layout struct {
 	Admin        bool   // they are a superuser
 	Theme        string // light, dark, or "" for the system's
 	Path         string // this page's own path and query, where choosing a language or theme leads back to
+	Referrer     string // the policy of a page whose address is a secret; "" for the others'
 	Base         string // what links are relative to, on a page shown under an app's host; "" elsewhere
 	Languages    []languageChoice
 	Flash        *Flash
@@ -178,6 +179,27 @@ type SetupPage struct {
 	AskToken        bool // the address carried none
 	MinLength       int
 	Error           string // an English key; "" when nothing is wrong yet
+}
+
+// LinkPage makes an account, or sets a new password, for who holds a link.
+type LinkPage struct {
+	Layout
+	Reset     bool
+	Username  string
+	Choose    bool // the person chooses it
+	MinLength int
+	Error     string // an English key
+}
+
+// LinkMadePage shows a new link, this once.
+type LinkMadePage struct {
+	Layout
+	Reset     bool
+	Username  string // "" where an invitation leaves it open
+	Superuser bool
+	Link      string
+	Expires   time.Time
+	Back      string
 }
 
 type LogoutPage struct {
@@ -479,8 +501,9 @@ type UsersPage struct {
 	Users     []UserRow
 	Pages     Pager
 	MinLength int
-	New       UserRow // what was typed, when the form was wrong
+	New       UserRow // what was typed, when the form named by ErrorIn was wrong
 	Error     string
+	ErrorIn   string // add or invite
 }
 
 type UserPage struct {

@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"lastseen/app"
+	"lastseen/app/config"
+	"lastseen/db"
+
+	"github.com/urfave/cli/v3"
+)
+
+func (p *Program) linkCommands() []*cli.Command {
+	return []*cli.Command{
+		{Name: "invite", Usage: "print a link, good once, by which somebody makes an account and chooses its password", ArgsUsage: "[NAME]", Action: p.withApp(true, p.userInvite), Flags: []cli.Flag{
+			&cli.StringSliceFlag{Name: "group", Usage: "member of group `G`; may be repeated"},
+			&cli.BoolFlag{Name: "superuser", Usage: "may see and change everything"},
+			&cli.StringFlag{Name: "expires", Usage: "how long the link is good: a `DURATION` such as 12h", DefaultText: "3d"},
+		}},
+		{Name: "reset", Usage: "print a link, good once, by which a user chooses a new password; second factors stay", ArgsUsage: "NAME", Action: p.withUser(p.userReset), Flags: []cli.Flag{
+			&cli.StringFlag{Name: "expires", Usage: "how long the link is good: a `DURATION` such as 2h", DefaultText: "1h"},
+		}},
+	}
+}
+
+// expires is how long a link is to be good, 0 when that was not said.
+func expires(c *cli.Command) (time.Duration, error) {
+	text := c.String("expires")
+	if !c.IsSet("expires") {
+		return 0, nil
+	}
+	d, err := config.ParseDuration(text)
+	if err != nil || d < time.Second {
+		return 0, usagef("--expires: %q is no lifetime: write 2h or 3d", text)
+	}
+	return d, nil
+}
+
+func (p *Program) userInvite(ctx context.Context, c *cli.Command, a *app.App) error {
+	args, err := arguments(c)
+	if err != nil {
+		return err
+	}
+	i := app.Invitation{Groups: c.StringSlice("group"), Superuser: c.Bool("superuser")}
+	if len(args) > 0 {
+		if i.Username = args[0]; i.Username == "" {
+			return usagef("a user name is not empty: leave it out where the person is to choose")
+		}
+	}
+	if i.Lifetime, err = expires(c); err != nil {
+		return err
+	}
+	address, l, err := a.Invite(ctx, app.Operator.Actor(), i)
+	if errors.Is(err, db.ErrConflict) {
+		return fmt.Errorf("there is already a user %q; `lastseen user reset` makes a link for a new password", i.Username)
+	}
+	return p.link(address, l, err)
+}
+
+func (p *Program) userReset(ctx context.Context, c *cli.Command, a *app.App, user db.User) error {
+	lifetime, err := expires(c)
+	if err != nil {
+		return err
+	}
+	address, l, err := a.ResetLink(ctx, app.Operator.Actor(), user, lifetime)
+	if errors.Is(err, db.ErrNotFound) {
+		return fmt.Errorf("%s is disabled: `lastseen user enable` first", user.Username)
+	}
+	return p.link(address, l, err)
+}
+
+// link prints a link alone, and beside it how long it is good.
+func (p *Program) link(address string, l db.Link, err error) error {
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.Err, "Good once, until %s:\n", timeText(l.Expires, ""))
+	_, err = fmt.Fprintln(p.Out, address)
+	return err
+}

@@ -1,0 +1,179 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"lastseen/app/live"
+	"lastseen/db"
+)
+
+// How long links are good unless that is said.
+const (
+	InviteFor = 3 * 24 * time.Hour
+	ResetFor  = time.Hour
+)
+
+var (
+	// ErrNoLink says that a link is good for nothing, or no longer.
+	ErrNoLink = errors.New("no such link")
+	// ErrNoAddress says that nobody knows what a link is to begin with.
+	ErrNoAddress = errors.New("the port is not known before the server listens: set --public-url")
+)
+
+// An Invitation is what lets somebody make an account. Without a Username they choose it.
+type Invitation struct {
+	Username  string
+	Groups    []string
+	Superuser bool
+	Lifetime  time.Duration // 0 for InviteFor
+}
+
+// Invite makes the link of an invitation, in the place of one under the same name. What is
+// wrong with it is a db.InputError, a name that is taken db.ErrConflict.
+func (a *App) Invite(ctx context.Context, actor Actor, i Invitation) (address string, l db.Link, err error) {
+	i.Username = db.Normal(i.Username)
+	var errs []error
+	if i.Username != "" {
+		errs = append(errs, db.CheckUsername(i.Username))
+	}
+	for _, group := range i.Groups {
+		errs = append(errs, CheckGroup(group))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return "", l, err
+	}
+	l = db.Link{Kind: db.Invite, Username: i.Username, Superuser: i.Superuser, Groups: normalAll(i.Groups)}
+	if i.Lifetime == 0 {
+		i.Lifetime = InviteFor
+	}
+	return a.createLink(ctx, actor, l, i.Lifetime, func(l db.Link) db.Event {
+		return a.event(actor, db.ModelCreated, 0, map[string]any{
+			"model": map[string]any{"app": "authentik_stages_invitation", "model_name": "invitation", "pk": l.ID, "name": l.Username}, "named": l.Username != "", "is_superuser": l.Superuser,
+		})
+	})
+}
+
+// ResetLink makes a link by which a user sets a new password, in the place of an earlier
+// one; lifetime 0 is ResetFor. A disabled user gets none: db.ErrNotFound.
+func (a *App) ResetLink(ctx context.Context, actor Actor, user db.User, lifetime time.Duration) (address string, l db.Link, err error) {
+	if lifetime == 0 {
+		lifetime = ResetFor
+	}
+	l = db.Link{Kind: db.Reset, UserID: user.ID, Username: user.Username}
+	return a.createLink(ctx, actor, l, lifetime, func(db.Link) db.Event {
+		return a.userEvent(actor, db.ModelUpdated, user, map[string]any{"reset_link": true})
+	})
+}
+
+func (a *App) createLink(ctx context.Context, actor Actor, l db.Link, lifetime time.Duration, event func(db.Link) db.Event) (string, db.Link, error) {
+	base, err := a.address()
+	if err != nil {
+		return "", l, err
+	}
+	token := newSecret()
+	hash := secretHash(token)
+	l.MadeBy, l.Created = actor.Name, a.now()
+	l.Expires = l.Created.Add(lifetime)
+	if l, err = a.store.CreateLink(ctx, l, hash[:], event); err != nil {
+		return "", l, err
+	}
+	a.Log.Info("link made", "kind", l.Kind, "user", l.Username, "superuser", l.Superuser, "by", actor.Name, "ip", actor.IP)
+	return base + "/link/" + token, l, nil
+}
+
+// address is the public URL, or what it will be by default.
+func (a *App) address() (string, error) {
+	if u := a.Config.PublicURL; u != nil {
+		return u.String(), nil
+	}
+	host, port, err := net.SplitHostPort(a.Config.Listen)
+	if err != nil || port == "0" {
+		return "", ErrNoAddress
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return (&url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)}).String(), nil
+}
+
+// Link is the one of a token, which that does not use up. Another token is ErrNoLink, and
+// counts as a wrong password does: too many of them are a BusyError.
+func (a *App) Link(ctx context.Context, token string, client Client) (l db.Link, err error) {
+	err = a.attempt(ctx, "", client, "link", func(bool) (*refusal, error) {
+		hash := secretHash(token)
+		l, err = a.store.Link(ctx, hash[:], a.now())
+		if errors.Is(err, db.ErrNotFound) {
+			return &refusal{why: "no such link"}, nil
+		}
+		return nil, err
+	})
+	if errors.Is(err, ErrBadCredentials) {
+		err = ErrNoLink
+	}
+	return l, err
+}
+
+// TakeLink does what a link is for, with the password of c and, where an invitation leaves
+// it open, its user name, and goes on as by SignIn: whoever has a second factor is asked for
+// it. What is wrong with c is a db.InputError, a name that is taken db.ErrConflict, and
+// neither uses the link up; of many at once only one takes it. Its other errors are Link's.
+func (a *App) TakeLink(ctx context.Context, link string, c Credentials, client Client, held []string) (token string, sess db.Session, err error) {
+	l, err := a.Link(ctx, link, client)
+	if err != nil {
+		return "", sess, err
+	}
+	take := a.takeInvitation
+	if l.Kind == db.Reset {
+		take = a.takeReset
+	}
+	hash := secretHash(link)
+	user, err := take(ctx, l, hash[:], c, client)
+	if errors.Is(err, db.ErrNotFound) {
+		err = ErrNoLink
+	}
+	if err != nil {
+		return "", sess, err
+	}
+	return a.proceed(ctx, entry{user: user, proven: ByLink, remember: c.Remember, client: client, held: held})
+}
+
+func (a *App) takeInvitation(ctx context.Context, l db.Link, hash []byte, c Credentials, client Client) (db.User, error) {
+	if l.Username != "" {
+		c.Username = l.Username
+	}
+	user, err := a.newUser(ctx, NewUser{Username: c.Username, Password: c.Password, Superuser: l.Superuser, Groups: l.Groups})
+	if err != nil {
+		return user, err
+	}
+	user, err = a.store.TakeInvitation(ctx, hash, user, func(u db.User) db.Event {
+		return a.userEvent(Actor{ID: u.ID, Name: u.Username, IP: client.IP}, db.ModelCreated, u, map[string]any{"invited_by": l.MadeBy})
+	})
+	if err == nil {
+		a.Log.Info("user created", "user", user.Username, "superuser", user.Superuser, "invited_by", l.MadeBy, "ip", client.IP)
+	}
+	return user, err
+}
+
+func (a *App) takeReset(ctx context.Context, l db.Link, hash []byte, c Credentials, client Client) (user db.User, err error) {
+	if err := db.CheckPassword(c.Password); err != nil {
+		return user, err
+	}
+	if user, err = a.store.User(ctx, l.UserID); err != nil {
+		return user, err
+	}
+	if user.PasswordHash, err = a.passwords.hash(ctx, c.Password); err != nil {
+		return user, err
+	}
+	a.flushUsers(ctx, []int64{user.ID})
+	defer a.live.Invalidate(live.UserChanged, user.ID)
+	event := a.event(Actor{ID: user.ID, Name: user.Username, IP: client.IP}, db.PasswordSet, user.ID, map[string]any{"link_by": l.MadeBy})
+	if err = a.store.TakeReset(ctx, hash, user.ID, user.PasswordHash, event); err == nil {
+		a.Log.Info("password set", "user", user.Username, "by", user.Username, "link_by", l.MadeBy, "ip", client.IP)
+	}
+	return user, err
+}

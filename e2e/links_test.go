@@ -1,0 +1,77 @@
+package e2e
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// A link is printed alone, begins with the public URL, and the server takes it at once.
+func TestLinksOfTheCommandLine(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	if _, errs, status := execute(t, data, "correct horse", "user", "create", "ada", "--password-file", "-"); status != 0 {
+		t.Fatal(errs)
+	}
+	base := start(t, data).url
+	for _, tt := range []struct {
+		args   []string
+		status int
+	}{
+		{[]string{"invite", "ada"}, 1},
+		{[]string{"invite", "a b"}, 1},
+		{[]string{"invite", ""}, 2},
+		{[]string{"invite", "--expires", "soon"}, 2},
+		{[]string{"invite", "--expires", "0s"}, 2},
+		{[]string{"invite", "otto", "grace"}, 2},
+		{[]string{"invite"}, 0},
+		{[]string{"invite", "otto", "--group", "family", "--group", "films", "--superuser", "--expires", "30d"}, 0},
+		{[]string{"reset"}, 2},
+		{[]string{"reset", "nobody"}, 1},
+		{[]string{"reset", "ada", "--expires", "2h"}, 0},
+	} {
+		args := append(append([]string{"user"}, tt.args...), "--public-url", base)
+		out, errs, status := execute(t, data, "", args...)
+		if status != tt.status {
+			t.Fatalf("%q: exit status %d: %s", tt.args, status, errs)
+		}
+		if status != 0 {
+			continue
+		}
+		link := strings.TrimSuffix(out, "\n")
+		if !strings.HasPrefix(link, base+"/link/") || strings.ContainsAny(link, " \n") {
+			t.Fatalf("%q printed %q", tt.args, out)
+		}
+		form := url.Values{"username": {"erika"}, "password": {"a wholly new passphrase"}}
+		for _, want := range []int{303, 404} {
+			req, err := http.NewRequest("POST", link, strings.NewReader(form.Encode()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			res, err := http.DefaultTransport.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res.Body.Close(); res.StatusCode != want {
+				t.Errorf("%q: got %d, want %d", tt.args, res.StatusCode, want)
+			}
+		}
+	}
+	out, _, _ := execute(t, data, "", "user", "list")
+	for _, want := range []string{"erika", "otto", "family, films"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %s in:\n%s", want, out)
+		}
+	}
+	if _, errs, status := execute(t, data, "", "user", "disable", "otto", "--force"); status != 0 {
+		t.Fatal(errs)
+	}
+	if _, errs, status := execute(t, data, "", "user", "reset", "otto"); status != 1 || !strings.Contains(errs, "disabled") {
+		t.Errorf("for who is disabled: exit status %d: %s", status, errs)
+	}
+	if _, errs, status := execute(t, data, "", "user", "invite", "--listen", "127.0.0.1:0"); status != 1 || !strings.Contains(errs, "--public-url") {
+		t.Errorf("without an address: exit status %d: %s", status, errs)
+	}
+}

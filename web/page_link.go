@@ -1,0 +1,93 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+
+	"lastseen/app"
+	"lastseen/db"
+	"lastseen/web/view"
+
+	"github.com/gin-gonic/gin"
+)
+
+// linkReferrer keeps the address of a link's page, which is a secret, from all that the
+// page leads to. It leaves the form its Origin, which "no-referrer" would not, and by
+// which alone a browser that came over plain http says where the form is from.
+const linkReferrer = "strict-origin"
+
+// linkForm shows what a link is for, and does not use it up.
+func (s *Server) linkForm(c *gin.Context) error {
+	return s.renderLink(c, http.StatusOK, view.LinkPage{})
+}
+
+func (s *Server) renderLink(c *gin.Context, status int, page view.LinkPage) error {
+	c.Header("Referrer-Policy", linkReferrer)
+	client, _ := s.client(c.Request)
+	l, err := s.app.Link(c.Request.Context(), c.Param("token"), client)
+	if err != nil {
+		return err
+	}
+	page.Layout = s.layout(c, "")
+	page.Referrer, page.Reset, page.Choose, page.MinLength = linkReferrer, l.Kind == db.Reset, l.Username == "", db.MinPassword
+	if l.Username != "" {
+		page.Username = l.Username
+	}
+	return s.render(c, status, "link", &page)
+}
+
+func (s *Server) takeLink(c *gin.Context) error {
+	form, err := parseForm(c)
+	if err != nil {
+		return err
+	}
+	c.Header("Referrer-Policy", linkReferrer)
+	client := s.signingIn(c)
+	credentials := app.Credentials{Username: form.Get("username"), Password: form.Get("password")}
+	token, sess, err := s.app.TakeLink(c.Request.Context(), c.Param("token"), credentials, client, s.tokens(c.Request))
+	if text := sentence(c, err, userExists, "username"); text != "" {
+		return s.renderLink(c, http.StatusBadRequest, view.LinkPage{Username: credentials.Username, Error: text})
+	}
+	return s.entered(c, token, sess, err, homePath, "")
+}
+
+// invite makes a link by which somebody makes an account.
+func (s *Server) invite(c *gin.Context) error {
+	form, err := parseForm(c)
+	if err != nil {
+		return err
+	}
+	i := app.Invitation{Username: form.Get("username"), Superuser: form.Get("superuser") != "", Groups: groupNames(form.Get("groups"))}
+	link, l, err := s.app.Invite(c.Request.Context(), caller(c).Actor(), i)
+	if text := sentence(c, err, userExists, "username"); text != "" {
+		c.Set(invalidKey, "invite-"+c.GetString(invalidKey)) // the page has a form for adding users too
+		return s.renderUsers(c, http.StatusBadRequest, view.UsersPage{Error: text, ErrorIn: "invite",
+			New: view.UserRow{Username: i.Username, Superuser: i.Superuser, Groups: i.Groups}})
+	}
+	if err != nil {
+		return err
+	}
+	return s.renderLinkMade(c, link, l, "/users")
+}
+
+// resetLink makes a link by which a user sets a new password.
+func (s *Server) resetLink(c *gin.Context) error {
+	if _, err := parseForm(c); err != nil {
+		return err
+	}
+	user, err := s.pathUser(c)
+	if err != nil {
+		return err
+	}
+	link, l, err := s.app.ResetLink(c.Request.Context(), caller(c).Actor(), user, 0)
+	if err != nil {
+		return err
+	}
+	return s.renderLinkMade(c, link, l, fmt.Sprintf("/users/%d", user.ID))
+}
+
+func (s *Server) renderLinkMade(c *gin.Context, link string, l db.Link, back string) error {
+	page := view.LinkMadePage{Layout: s.layout(c, "users"), Reset: l.Kind == db.Reset, Username: l.Username, Superuser: l.Superuser,
+		Link: link, Expires: l.Expires, Back: back}
+	return s.render(c, http.StatusOK, "link_made", &page)
+}
