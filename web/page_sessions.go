@@ -477,7 +477,7 @@ func (s *Server) flash(c *gin.Context) *view.Flash {
 	if text, bad := strings.CutPrefix(text, "!"); bad {
 		return &view.Flash{Kind: "warning", Text: text}
 	}
-	return &view.Flash{Kind: "good", Text: text, At: s.app.Now()}
+	return &view.Flash{Kind: "good", Text: text}
 }
 
 // preferences keeps the theme and the language in the browser.

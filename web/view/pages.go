@@ -35,7 +35,6 @@ type Layout struct {
 type Flash struct {
 	Kind string // good, warning, or bad
 	Text string
-	At   time.Time
 }
 
 // attribution is the line that the makers of a loaded place database ask for.

@@ -135,7 +135,7 @@ func sampleEverybody() *SessionsPage {
 func sampleHostile() *SessionsPage {
 	p := sampleEverybody()
 	p.Viewer = hostile
-	p.Flash = &Flash{"good", hostile, sampleNow}
+	p.Flash = &Flash{"good", hostile}
 	for i := range p.Groups[0].Rows {
 		r := &p.Groups[0].Rows[i]
 		r.Name, r.Client, r.System, r.User, r.Network, r.Place, r.UUID, r.Local = hostile, hostile, hostile, hostile, hostile, hostile, hostile, false
@@ -192,7 +192,7 @@ func samples() []sample {
 	one.Others, one.Groups, one.Ended, one.Away, one.Admin, one.NoPlaces, one.Map, one.Attributions = nil, nil, nil, nil, false, true, nil, nil
 	one.Steps = []string{"places", "gate", "user"}
 	flashed := sampleSessions()
-	flashed.Flash = &Flash{"good", "Signed out Firefox on Windows (London).", ago(time.Second)}
+	flashed.Flash = &Flash{"good", "Signed out Firefox on Windows (London)."}
 	grouped := sampleEverybody()
 	rows := grouped.Groups[0].Rows
 	grouped.Groups = []SessionGroup{{Label: "ada", Rows: rows[:4]}, {Label: "grace", Rows: rows[4:6]}, {Label: "alan", Rows: rows[6:8]}}
