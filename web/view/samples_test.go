@@ -63,10 +63,11 @@ func sampleSessions() *SessionsPage {
 	kitchen := others[1]
 	kitchen.Name, kitchen.DeviceID = "Kitchen tablet", current.UUID
 	again := kitchen
+	again.FirstFrom, again.Created = "", ago(12*sampleDay)
 	again.UUID = others[0].UUID
 	return &SessionsPage{
 		Layout: sampleLayout("sessions"), Current: &DeviceRow{current, []SessionRow{current}},
-		Others: []*DeviceRow{{others[0], others[:1]}, {kitchen, []SessionRow{kitchen, again}}, {others[2], others[2:]}},
+		Others: []*DeviceRow{{others[0], others[:1]}, {again, []SessionRow{kitchen, again}}, {others[2], others[2:]}},
 		Away:   []*DeviceRow{{kitchen, nil}}, Ended: ended, History: 90, Revision: "41",
 		Map: NewWorldMap([]Dot{
 			{51.5, -0.1, 1, "London, United Kingdom", "/sessions?country=GB"},
