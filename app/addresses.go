@@ -52,6 +52,21 @@ func (a *App) Addresses(ctx context.Context, state db.State, filters ...AddressF
 	return found, nil
 }
 
+// EventAddresses are those of the events that the filter chooses, of areas that fit.
+func (a *App) EventAddresses(ctx context.Context, f db.EventFilter, fits func(Area) bool) ([]string, error) {
+	ips, err := a.store.EventIPs(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	found := []string{}
+	for _, ip := range ips {
+		if fits(newArea(ip, a.geo.Lookup(ip))) {
+			found = append(found, ip.String())
+		}
+	}
+	return found, nil
+}
+
 // addresses are those of sessions, by where they are. A page looks for words in hundreds of
 // areas, and not in the places of a hundred thousand addresses, which take a second to read
 // and look up: that is done once in maxKnown, after which only what is new is read. An

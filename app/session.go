@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -267,6 +268,52 @@ func (a *App) revokedEvent(actor Actor) func(db.Session) db.Event {
 			"username": sess.Username, "user_agent": useragent.Clean(sess.Agent.String),
 		})
 	}
+}
+
+// MaxChosen is how many sessions can be chosen at once: ending them is one transaction,
+// which others wait for.
+const MaxChosen = 500
+
+// Chosen are those of the named sessions that live and that the caller may see.
+func (a *App) Chosen(ctx context.Context, caller Caller, ids []uuid.UUID) ([]Session, error) {
+	var chosen []Session
+	for _, id := range ids {
+		sess, err := a.visible(ctx, caller, id)
+		if errors.Is(err, db.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		chosen = append(chosen, a.enrich(sess, caller))
+	}
+	return chosen, nil
+}
+
+// RevokeChosen ends those of the named sessions that the caller may see, but not the
+// caller's own, and returns what it ended: all or none. When it returns they authenticate
+// nobody. Naming more than MaxChosen is the caller's mistake.
+func (a *App) RevokeChosen(ctx context.Context, caller Caller, ids []uuid.UUID) ([]Session, error) {
+	chosen, err := a.Chosen(ctx, caller, ids)
+	if err != nil {
+		return nil, err
+	}
+	chosen = slices.DeleteFunc(chosen, func(sess Session) bool { return sess.Current })
+	ids = make([]uuid.UUID, len(chosen))
+	events := make([]db.Event, len(chosen))
+	for i, sess := range chosen {
+		ids[i], events[i] = sess.UUID, a.revokedEvent(caller.Actor())(sess.Session)
+	}
+	var ended []uuid.UUID
+	err = a.live.End(ids, func(last []db.Use) error {
+		ended, err = a.store.EndChosen(ctx, last, db.Revoked, events)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.Log.Info("sessions revoked", "count", len(ended), "by", caller.User.Username, "ip", caller.IP)
+	return slices.DeleteFunc(chosen, func(sess Session) bool { return !slices.Contains(ended, sess.UUID) }), nil
 }
 
 // RevokeSessions ends the sessions of the given users, of everybody when users

@@ -87,6 +87,7 @@ type Store interface {
 	EndSession(ctx context.Context, last db.Use, reason db.Reason, event db.Event) error
 	EndSessions(ctx context.Context, users []int64, except uuid.UUID, now time.Time, reason db.Reason, describe func(db.Session) db.Event) (ended []uuid.UUID, err error)
 	EndSessionsOn(ctx context.Context, device uuid.UUID, now time.Time, reason db.Reason, describe func(db.Session) db.Event) (ended []uuid.UUID, err error)
+	EndChosen(ctx context.Context, last []db.Use, reason db.Reason, events []db.Event) (ended []uuid.UUID, err error)
 	ExpireSessions(ctx context.Context, now time.Time, limit int) (int, error)
 	SetIdle(ctx context.Context, idle time.Duration) error
 	AppSessions(ctx context.Context, session uuid.UUID) ([]db.AppSession, error)
@@ -112,5 +113,6 @@ type Store interface {
 	DeleteRule(ctx context.Context, id int64, event func(db.Rule) db.Event) (r db.Rule, err error)
 	Record(ctx context.Context, e db.Event) error
 	Events(ctx context.Context, f db.EventFilter) (page []db.Event, total int, err error)
+	EventIPs(ctx context.Context, f db.EventFilter) ([]netip.Addr, error)
 	CountEvents(ctx context.Context, f db.EventFilter, span time.Duration, origin time.Time) ([]db.EventCount, error)
 }

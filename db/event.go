@@ -45,6 +45,7 @@ type EventFilter struct {
 	Actions  []Action
 	Username *string // of who did it, or the name that was tried
 	IP       *string
+	IPs      []string // any of them; nil is any at all
 	Since    time.Time
 	Model    map[string]string // of the thing it tells of: app, model_name, pk
 	Search   []string          // every word in actor, address, action or context, whatever the case

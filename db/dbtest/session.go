@@ -278,6 +278,36 @@ func (on suite) TestEndSessionsSparesOne(t *testing.T) {
 	}
 }
 
+// Of those that are chosen, what is gone is passed over, and has no event.
+func (on suite) TestEndChosen(t *testing.T) {
+	s := on.open(t)
+	ada, bob := CreateUser(t, s, "ada", true), CreateUser(t, s, "bob", false)
+	one, two, gone, stays := CreateSession(t, s, ada, "192.0.2.1", Start), CreateSession(t, s, bob, "192.0.2.2", Start),
+		CreateSession(t, s, bob, "192.0.2.3", Start), CreateSession(t, s, bob, "192.0.2.4", Start)
+	endSession(t, s, gone.UUID, Start)
+	used := Start.Add(time.Minute)
+	var last []db.Use
+	var events []db.Event
+	for _, sess := range []db.Session{one, gone, two, two} {
+		last, events = append(last, db.Use{UUID: sess.UUID, At: used}), append(events, Event(db.SecretView))
+	}
+	ended, err := s.EndChosen(t.Context(), last, db.Revoked, events)
+	if err != nil || !slices.Equal(ended, []uuid.UUID{one.UUID, two.UUID}) {
+		t.Errorf("ended %v, %v, want %v and %v", ended, err, one.UUID, two.UUID)
+	}
+	for _, sess := range []db.Session{one, two} {
+		if got, err := s.EndedSession(t.Context(), sess.UUID); err != nil || got.Reason != db.Revoked || !got.LastUsed.Equal(used) {
+			t.Errorf("history has %+v, %v", got, err)
+		}
+	}
+	if _, err := s.SessionByUUID(stays.UUID); err != nil {
+		t.Errorf("the one that was not chosen: %v", err)
+	}
+	if _, total, err := s.Events(t.Context(), db.EventFilter{Actions: []db.Action{db.SecretView}}); err != nil || total != 2 {
+		t.Errorf("%d events, %v, want 2", total, err)
+	}
+}
+
 // fill stores n sessions of several users, addresses and agents.
 func fill(t testing.TB, s Store, n int) []db.Session {
 	var all []db.Session

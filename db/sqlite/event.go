@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -102,6 +103,10 @@ func eventConditions(f db.EventFilter) (string, []any) {
 	if f.IP != nil {
 		add(`e.client_ip = ?`+own, *f.IP)
 	}
+	if f.IPs != nil {
+		list, _ := json.Marshal(f.IPs) // strings always marshal
+		add(`e.client_ip IN (SELECT value FROM json_each(?))`+own, string(list))
+	}
 	if !f.Since.IsZero() {
 		add(`e.created >= ?`, micros(f.Since))
 	}
@@ -114,6 +119,27 @@ func eventConditions(f db.EventFilter) (string, []any) {
 		add(`(e.actor LIKE ? ESCAPE '\' OR e.action LIKE ? ESCAPE '\' OR (e.client_ip LIKE ? ESCAPE '\' OR e.context LIKE ? ESCAPE '\')`+own+`)`, likePattern(word))
 	}
 	return strings.Join(where, " AND "), args
+}
+
+// EventIPs are the distinct addresses of the events that the filter chooses.
+func (s *Store) EventIPs(ctx context.Context, f db.EventFilter) ([]netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	where, args := eventConditions(f)
+	rows, err := s.list.QueryContext(ctx, `SELECT DISTINCT e.client_ip FROM events e WHERE `+where, args...)
+	if err != nil {
+		return nil, s.err(err)
+	}
+	defer rows.Close()
+	var ips []netip.Addr
+	for rows.Next() {
+		var ip netip.Addr
+		if err := rows.Scan(addrColumn{&ip}); err != nil {
+			return nil, s.err(err)
+		}
+		ips = append(ips, ip)
+	}
+	return ips, s.err(rows.Err())
 }
 
 // CountEvents counts the events that the filter chooses, by action and span;

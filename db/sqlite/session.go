@@ -156,6 +156,31 @@ func (s *Store) EndSession(ctx context.Context, last db.Use, reason db.Reason, e
 	})
 }
 
+// EndChosen ends the sessions of their last uses, all or none, as endSession, and returns
+// those that were there to be ended. Each has its event, which is stored with its end.
+func (s *Store) EndChosen(ctx context.Context, last []db.Use, reason db.Reason, events []db.Event) (ended []uuid.UUID, err error) {
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
+		for i, use := range last {
+			err := endSession(ctx, tx, use, reason, events[i].Actor, events[i].Created)
+			if errors.Is(err, db.ErrNotFound) {
+				continue
+			}
+			if err == nil {
+				err = insertEvent(ctx, tx, events[i])
+			}
+			if err != nil {
+				return err
+			}
+			ended = append(ended, use.UUID)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ended, nil
+}
+
 // EndSessions ends the sessions of the given users (of everybody when users is
 // nil) except one, and returns those it ended. Each ended session gets the
 // event, completed with its own subject and uuid by describe. It does so in steps, so
