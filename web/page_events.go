@@ -42,7 +42,11 @@ func (s *Server) eventsPage(c *gin.Context) error {
 	})
 	lang := s.language(c)
 	for _, e := range events {
-		page.Events = append(page.Events, s.newEventRow(lang, e))
+		row := s.newEventRow(lang, e)
+		if row.URL != "" {
+			row.URL += "?" + url.Values{"from": {page.Path}}.Encode()
+		}
+		page.Events = append(page.Events, row)
 	}
 	if page.Chart, err = s.signIns(c, db.EventFilter{}); err != nil {
 		return err

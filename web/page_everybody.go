@@ -17,7 +17,11 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-const viewPageSize = 100
+// viewPageSize is how many rows a page's list has, and everybodySize that of sessions.
+const (
+	viewPageSize  = 100
+	everybodySize = 25
+)
 
 // maxSorted is how many sessions are sorted and grouped by what is looked up when they
 // are read, such as their place. Beyond it the database sorts, and knows no places. A
@@ -33,28 +37,33 @@ func (s *Server) sessionsPage(c *gin.Context) error {
 		return app.ErrForbidden
 	}
 	filter := parseViewFilter(c)
-	found, total, err := s.everybody(c, filter)
+	found, total, err := s.everybody(c, filter, everybodySize)
+	if last := pages(total, everybodySize); err == nil && filter.Page > last { // what it showed may have ended
+		filter.Page = last
+		found, total, err = s.everybody(c, filter, everybodySize)
+	}
 	if err != nil {
 		return err
 	}
 	page := view.SessionsPage{
 		Layout: s.layout(c, "sessions"), Everybody: true, Filter: filter,
-		History: s.historyDays(), NoPlaces: s.noPlaces(), Pages: newPager(filter.Page, viewPageSize, total, filter.Link),
+		History: s.historyDays(), NoPlaces: s.noPlaces(), Pages: newPager(filter.Page, everybodySize, total, filter.Link),
 	}
 	page.Flash = s.flash(c)
 	if page.Revision, err = s.app.Revision(c.Request.Context(), caller(c)); err != nil {
 		return err
 	}
 	shown := found
-	if len(found) > viewPageSize { // all of them, of which a page is shown
-		first := min(len(found), (filter.Page-1)*viewPageSize)
-		shown = found[first:min(len(found), first+viewPageSize)]
+	if len(found) > everybodySize { // all of them, of which a page is shown
+		first := min(len(found), (filter.Page-1)*everybodySize)
+		shown = found[first:min(len(found), first+everybodySize)]
 	}
 	people := map[int64]bool{}
 	for _, l := range found {
 		people[l.UserID] = true
 	}
-	if total == len(found) {
+	page.PageOnly = total > len(found)
+	if !page.PageOnly {
 		page.People = len(people)
 	} else if strings.TrimPrefix(filter.Sort, "-") == "place" {
 		page.MaxSorted = maxSorted
@@ -63,7 +72,10 @@ func (s *Server) sessionsPage(c *gin.Context) error {
 		return err
 	}
 	lang := s.language(c)
-	page.Groups = s.groups(lang, shown, filter.Group)
+	page.Groups = s.groups(lang, shown, found, filter)
+	if filter.Narrow() && slices.ContainsFunc(found, revocable) {
+		page.Revoke = filter.RevokeLink("")
+	}
 	page.Countries, page.Networks = choices(lang, found, filter)
 	if page.Usernames, err = s.usernames(c); err != nil {
 		return err
@@ -77,7 +89,7 @@ func (s *Server) sessionsPage(c *gin.Context) error {
 		narrowed.Country = p.Country
 		return narrowed.Link(1)
 	})
-	if page.Chart, err = s.signIns(c, db.EventFilter{}); err != nil {
+	if page.Chart, err = s.filteredSignIns(c, filter); err != nil {
 		return err
 	}
 	return s.render(c, http.StatusOK, "sessions", &page)
@@ -87,19 +99,19 @@ func (s *Server) sessionsPage(c *gin.Context) error {
 func parseViewFilter(c *gin.Context) view.SessionFilter {
 	f := view.SessionFilter{
 		Search: c.Query("search"), User: db.Normal(strings.TrimSpace(c.Query("user"))), Country: c.Query("country"), Network: networkFilter(c.Query("network")),
-		Kind: c.Query("kind"), State: c.Query("state"), Group: c.Query("group"), Sort: c.Query("sort"), Page: pageNumber(c),
+		Kind: c.Query("kind"), State: c.Query("state"), Group: c.Query("group"), Heading: c.Query("heading"), Sort: c.Query("sort"), Page: pageNumber(c),
 	}
 	return f
 }
 
 // everybody finds what the filter chooses, and how many there are. It returns
-// all of them when they are few enough to be sorted here, or else the page.
-func (s *Server) everybody(c *gin.Context, f view.SessionFilter) (found []app.Record, total int, err error) {
+// all of them when they are few enough to be sorted here, or else the page, of a size.
+func (s *Server) everybody(c *gin.Context, f view.SessionFilter, size int) (found []app.Record, total int, err error) {
 	stored, err := s.storedFilter(c, f)
 	if err != nil {
 		return nil, 0, err
 	}
-	stored.Ordering, stored.Limit, stored.Offset = viewOrder(f), viewPageSize, (f.Page-1)*viewPageSize
+	stored.Ordering, stored.Limit, stored.Offset = viewOrder(f), size, (f.Page-1)*size
 	if found, total, err = s.records(c, stored); err != nil || total > maxSorted {
 		return found, total, err
 	}
@@ -202,38 +214,63 @@ func sortRecords(lang string, found []app.Record, f view.SessionFilter) {
 	})
 }
 
-// groups puts rows under headings, in the order that they have.
-func (s *Server) groups(lang string, shown []app.Record, by string) []view.SessionGroup {
-	groups := []view.SessionGroup{{}}
-	for _, l := range shown {
-		row := newSessionRow(lang, l.Session)
-		if !l.Ended.IsZero() {
-			row = newEndedRow(lang, l)
+// headingOf is what a session stands under in a list that is grouped, "" in any other.
+func headingOf(by string, r app.Record) string {
+	switch by {
+	case "user":
+		return r.Username
+	case "device":
+		return r.Agent.Kind + ":" + systemOf(r)
+	}
+	return ""
+}
+
+// revocable reports whether a session can be signed out with others.
+func revocable(r app.Record) bool { return r.Ended.IsZero() && !r.Current }
+
+// groups puts rows under headings, in the order that they have. The headings count, and
+// lead to what signs out, all of theirs that were found, on whatever page.
+func (s *Server) groups(lang string, shown, found []app.Record, f view.SessionFilter) []view.SessionGroup {
+	count, canRevoke := map[string]int{}, map[string]bool{}
+	for _, r := range found {
+		at := headingOf(f.Group, r)
+		count[at]++
+		canRevoke[at] = canRevoke[at] || revocable(r)
+	}
+	var groups []view.SessionGroup
+	under, from := "", f.Link(f.Page)
+	for _, r := range shown {
+		row := newSessionRow(lang, r.Session)
+		if !r.Ended.IsZero() {
+			row = newEndedRow(lang, r)
 		}
-		label, kind := "", ""
-		switch by {
-		case "user":
-			label = row.User
-		case "device":
-			label, kind = row.System, row.Kind
-			if label == "" {
-				label = s.pages.Text(lang, "Unknown system")
+		row.From = from
+		if at := headingOf(f.Group, r); len(groups) == 0 || at != under {
+			under = at
+			group := view.SessionGroup{Count: count[at]}
+			switch f.Group {
+			case "user":
+				group.Label = row.User
+			case "device":
+				group.Label, group.Kind = cmp.Or(row.System, s.pages.Text(lang, "Unknown system")), row.Kind
 			}
+			if canRevoke[at] && at != "" {
+				group.Revoke = f.RevokeLink(at)
+			}
+			groups = append(groups, group)
 		}
 		last := &groups[len(groups)-1]
-		if len(last.Rows) > 0 && (last.Label != label || last.Kind != kind) {
-			groups = append(groups, view.SessionGroup{})
-			last = &groups[len(groups)-1]
-		}
-		last.Label, last.Kind = label, kind
 		last.Rows = append(last.Rows, row)
 	}
 	return groups
 }
 
+// pages is how many pages a list has, at least one.
+func pages(total, size int) int { return max(1, (total+size-1)/size) }
+
 // newPager says where a list stands; link is the address of one of its pages.
 func newPager(page, size, total int, link func(int) string) view.Pager {
-	p := view.Pager{Page: page, Pages: max(1, (total+size-1)/size), Total: total}
+	p := view.Pager{Page: page, Pages: pages(total, size), Total: total}
 	p.Page = min(p.Page, p.Pages)
 	if total > 0 {
 		p.First = (p.Page-1)*size + 1

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -191,10 +192,33 @@ func newMap(lang string, sessions []app.Session, url func(*geoip.Place) string) 
 // chartDays is how far back the chart of sign-ins goes.
 const chartDays = 30
 
+// filteredSignIns draws the sign-ins of the people, countries and networks that the filter of
+// everybody's view chooses. No event tells of the rest.
+func (s *Server) filteredSignIns(c *gin.Context, f view.SessionFilter) (chart *view.Chart, err error) {
+	var events db.EventFilter
+	if f.User != "" {
+		events.Username = &f.User
+	}
+	if f.Country != "" || f.Network != "" {
+		signIns := events
+		signIns.Actions, signIns.Since = []db.Action{db.Login, db.LoginFailed}, s.firstDay()
+		if events.IPs, err = s.app.EventAddresses(c.Request.Context(), signIns, filterArea(f)); err != nil {
+			return nil, err
+		}
+	}
+	return s.signIns(c, events)
+}
+
+// firstDay is when the chart of sign-ins begins.
+func (s *Server) firstDay() time.Time {
+	const day = 24 * time.Hour
+	return s.app.Now().UTC().Truncate(day).Add(-(chartDays - 1) * day)
+}
+
 // signIns draws the sign-ins of the last days, of those the filter chooses.
 func (s *Server) signIns(c *gin.Context, f db.EventFilter) (*view.Chart, error) {
 	const day = 24 * time.Hour
-	first := s.app.Now().UTC().Truncate(day).Add(-(chartDays - 1) * day)
+	first := s.firstDay()
 	f.Actions, f.Since = []db.Action{db.Login, db.LoginFailed}, first
 	counts, err := s.app.CountEvents(c.Request.Context(), caller(c), f, day)
 	if err != nil {
@@ -347,6 +371,9 @@ func (s *Server) sessionPage(c *gin.Context) error {
 		}
 		page.Apps[i].SignedIn = on.Created
 	}
+	page.From = cameFrom(c.Query("from"))
+	page.Back = cmp.Or(page.From, s.listOf(c, sess))
+	page.Map = newMap(lang, []app.Session{sess}, func(*geoip.Place) string { return "" })
 	page.Flash = s.flash(c)
 	page.APIPath = apiPrefix + "/core/authenticated_sessions/" + page.UUID + "/"
 	return s.render(c, http.StatusOK, "session", &page)
@@ -357,16 +384,10 @@ func (s *Server) revokeForm(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	page := view.ConfirmPage{Layout: s.layout(c, "sessions"), Sessions: []view.SessionRow{newSessionRow(s.language(c), sess)}, Action: c.Request.URL.Path, Back: s.listOf(c, sess)}
+	page := view.ConfirmPage{Layout: s.layout(c, "sessions"), Sessions: []view.SessionRow{newSessionRow(s.language(c), sess)}, Action: c.Request.URL.Path}
+	page.From = cameFrom(c.Query("from"))
+	page.Back = cmp.Or(page.From, s.listOf(c, sess))
 	return s.render(c, http.StatusOK, "confirm", &page)
-}
-
-// listOf is the list that a session stands in, for who looks at it.
-func (s *Server) listOf(c *gin.Context, sess app.Session) string {
-	if sess.UserID != caller(c).User.ID {
-		return "/sessions?view=everybody"
-	}
-	return homePath
 }
 
 func (s *Server) revoke(c *gin.Context) error {
@@ -376,6 +397,10 @@ func (s *Server) revoke(c *gin.Context) error {
 	}
 	if sess.Current {
 		return s.logout(c)
+	}
+	form, err := parseForm(c)
+	if err != nil {
+		return err
 	}
 	if err := s.app.RevokeSession(c.Request.Context(), caller(c), sess.UUID); err != nil {
 		return err
@@ -387,7 +412,7 @@ func (s *Server) revoke(c *gin.Context) error {
 		name += " (" + row.Place + ")"
 	}
 	s.say(c, s.pages.Text(lang, "Signed out %s.", name))
-	redirect(c, s.listOf(c, sess))
+	redirect(c, cmp.Or(cameFrom(form.Get("from")), s.listOf(c, sess)))
 	return nil
 }
 

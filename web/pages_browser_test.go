@@ -23,6 +23,7 @@ import (
 	"lastseen/web/browsertest"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	"github.com/google/uuid"
 )
 
@@ -64,7 +65,7 @@ func TestRealPages(t *testing.T) {
 	sess := hostileSession(t, ts)
 	pages := []string{
 		"/sessions", "/sessions?view=everybody", "/sessions?view=everybody&group=device&sort=place&state=all", "/sessions/" + sess.UUID.String(),
-		"/sessions/" + sess.UUID.String() + "/revoke", "/sessions/revoke-others", "/users", "/users/3", "/tokens", "/events", "/rules", "/doctor", "/profile", "/logout", "/api/v3/", "/nowhere",
+		"/sessions/" + sess.UUID.String() + "/revoke", "/sessions/revoke-others", "/sessions/revoke-chosen?view=everybody&group=user&heading=grace", "/users", "/users/3", "/tokens", "/events", "/rules", "/doctor", "/profile", "/logout", "/api/v3/", "/nowhere",
 	}
 	for _, l := range []struct {
 		name, theme string
@@ -176,6 +177,61 @@ func TestSignOutWithoutScript(t *testing.T) {
 	}
 }
 
+// TestKeyboard signs out three selected sessions with the keyboard alone.
+func TestKeyboard(t *testing.T) {
+	t.Parallel()
+	ts := newServer(t)
+	_, token := ts.session("ada", "192.168.1.20", firefox)
+	manySessions(t, ts, "bob", 5)
+	ctx := browsertest.Start(t)
+	if err := chromedp.Do(ctx, browsertest.Look(1280, "light"), setCookie(ts.url, token), chromedp.Navigate(ts.url+"/sessions?view=everybody&user=bob")); err != nil {
+		t.Fatal(err)
+	}
+	// reach presses the tabulator until what has the focus fits, and can be seen.
+	reach := func(css string) {
+		t.Helper()
+		for range 80 {
+			if err := chromedp.Do(ctx, chromedp.KeyEvent(kb.Tab)); err != nil {
+				t.Fatal(err)
+			}
+			there, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`(() => {
+				const e = document.activeElement, box = e.getBoundingClientRect();
+				const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+				return e.matches(`+"`"+css+"`"+`) && (e.contains(top) || top?.contains(e));
+			})()`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if there {
+				return
+			}
+		}
+		t.Fatalf("the keyboard does not reach %s", css)
+	}
+	for range 3 {
+		reach("[name=session]")
+		if err := chromedp.Do(ctx, chromedp.KeyEvent(" ")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reach(".chosen button")
+	count, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.activeElement.textContent`))
+	if err != nil || count != "Sign out the selected (3)" {
+		t.Errorf("the button says %q, %v", count, err)
+	}
+	if err := chromedp.Do(ctx, chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(chromedp.CSS("ul.ending"))); err != nil {
+		t.Fatal(err)
+	}
+	reach("main button.filled")
+	if err := chromedp.Do(ctx, chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(chromedp.CSS("#said p"))); err != nil {
+		t.Fatal(err)
+	}
+	at, err := chromedp.Run(ctx, chromedp.Evaluate[string](`location.search`))
+	if err != nil || at != "?user=bob&view=everybody" || ts.living("bob") != 2 {
+		t.Errorf("at %s, %v; bob has %d sessions, want 2", at, err, ts.living("bob"))
+	}
+}
+
 // axeScript is axe-core, from the npm registry, kept outside the repository.
 func axeScript(t *testing.T) string {
 	t.Helper()
@@ -217,7 +273,7 @@ func TestAccessibility(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, page := range []string{
-			"/sessions", "/sessions?view=everybody", "/sessions/" + sess.UUID.String(), "/sessions/revoke-others", "/users", "/users/3",
+			"/sessions", "/sessions?view=everybody", "/sessions?view=everybody&group=user&country=DE", "/sessions/" + sess.UUID.String(), "/sessions/revoke-others", "/sessions/revoke-chosen?view=everybody&group=user&heading=grace", "/users", "/users/3",
 			"/tokens", "/events", "/rules", "/doctor", "/profile", "/logout",
 		} {
 			if err := chromedp.Do(ctx, chromedp.Navigate(ts.url+page)); err != nil {

@@ -110,6 +110,8 @@ func (s *Server) routes() *gin.Engine {
 	get("/sessions/export.json", s.signedIn(s.exportJSON))
 	get("/sessions/revoke-others", s.signedIn(s.revokeOthersForm))
 	post("/sessions/revoke-others", s.signedIn(s.revokeOthers))
+	get("/sessions/revoke-chosen", s.signedIn(s.revokeChosenForm))
+	post("/sessions/revoke-chosen", s.signedIn(s.revokeChosen))
 	get("/sessions/:uuid", s.signedIn(s.sessionPage))
 	get("/sessions/:uuid/revoke", s.signedIn(s.revokeForm))
 	post("/sessions/:uuid/revoke", s.signedIn(s.revoke))

@@ -12,8 +12,16 @@ type ChartDay struct {
 type Chart struct {
 	Days              []chartBar
 	Succeeded, Failed int
-	Most              int // the highest bar
+	Top               int // what the axis ends at: even, and no less than the highest bar
 }
+
+// Half is the middle of the axis, and Middle where it is drawn.
+func (c *Chart) Half() int     { return c.Top / 2 }
+func (*Chart) Middle() float64 { return chartHeight / 2 }
+
+// First and Mid are the days at the beginning and in the middle.
+func (c *Chart) First() time.Time { return c.Days[0].Day }
+func (c *Chart) Mid() time.Time   { return c.Days[len(c.Days)/2].Day }
 
 // Height and Width are of the view box; a day is ten wide.
 func (*Chart) Height() int  { return chartHeight }
@@ -28,14 +36,21 @@ type chartBar struct {
 	FailedY, FailedH       float64
 }
 
+// NewChart draws days; nil where they are so empty that there is nothing to see: none, or
+// a single sign-in.
 func NewChart(days []ChartDay) *Chart {
 	c := &Chart{}
+	most := 0
 	for _, d := range days {
 		c.Succeeded += d.Succeeded
 		c.Failed += d.Failed
-		c.Most = max(c.Most, d.Succeeded+d.Failed)
+		most = max(most, d.Succeeded+d.Failed)
 	}
-	unit := float64(chartHeight-2) / float64(max(c.Most, 4))
+	if c.Failed == 0 && c.Succeeded < 2 {
+		return nil
+	}
+	c.Top = axisTop(most)
+	unit := chartHeight / float64(c.Top)
 	for i, d := range days {
 		b := chartBar{ChartDay: d, X: 10 * i}
 		b.SucceededH = tenth(float64(d.Succeeded) * unit)
@@ -45,4 +60,15 @@ func NewChart(days []ChartDay) *Chart {
 		c.Days = append(c.Days, b)
 	}
 	return c
+}
+
+// axisTop is a round and even number, no less than most.
+func axisTop(most int) int {
+	for tens := 1; ; tens *= 10 {
+		for _, top := range []int{2, 4, 6, 8, 10} {
+			if most <= top*tens {
+				return top * tens
+			}
+		}
+	}
 }

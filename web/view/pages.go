@@ -239,6 +239,15 @@ type SessionRow struct {
 	FirstFrom                  string    // the country that this is the person's first session from; "" when it is not
 	Ended                      time.Time // zero while the session is active
 	EndedBy                    string    // an English key, such as "signed out", "ran out", "signed out by an administrator"
+	From                       string    // the address of the list that leads here and is led back to; "" for one's own
+}
+
+// URL is the address of the session's page.
+func (r SessionRow) URL() string {
+	if r.From == "" {
+		return "/sessions/" + r.UUID
+	}
+	return "/sessions/" + r.UUID + "?" + url.Values{"from": {r.From}}.Encode()
 }
 
 // A DeviceRow is a device: as its session that was used last, with all that live on it.
@@ -256,9 +265,11 @@ func (d DeviceRow) Marked() bool {
 // sessionGroup is a part of the list under a heading; a list without grouping is one
 // group without a Label.
 type SessionGroup struct {
-	Label string
-	Kind  string // an icon for a device, "" for a person
-	Rows  []SessionRow
+	Label  string
+	Kind   string // an icon for a device, "" for a person
+	Count  int    // how many there are in all, on whatever page
+	Revoke string // the address that signs all of them out; "" where there is none to
+	Rows   []SessionRow
 }
 
 type SessionsPage struct {
@@ -279,6 +290,8 @@ type SessionsPage struct {
 	Pages     Pager
 	Map       *WorldMap
 	Chart     *Chart
+	PageOnly  bool     // the map shows no more than the page, there being so many
+	Revoke    string   // the address that signs out all that a narrowed list shows; "" where there is none to
 	Revision  string   // what /sessions/live answers while nothing has changed
 	Steps     []string // what a new instance's superuser may do next: places, gate, user
 	MaxSorted int      // up to how many sessions are sorted by place, where these are more; 0 where it does not matter
@@ -297,6 +310,7 @@ type SessionFilter struct {
 	Search, User, Country, Network, Kind string
 	State                                string // active (also as ""), ended, or all
 	Group                                string // "", user or device
+	Heading                              string // what is to be signed out of a grouped list; no link but that has it
 	Sort                                 string // user, place, used, expires; - before it for descending
 	Page                                 int
 }
@@ -339,6 +353,27 @@ func (f SessionFilter) SortLink(column string) string {
 	return f.Link(1)
 }
 
+// RevokeLink is the address that signs out all that the view shows, or all under a heading.
+func (f SessionFilter) RevokeLink(heading string) string {
+	v := f.values()
+	if heading != "" {
+		v.Set("heading", heading)
+	}
+	v.Set("from", f.Link(f.Page))
+	return "/sessions/revoke-chosen?" + v.Encode()
+}
+
+// OnlyUser reports whether the view is narrowed to a person, and no further.
+func (f SessionFilter) OnlyUser() bool {
+	return f.User != "" && !SessionFilter{Search: f.Search, Country: f.Country, Network: f.Network, Kind: f.Kind, State: f.State}.Narrow()
+}
+
+// Unfollowed reports whether something was chosen that no event tells of, so that the
+// chart does not follow it.
+func (f SessionFilter) Unfollowed() bool {
+	return f.Search != "" || f.Kind != "" || f.State == "ended"
+}
+
 // Sorted is ascending, descending or none, for aria-sort.
 func (f SessionFilter) Sorted(column string) string {
 	switch f.Sort {
@@ -370,6 +405,7 @@ type ConfirmPage struct {
 	Device   *DeviceRow   // they are all on it; nil for a session alone
 	Forget   bool         // the device is forgotten, too
 	Action   string       // where the form posts to
+	From     string       // the list that is led back to afterwards; "" for the usual one
 	Back     string
 }
 
@@ -383,9 +419,55 @@ type DevicePage struct {
 	Back             string // the list that it stands in
 }
 
+// A ChosenPage asks before several sessions are signed out.
+type ChosenPage struct {
+	Layout
+	Sessions []SessionRow // those that will end
+	People   []PersonCount
+	Spared   bool // the session that asks was chosen too, and goes on
+	Rest     int  // how many more were meant than can be ended at once
+	From     string
+}
+
+// A PersonCount is of how many of their sessions something is said.
+type PersonCount struct {
+	Name  string
+	Count int
+}
+
+// Person is whose they are, "" for those of several.
+func (p ChosenPage) Person() string {
+	if len(p.People) == 1 {
+		return p.People[0].Name
+	}
+	return ""
+}
+
+// Back is where one goes who does not want it.
+func (p ChosenPage) Back() string { return cmp.Or(p.From, "/sessions") }
+
+// shownChosen is how many of the chosen are listed one by one.
+const shownChosen = 50
+
+// Shown are those that are listed.
+func (p ChosenPage) Shown() []SessionRow { return p.Sessions[:min(len(p.Sessions), shownChosen)] }
+
+// Unshown is how many are not.
+func (p ChosenPage) Unshown() int { return len(p.Sessions) - len(p.Shown()) }
+
+// lists are the pages whose rows lead to sessions, with what they are called.
+var lists = map[string]string{"/sessions": Msg("Sessions"), "/events": Msg("Events")}
+
+var everybodyName = Msg("Everybody’s sessions")
+
+// ListName is the English key of what a list is called, by its path; "" for any other path.
+func ListName(path string) string { return lists[path] }
+
 type SessionPage struct {
 	Layout
 	SessionRow
+	Back        string    // the list that one came from
+	Map         *WorldMap // with its own place alone
 	SignedInBy  string    // an English key, such as "with a password"
 	Proven      time.Time // when they last proved again who they are; zero: not since
 	Absolute    time.Time
@@ -403,6 +485,15 @@ type SessionPage struct {
 	UserAgent   string
 	Apps        []AppUse
 	APIPath     string
+}
+
+// BackName is the English key of what the list is called that one came from.
+func (p SessionPage) BackName() string {
+	path, query, _ := strings.Cut(p.Back, "?")
+	if strings.Contains(query, "view=everybody") {
+		return everybodyName
+	}
+	return ListName(path)
 }
 
 // SignedInApps reports whether an app has a cookie of its own.

@@ -115,7 +115,7 @@ func sampleEverybody() *SessionsPage {
 		Filter:    SessionFilter{Sort: "-used", State: "all", Page: 2},
 		Countries: []Choice{{"DE", "Germany"}, {"GB", "United Kingdom"}, {"JP", "Japan"}},
 		Networks:  []Choice{{"Andrews & Arnold Ltd", "Andrews & Arnold Ltd"}, {"Deutsche Telekom AG", "Deutsche Telekom AG"}},
-		Pages:     Pager{Page: 2, Pages: 13, First: 101, Last: 200, Total: 1204, Previous: "/sessions?view=everybody", Next: "/sessions?view=everybody&page=3"},
+		Pages:     Pager{Page: 2, Pages: 49, First: 26, Last: 50, Total: 1204, Previous: "/sessions?view=everybody", Next: "/sessions?view=everybody&page=3"},
 		Map: NewWorldMap([]Dot{
 			{51.5, -0.1, 120, "London, United Kingdom", "/sessions?view=everybody&country=GB"},
 			{53.5, -2.2, 30, "Manchester, United Kingdom", "/sessions?view=everybody&country=GB"},
@@ -141,17 +141,24 @@ func sampleHostile() *SessionsPage {
 		r := &p.Groups[0].Rows[i]
 		r.Name, r.Client, r.System, r.User, r.Network, r.Place, r.UUID, r.Local = hostile, hostile, hostile, hostile, hostile, hostile, hostile, false
 	}
-	p.Groups[0].Label = hostile
+	p.Groups[0].Label, p.Groups[0].Revoke, p.Revoke = hostile, "/sessions/revoke-chosen?heading="+hostile, "/sessions/revoke-chosen?user="+hostile
 	p.Networks[0].Text, p.Networks[0].Value = hostile, hostile
 	p.Filter = SessionFilter{Search: hostile, User: hostile, Network: hostile, Sort: hostile}
 	p.Map = NewWorldMap([]Dot{{0, 0, 1, hostile, "/sessions?user=" + hostile}, {1, 0, 1, hostile, "/sessions?user=" + hostile}}, 1)
 	return p
 }
 
+func sampleChosen() *ChosenPage {
+	_, others := sampleRows()
+	p := &ChosenPage{Layout: sampleLayout("sessions"), Sessions: others, People: []PersonCount{{"ada", 3}}, Spared: true, From: "/sessions?user=ada&view=everybody"}
+	return p
+}
+
 func sampleDetail() *SessionPage {
 	_, others := sampleRows()
 	return &SessionPage{
-		Layout: sampleLayout("sessions"), SessionRow: others[1], SignedInBy: SignedInBy["password+totp"],
+		Layout: sampleLayout("sessions"), SessionRow: others[1], SignedInBy: SignedInBy["password+totp"], Back: "/sessions?view=everybody",
+		Map:      NewWorldMap([]Dot{{58.4, 15.6, 1, "Linköping, Sweden", ""}}, 0),
 		Absolute: ago(-8 * sampleDay), ReportedBy: "10.0.0.2", ASN: 29518, CIDR: "89.160.0.0/17",
 		PlaceFrom: "GeoLite2-City", PlaceBuilt: ago(7 * sampleDay),
 		Device: "Windows computer", SystemFull: "Windows 10", ClientFull: "Chrome 138.0.7204.97",
@@ -196,7 +203,9 @@ func samples() []sample {
 	flashed.Flash = &Flash{"good", "Signed out Firefox on Windows (London)."}
 	grouped := sampleEverybody()
 	rows := grouped.Groups[0].Rows
-	grouped.Groups = []SessionGroup{{Label: "ada", Rows: rows[:4]}, {Label: "grace", Rows: rows[4:6]}, {Label: "alan", Rows: rows[6:8]}}
+	grouped.Groups = []SessionGroup{{Label: "ada", Count: 4, Revoke: "/sessions/revoke-chosen?heading=ada", Rows: rows[:4]},
+		{Label: "grace", Count: 31, Revoke: "/sessions/revoke-chosen?heading=grace", Rows: rows[4:6]}, {Label: "alan", Count: 2, Rows: rows[6:8]}}
+	grouped.Revoke = "/sessions/revoke-chosen?country=DE"
 	grouped.Filter = SessionFilter{Group: "user", Sort: "user", Country: "DE"}
 	none := sampleEverybody()
 	none.Groups, none.Pages, none.People, none.Filter.Search = nil, Pager{}, 0, "nothing like it"
@@ -208,6 +217,18 @@ func samples() []sample {
 	bare := &SessionPage{Layout: sampleLayout("sessions"), SessionRow: current, NoPlaces: true, APIPath: "/api/v3/core/authenticated_sessions/" + current.UUID + "/"}
 	bare.Client, bare.System, bare.Kind = "", "", "unknown"
 	bare.Idle, bare.Absolute = ago(-sampleDay), ago(-9*sampleDay)
+
+	manyPeople := sampleChosen()
+	manyPeople.People, manyPeople.Rest = []PersonCount{{"ada", 40}, {"mary-katherine.longname", 20}, {"grace", 1}}, 204
+	for len(manyPeople.Sessions) < 61 {
+		manyPeople.Sessions = append(manyPeople.Sessions, others...)
+	}
+	hostileChosen := sampleChosen()
+	hostileChosen.People = []PersonCount{{hostile, 1}, {hostile, 2}}
+	for i := range hostileChosen.Sessions {
+		r := &hostileChosen.Sessions[i]
+		r.Client, r.System, r.User, r.Place, r.UUID, r.From = hostile, hostile, hostile, hostile, hostile, hostile
+	}
 
 	users := []UserRow{
 		{ID: 1, Username: "ada", Name: "Ada Lovelace", Email: "ada@home.example", Superuser: true, Groups: []string{"admins", "family"}, Sessions: 4, SignedIn: ago(5 * time.Hour), LastSeen: ago(0), Self: true},
@@ -275,6 +296,10 @@ func samples() []sample {
 		{"tokens", "tokens", &TokensPage{Layout: sampleLayout("tokens"), All: true, Tokens: tokens, Users: []Choice{{"1", "ada"}, {"2", "grace"}}, New: TokenRow{User: "1"}}},
 		{"token-created", "token_created", &TokenCreatedPage{Layout: sampleLayout("tokens"), TokenRow: tokens[1], Key: "ls_4b8mXJ0Zt2pQvWc7yR9hNfKsDq3eLgUa6TiBoEx1", PublicURL: "https://auth.home.example"}},
 		{"events", "events", &EventsPage{Layout: sampleLayout("events"), All: true, History: 90, Events: events, Actions: []Choice{{"login", EventWords["login"]}, {"login_failed", EventWords["login_failed"]}}, Pages: Pager{Page: 1, Pages: 1, First: 1, Last: 4, Total: 4}, Chart: sampleChart(8)}},
+		{"chosen", "chosen", sampleChosen()},
+		{"chosen-many", "chosen", manyPeople},
+		{"chosen-none", "chosen", &ChosenPage{Layout: sampleLayout("sessions")}},
+		{"chosen-hostile", "chosen", hostileChosen},
 		{"doctor", "doctor", &DoctorPage{Layout: sampleLayout("doctor"), At: sampleNow, Checks: []Check{
 			{"good", "Database", "Readable and writable, 1,204 sessions, 3 MB.", ""},
 			{"warning", "City database", "GeoLite2-City of 2 September 2026 is 68 days old.", "Download a newer GeoLite2-City.mmdb into data/geoip; it is used within ten seconds."},

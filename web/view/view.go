@@ -70,6 +70,7 @@ func (p *Pages) parse(w *words) map[string]func() *template.Template {
 		"h":      w.html,
 		"when":   w.when,
 		"day":    w.day,
+		"moment": w.moment,
 		"count":  w.count,
 		"lang":   func() string { return w.code },
 		"device": w.device,
@@ -418,6 +419,14 @@ func (w *words) day(now, t time.Time) template.HTML {
 		return template.HTML(w.say("never", nil))
 	}
 	return w.timeElement("day", t, w.date(now, t))
+}
+
+// moment says the date of t and its hour.
+func (w *words) moment(now, t time.Time) template.HTML {
+	if t.IsZero() {
+		return template.HTML(w.say("never", nil))
+	}
+	return w.timeElement("moment", t, w.say("date and time", []any{w.date(now, t), t.UTC().Format("15:04")}))
 }
 
 func (w *words) timeElement(kind string, t time.Time, text string) template.HTML {

@@ -29,7 +29,8 @@
       if (Math.abs(days) === 1) return nearDay.format(days, "day") + ", " + clock.format(t);
       if (Math.abs(days) < 7) return ago.format(days, "day");
     }
-    return (Math.abs(days) < 300 ? date : dateYear).format(t);
+    const text = (Math.abs(days) < 300 ? date : dateYear).format(t);
+    return kind === "moment" ? text + ", " + clock.format(t) : text;
   }
 
   function times(within) {
@@ -120,6 +121,16 @@
     if (document.activeElement === document.body) document.getElementById("problem")?.focus();
   }));
 
+  // How many sessions are chosen stands on the button that signs them out.
+  function countChosen() {
+    for (const e of document.querySelectorAll("[data-count]")) {
+      const n = document.querySelectorAll("[name=session]:checked").length;
+      e.textContent = n ? ` (${n})` : "";
+    }
+  }
+  document.addEventListener("change", countChosen);
+  addEventListener("pageshow", countChosen); // Back keeps what was chosen
+
   // Lists: when the revision changes the page is fetched again and its list put in
   // place of this one, but never under somebody's hands.
   const every = 15000;
@@ -141,7 +152,7 @@
   }
   function busy(list) {
     const at = document.activeElement;
-    return document.querySelector("dialog[open]") || (at && at !== document.body && list.contains(at)) || !getSelection().isCollapsed;
+    return list.querySelector("[name=session]:checked") || document.querySelector("dialog[open]") || (at && at !== document.body && list.contains(at)) || !getSelection().isCollapsed;
   }
   if (document.getElementById("live")) {
     const tick = () => refresh().catch(() => {});
