@@ -102,7 +102,7 @@ type SessionFilter struct {
 	Agent    *string
 	Kind     *string  // of the agent
 	Search   []string // every word in user name, address or agent, whatever the case
-	Words    []Word   // every one there, in the person's name, or at one of its addresses
+	Words    []Word   // every one there, in the person's or the device's name, or at one of its addresses
 	Ordering []Order  // user__username, user, last_ip, last_user_agent, last_used, expires, uuid
 	Limit    int
 	Offset   int

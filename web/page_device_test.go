@@ -136,8 +136,10 @@ func TestDevicePages(t *testing.T) {
 			t.Errorf("%s: the name is missing in %s", at, body)
 		}
 	}
-	if _, body := ts.get(ada, "/sessions?view=everybody&user=bob"); !strings.Contains(body, shown) {
-		t.Error("everybody: the name is missing")
+	for _, filter := range []string{"user=bob", "search=KITCHEN+bob", "search=kitchen&state=all"} {
+		if _, body := ts.get(ada, "/sessions?view=everybody&"+filter); !strings.Contains(body, shown) {
+			t.Errorf("everybody, %s: the name is missing", filter)
+		}
 	}
 	if _, body := ts.get(nil, "/sessions/export.csv", "Cookie", second); strings.Count(body, `"Kitchen <tablet>"`) != 2 {
 		t.Errorf("CSV: %s", body)

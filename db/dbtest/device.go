@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -257,6 +258,90 @@ func (on suite) TestPurgeDevices(t *testing.T) {
 		}
 		if _, err := s.Device(t.Context(), d.UUID); (err == nil) != tt.stays {
 			t.Errorf("%s: got %v, stays: %v", tt.token, err, tt.stays)
+		}
+	}
+}
+
+// A page's search finds sessions by what their device is called, too.
+func (on suite) TestSearchDevices(t *testing.T) {
+	s := on.open(t)
+	ada, bob := CreateUser(t, s, "ada", true), CreateUser(t, s, "tablet-bob", false)
+	call := func(sess db.Session, name string) db.Session {
+		t.Helper()
+		if err := s.NameDevice(t.Context(), deviceOf(t, s, sess.UUID).UUID, name, Event(db.ModelUpdated)); err != nil {
+			t.Fatal(err)
+		}
+		return sess
+	}
+	called := map[string]db.Session{
+		"kitchen": call(signInOn(t, s, ada, "kitchen", Start, phone), "K\u00dcCHE Tablet"),
+		"again":   signInOn(t, s, ada, "kitchen", Start, phone),
+		"over":    signInOn(t, s, ada, "kitchen", Start, phone),
+		"desk":    call(signInOn(t, s, ada, "desk", Start, phone), "Desk"),
+		"agent":   signInOn(t, s, ada, "", Start, db.AgentParts{Kind: "tablet", Browser: "Safari"}),
+		"unnamed": signInOn(t, s, ada, "unnamed", Start, phone),
+		"bob":     signInOn(t, s, bob, "", Start, phone),
+	}
+	if err := s.EndSession(t.Context(), db.Use{UUID: called["over"].UUID}, db.SignedOut, Event(db.Logout)); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		words string
+		want  string
+	}{
+		{"k\u00fcche", "again kitchen over"},
+		{"tablet", "again agent bob kitchen over"},
+		{"tablet ada", "again agent kitchen over"},
+		{"desk", "desk"},
+		{"desk k\u00fcche", ""},
+		{"cellar", ""},
+		{"desk safari", "desk"},
+	} {
+		for _, state := range []db.State{db.Living, db.Ended, db.Any} {
+			f := db.SessionFilter{State: state, Now: Start, Limit: 100}
+			for _, word := range strings.Fields(tt.words) {
+				f.Words = append(f.Words, db.Word{Text: word})
+			}
+			var want, got []string
+			for _, name := range strings.Fields(tt.want) {
+				if state == db.Any || (name == "over") == (state == db.Ended) {
+					want = append(want, name)
+				}
+			}
+			found := map[uuid.UUID]bool{}
+			total := 0
+			if state == db.Living {
+				page, n, err := s.Sessions(t.Context(), f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, sess := range page {
+					found[sess.UUID] = true
+				}
+				total = n
+			} else {
+				page, n, err := s.History(t.Context(), f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, e := range page {
+					found[e.UUID] = true
+				}
+				total = n
+			}
+			for name, sess := range called {
+				if found[sess.UUID] {
+					got = append(got, name)
+				}
+			}
+			slices.Sort(got)
+			if !slices.Equal(got, want) || total != len(want) {
+				t.Errorf("%q, state %d: got %d, %q, want %q", tt.words, state, total, got, want)
+			}
+		}
+		// Whatever only the API searches has no device's name.
+		if _, n, err := s.Sessions(t.Context(), db.SessionFilter{Now: Start, Search: []string{"desk"}}); err != nil || n != 0 {
+			t.Errorf("the API's search: got %d, %v", n, err)
 		}
 	}
 }

@@ -13,10 +13,10 @@ import (
 	"github.com/google/uuid"
 )
 
-const recordColumns = `id, uuid, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires`
+const recordColumns = `id, uuid, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires, device_id`
 
 // keyColumns are what is filtered and sorted by, beside when it ended.
-const keyColumns = `id, uuid, user_id, agent_id, last_ip, last_used, expires`
+const keyColumns = `id, uuid, user_id, agent_id, last_ip, last_used, expires, device_id`
 
 // endedRows and livingRows are the tables of both kinds of sessions in one shape. What
 // lives has not ended.
@@ -201,7 +201,8 @@ func recordConditions(f db.SessionFilter) (string, []any) {
 		add(`(s.user_id IN (SELECT id FROM users WHERE instr(folded, ?)) OR `+inAgent+` OR `+inIP+`)`, db.Fold(word))
 	}
 	for _, word := range f.Words {
-		either := `(s.user_id IN (SELECT id FROM users WHERE ` + fmt.Sprintf(personFits, "?") + `) OR ` + inAgent + ` OR ` + inIP
+		either := `(s.user_id IN (SELECT id FROM users WHERE ` + fmt.Sprintf(personFits, "?") + `) OR ` + inAgent + ` OR ` + inIP +
+			` OR s.device_id IN (SELECT id FROM devices WHERE ` + fmt.Sprintf(deviceFits, "?") + `)`
 		if len(word.IPs) > 0 {
 			list, _ := json.Marshal(word.IPs)
 			args = append(args, string(list))

@@ -69,11 +69,11 @@ type sessionQuery struct {
 	nothing bool  // no session can fit
 }
 
-// A sessionTerm fits a session whose user, agent or address does. Each is a
+// A sessionTerm fits a session whose user, agent, address or device does. Each is a
 // condition in SQL, "" when none fits: on the column of sessions, for which %s
 // stands, or for agent on the columns of user_agents.
 type sessionTerm struct {
-	user, agent, ip string
+	user, agent, ip, device string
 
 	oneUser bool // user names one
 	owns    int  // how many sessions the one user has
@@ -89,7 +89,7 @@ func (t sessionTerm) sql() string { return t.on("+s.user_id", "+s.agent_id") }
 // on is the condition on these columns.
 func (t sessionTerm) on(user, agent string) string {
 	var either []string
-	for _, part := range []string{t.byIP("+s.last_ip"), t.byUser(user), t.byAgent(agent)} { // the cheapest first
+	for _, part := range []string{t.byIP("+s.last_ip"), t.byDevice("+s.device_id"), t.byUser(user), t.byAgent(agent)} { // the cheapest first
 		if part != "" {
 			either = append(either, part)
 		}
@@ -109,6 +109,13 @@ func (t sessionTerm) byAgent(column string) string {
 		return ""
 	}
 	return column + ` IN (SELECT id FROM user_agents WHERE ` + t.agent + `)`
+}
+
+func (t sessionTerm) byDevice(column string) string {
+	if t.device == "" {
+		return ""
+	}
+	return fmt.Sprintf(t.device, column)
 }
 
 func (t sessionTerm) byIP(column string) string {
@@ -194,9 +201,12 @@ func (q *sessionQuery) read(ctx context.Context, s *Store, f db.SessionFilter) e
 		if err := q.word(ctx, s, word, personFits); err != nil {
 			return err
 		}
+		if err := q.named(ctx, s, word); err != nil {
+			return err
+		}
 	}
 	for _, t := range q.terms {
-		q.nothing = q.nothing || t.user == "" && t.agent == "" && t.ip == ""
+		q.nothing = q.nothing || t.user == "" && t.agent == "" && t.ip == "" && t.device == ""
 	}
 	return nil
 }
@@ -247,6 +257,23 @@ func (q *sessionQuery) word(ctx context.Context, s *Store, w db.Word, person str
 	return nil
 }
 
+// deviceFits finds a folded word in what a device is called.
+const deviceFits = `name <> '' AND instr(fold(name), %s)`
+
+// named adds to the term of a word, the last one, the devices that are called so.
+func (q *sessionQuery) named(ctx context.Context, s *Store, w db.Word) error {
+	var n int
+	var few string
+	err := s.list.QueryRowContext(ctx, `SELECT count(*), json_group_array(id) FROM devices WHERE `+fmt.Sprintf(deviceFits, "$1"), db.Fold(w.Text)).Scan(&n, &few)
+	if err != nil || n == 0 {
+		return err
+	}
+	t := &q.terms[len(q.terms)-1]
+	t.device = `(%[1]s IS NOT NULL AND %[1]s IN (SELECT value FROM json_each(` + q.arg(few) + `)))` // or what has none would fit neither this nor its negation
+	t.cost += rare * n
+	return nil
+}
+
 // living are the conditions beside the terms, if there are any.
 func (q *sessionQuery) living() []string {
 	if q.expired == 0 {
@@ -275,6 +302,7 @@ func (q *sessionQuery) parts() []string {
 		{"sessions_agent", "s.agent_id", first.byAgent},
 		{"sessions_user", "s.user_id", first.byUser},
 		{"sessions_last_ip", "s.last_ip", first.byIP},
+		{"sessions_device", "s.device_id", first.byDevice},
 	} {
 		if part.condition(part.column) == "" {
 			continue
@@ -318,9 +346,9 @@ func (q *sessionQuery) count(ctx context.Context, s *Store) (total int, few stri
 			q.arg(t.agents), t.byAgent("+s.agent_id"))
 		switch others := (sessionTerm{agent: "NOT " + t.agent}); {
 		case t.scans:
-			where := append(q.living(), others.byAgent("s.agent_id"), sessionTerm{user: t.user, ip: t.ip}.sql())
+			where := append(q.living(), others.byAgent("s.agent_id"), sessionTerm{user: t.user, ip: t.ip, device: t.device}.sql())
 			query += ` + (SELECT count(*) FROM sessions s INDEXED BY sessions_agent WHERE ` + strings.Join(where, " AND ") + `)`
-		case t.user != "" || t.ip != "":
+		case t.user != "" || t.ip != "" || t.device != "":
 			query += ` + (SELECT count(*) FROM (` + strings.Join(q.parts()[1:], " UNION ALL ") + `))`
 		}
 	}

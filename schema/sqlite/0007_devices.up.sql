@@ -14,6 +14,7 @@ CREATE TABLE devices (
 ) STRICT;
 
 CREATE INDEX devices_client ON devices (user_id, kind, os, browser);
+CREATE INDEX devices_named  ON devices (name) WHERE name <> ''; -- a search reads them all
 
 -- Null for a session from before there were devices, and when its device was forgotten.
 ALTER TABLE sessions       ADD COLUMN device_id INTEGER REFERENCES devices (id) ON DELETE SET NULL;
