@@ -59,6 +59,9 @@ func chosenOf(values url.Values) ([]uuid.UUID, error) {
 // names, or all living ones that the filter of everybody's view shows.
 func (s *Server) revokeChosenForm(c *gin.Context) error {
 	chosen, rest, err := s.chosen(c)
+	if err == nil {
+		err = s.mark(c.Request.Context(), chosen, nil)
+	}
 	if err != nil {
 		return err
 	}

@@ -189,6 +189,10 @@ func TestSessionsWithoutDevice(t *testing.T) {
 	if !strings.Contains(heading.FindString(body), "on 2 devices") || !strings.Contains(body, "5 sign-ins") || !deviceLink.MatchString(body) {
 		t.Errorf("got %s", body)
 	}
+	chosen := regexp.MustCompile(`name="session" value="([^"]+)"`).FindAllStringSubmatch(body, -1)
+	if len(chosen) != 5 {
+		t.Errorf("to be signed out together: %d, want the five", len(chosen))
+	}
 	device := ""
 	for _, c := range res.Cookies() {
 		if c.Name == deviceCookie {
