@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"lastseen/app/alert"
 	"lastseen/app/config"
 	"lastseen/app/live"
 	"lastseen/app/useragent"
@@ -67,6 +68,9 @@ type App struct {
 
 	live *live.Cache // what a request needs; a crash loses the uses of one flush's interval
 
+	sending sync.Once
+	alerts  *alert.Sender // made when sending is done
+
 	copying chan struct{} // held by the one copy that is made
 
 	living, ended addresses // of sessions
@@ -110,6 +114,7 @@ func (a *App) Run(ctx context.Context) {
 	var wait sync.WaitGroup
 	wait.Go(func() { a.geo.Watch(ctx, geoipEvery) })
 	wait.Go(func() { a.reparseAgents(ctx) })
+	wait.Go(func() { a.keepAlerts(ctx) })
 	wait.Go(func() { a.keepBackups(ctx) }) // which may take long, and must hold up no flush
 	wait.Go(func() {
 		select {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"lastseen/app/alert"
 	"lastseen/db"
 )
 
@@ -227,7 +228,8 @@ func (a *App) Download(ctx context.Context, caller Caller) (*Copy, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = a.store.Record(ctx, a.event(caller.Actor(), db.SecretView, caller.User.ID, map[string]any{"secret": map[string]any{"name": copied.Name}}))
+	event := a.event(caller.Actor(), db.SecretView, caller.User.ID, map[string]any{"secret": map[string]any{"name": copied.Name}})
+	err = a.store.Record(ctx, a.tells(event, caller.Actor(), alert.BackupTaken, *caller.User, copied.Name))
 	if err != nil {
 		return nil, errors.Join(err, copied.Close())
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 
+	"lastseen/app/alert"
 	"lastseen/db"
 
 	"github.com/google/uuid"
@@ -142,7 +143,7 @@ func (a *App) SignInByEnrolling(ctx context.Context, pending string, n NewTOTP, 
 	if err != nil {
 		return nil, "", sess, err
 	}
-	added, codes, err := a.newTOTP(Actor{ID: p.UserID, Name: p.User.Username, IP: client.IP}, p.User, p.Factors, n)
+	added, codes, err := a.newTOTP(Actor{ID: p.UserID, Name: p.User.Username, IP: client.IP, Agent: client.Agent}, p.User, p.Factors, n)
 	if err != nil {
 		return nil, "", sess, err
 	}
@@ -217,7 +218,8 @@ func (a *App) RemoveFactor(ctx context.Context, actor Actor, user db.User, kind 
 // ResetFactors removes all factors of a user and their recovery codes, for who has lost
 // them. It ends no session and lifts no other limit.
 func (a *App) ResetFactors(ctx context.Context, actor Actor, user db.User) error {
-	err := a.store.ResetFactors(ctx, user.ID, a.userEvent(actor, db.ModelUpdated, user, map[string]any{"factors_reset": true}))
+	event := a.tells(a.userEvent(actor, db.ModelUpdated, user, map[string]any{"factors_reset": true}), actor, alert.FactorRemoved, user, "Every second factor and passkey")
+	err := a.store.ResetFactors(ctx, user.ID, event)
 	if err == nil {
 		a.Log.Info("second factors reset", "user", user.Username, "by", actor.Name, "ip", actor.IP)
 	}
@@ -239,6 +241,9 @@ func (a *App) NewRecoveryCodes(ctx context.Context, caller Caller) (codes []stri
 // RecoveryName is what a user's recovery codes are called where each factor has a name.
 const RecoveryName = "Recovery codes"
 
+// factorNames are the kinds in the words of alerts.
+var factorNames = map[db.FactorKind]string{db.KindTOTP: "The authenticator app", db.KindPasskey: "The passkey"}
+
 // factorModels are the kinds in authentik's words: app and model.
 var factorModels = map[db.FactorKind][2]string{
 	db.KindTOTP:     {"authentik_stages_authenticator_totp", "totpdevice"},
@@ -246,10 +251,21 @@ var factorModels = map[db.FactorKind][2]string{
 	db.KindRecovery: {"authentik_stages_authenticator_static", "staticdevice"},
 }
 
-// factorEvent records a change to a factor.
+// factorEvent records a change to a factor, and tells people of it.
 func (a *App) factorEvent(actor Actor, action db.Action, user db.User, kind db.FactorKind, id int64, name string) db.Event {
 	model := factorModels[kind]
-	return a.event(actor, action, user.ID, map[string]any{
+	e := a.event(actor, action, user.ID, map[string]any{
 		"model": map[string]any{"app": model[0], "model_name": model[1], "pk": id, "name": name}, "username": user.Username,
 	})
+	kindOf, what := alert.FactorAdded, factorNames[kind]+" “"+name+"”"
+	if action == db.ModelDeleted {
+		kindOf = alert.FactorRemoved
+	}
+	if kind == db.KindRecovery {
+		what = "A new set of recovery codes"
+		if action == db.ModelDeleted {
+			what = "The set of recovery codes"
+		}
+	}
+	return a.tells(e, actor, kindOf, user, what)
 }

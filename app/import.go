@@ -73,8 +73,12 @@ func (a *App) Import(ctx context.Context, actor Actor, from source.User, dry boo
 	if err == nil {
 		const name = "Authenticator app"
 		err = a.store.AddFactor(ctx, db.NewFactor{
-			TOTP:  &db.TOTP{UUID: id, UserID: user.ID, Name: name, Secret: sealed, Created: a.now()},
-			Event: func(pk int64) db.Event { return a.factorEvent(actor, db.ModelCreated, user, db.KindTOTP, pk, name) },
+			TOTP: &db.TOTP{UUID: id, UserID: user.ID, Name: name, Secret: sealed, Created: a.now()},
+			Event: func(pk int64) db.Event {
+				e := a.factorEvent(actor, db.ModelCreated, user, db.KindTOTP, pk, name)
+				e.Alert = nil // it came with the account
+				return e
+			},
 		})
 	}
 	if err != nil { // without it they would sign in with less

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"lastseen/app/alert"
 	"lastseen/app/live"
 	"lastseen/db"
 )
@@ -151,12 +152,18 @@ func (a *App) takeInvitation(ctx context.Context, l db.Link, hash []byte, c Cred
 		return user, err
 	}
 	user, err = a.store.TakeInvitation(ctx, hash, user, func(u db.User) db.Event {
-		return a.userEvent(Actor{ID: u.ID, Name: u.Username, IP: client.IP}, db.ModelCreated, u, map[string]any{"invited_by": l.MadeBy})
+		e := a.userEvent(Actor{ID: u.ID, Name: u.Username, IP: client.IP}, db.ModelCreated, u, map[string]any{"invited_by": l.MadeBy})
+		return a.tellsOfSuperuser(e, byLink(l, client), u, false)
 	})
 	if err == nil {
 		a.Log.Info("user created", "user", user.Username, "superuser", user.Superuser, "invited_by", l.MadeBy, "ip", client.IP)
 	}
 	return user, err
+}
+
+// byLink is who did something by a link, in the words of alerts.
+func byLink(l db.Link, client Client) Actor {
+	return Actor{Name: "a link of " + l.MadeBy, IP: client.IP, Agent: client.Agent}
 }
 
 func (a *App) takeReset(ctx context.Context, l db.Link, hash []byte, c Credentials, client Client) (user db.User, err error) {
@@ -172,6 +179,7 @@ func (a *App) takeReset(ctx context.Context, l db.Link, hash []byte, c Credentia
 	a.flushUsers(ctx, []int64{user.ID})
 	defer a.live.Invalidate(live.UserChanged, user.ID)
 	event := a.event(Actor{ID: user.ID, Name: user.Username, IP: client.IP}, db.PasswordSet, user.ID, map[string]any{"link_by": l.MadeBy})
+	event = a.tells(event, byLink(l, client), alert.PasswordChanged, user, "")
 	if err = a.store.TakeReset(ctx, hash, user.ID, user.PasswordHash, event); err == nil {
 		a.Log.Info("password set", "user", user.Username, "by", user.Username, "link_by", l.MadeBy, "ip", client.IP)
 	}

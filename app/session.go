@@ -28,6 +28,7 @@ type Caller struct {
 	User    *db.User
 	Session uuid.UUID
 	IP      netip.Addr
+	Agent   string   // the header of their client
 	Scope   db.Scope // of a key; "" for a session, which may do all
 }
 
@@ -36,6 +37,10 @@ type Actor struct {
 	ID   int64
 	Name string
 	IP   netip.Addr
+	// Agent is the header of their client, Session that in which they do it: "" and uuid.Nil
+	// on the command line.
+	Agent   string
+	Session uuid.UUID
 	// Force leaves nobody in charge if that comes of it: the operator may say so.
 	Force bool
 }
@@ -45,7 +50,9 @@ type Actor struct {
 var Operator = Caller{User: &db.User{Username: "command line", Superuser: true, Active: true}}
 
 // Actor is the caller as the doer of something.
-func (c Caller) Actor() Actor { return Actor{ID: c.User.ID, Name: c.User.Username, IP: c.IP} }
+func (c Caller) Actor() Actor {
+	return Actor{ID: c.User.ID, Name: c.User.Username, IP: c.IP, Agent: c.Agent, Session: c.Session}
+}
 
 // event is the record of something that an actor did now to a user's account.
 func (a *App) event(actor Actor, action db.Action, subject int64, context map[string]any) db.Event {
@@ -93,7 +100,7 @@ func firstOf(tokens []string, client Client, touch func(hash *[32]byte) (*db.Use
 		if errors.Is(err, db.ErrNotFound) {
 			continue
 		}
-		return Caller{User: user, Session: session, IP: client.IP}, err
+		return Caller{User: user, Session: session, IP: client.IP, Agent: client.Agent}, err
 	}
 	return Caller{}, ErrUnauthenticated
 }
@@ -112,7 +119,7 @@ func (a *App) AuthenticateKey(ctx context.Context, key string, client Client) (C
 		return Caller{}, ErrInvalidToken
 	}
 	a.keyUses.note(token.UUID, a.now())
-	return Caller{User: &token.User, IP: client.IP, Scope: token.Scope}, nil
+	return Caller{User: &token.User, IP: client.IP, Agent: client.Agent, Scope: token.Scope}, nil
 }
 
 // expire ends what had expired a little before now. A noted use may have moved the

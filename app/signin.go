@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"lastseen/app/alert"
 	"lastseen/app/live"
 	"lastseen/app/useragent"
 	"lastseen/db"
@@ -106,8 +107,12 @@ func (a *App) attempt(ctx context.Context, typed string, client Client, stage st
 	for k, v := range refused.more {
 		content[k] = v
 	}
-	event := a.event(Actor{ID: refused.user, Name: typed, IP: client.IP}, db.LoginFailed, refused.user, content)
-	if err := a.store.LoginFailed(ctx, username, network, event); err != nil {
+	actor := Actor{ID: refused.user, Name: typed, IP: client.IP, Agent: client.Agent}
+	event := a.event(actor, db.LoginFailed, refused.user, content)
+	if refused.user != 0 {
+		event = a.tells(event, actor, alert.AccountLocked, db.User{ID: refused.user, Username: typed}, "") // if it comes to that
+	}
+	if err := a.store.LoginFailed(ctx, username, network, event, loginLimits); err != nil {
 		return err
 	}
 	return a.refuse(typed, client, refused.why, ErrBadCredentials)
@@ -172,6 +177,7 @@ func (a *App) startSession(ctx context.Context, e entry) (string, db.Session, er
 		device := secretHash(client.Device)
 		in.Device = device[:]
 	}
+	in.Event.Alert = a.signInAlert(ctx, in, client)
 	err := a.live.End(replaced, func(last []db.Use) (err error) {
 		in.Replaces = last
 		sess, err = a.store.CreateSession(ctx, in)

@@ -66,7 +66,7 @@ func TestAccountIsLockedForStrangersOnly(t *testing.T) {
 	for i := range loginLimits.Account {
 		ip := fmt.Sprintf("198.51.%d.%d", 100+i/200, i%200)
 		event := a.event(Actor{Name: "ada"}, db.LoginFailed, 0, nil)
-		if err := a.store.LoginFailed(t.Context(), "ada", loginNetwork(netip.MustParseAddr(ip)), event); err != nil {
+		if err := a.store.LoginFailed(t.Context(), "ada", loginNetwork(netip.MustParseAddr(ip)), event, loginLimits); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -47,7 +47,7 @@ type Store interface {
 
 	// Signing in.
 	LoginBlockedUntil(ctx context.Context, username, network string, now time.Time, l db.LoginLimits) (until time.Time, known bool, err error)
-	LoginFailed(ctx context.Context, username, network string, event db.Event) error
+	LoginFailed(ctx context.Context, username, network string, event db.Event, l db.LoginLimits) error
 	LoginFailures(ctx context.Context, usernames []string, now time.Time, l db.LoginLimits) (map[string]db.LoginFailures, error)
 	UnlockUser(ctx context.Context, username string, event db.Event) error
 	CreateSession(ctx context.Context, in db.SignIn) (db.Session, error)
@@ -103,6 +103,24 @@ type Store interface {
 	SetSessionDevice(ctx context.Context, session uuid.UUID, device []byte, c db.Client) error
 	NameDevice(ctx context.Context, id uuid.UUID, name string, event db.Event) error
 	DeleteDevice(ctx context.Context, id uuid.UUID, event db.Event) error
+
+	// Alerts.
+	NewAlerts(ctx context.Context, limit int) ([]db.Alert, error)
+	HeldAlerts(ctx context.Context) (users []int64, err error)
+	PlanAlerts(ctx context.Context, limit int, plan func(a db.Alert, sent int) (targets []string, hold bool)) (n int, err error)
+	SumUp(ctx context.Context, quiet, first, last time.Time, summary func(user int64, number int) db.Alert) error
+	BoundDeliveries(ctx context.Context, most int, summary func(number int) db.Alert) error
+	ClaimDeliveries(ctx context.Context, now, until time.Time, busy []string, targets, each int) (claimed []db.Delivery, err error)
+	Delivered(ctx context.Context, d db.Delivery, now time.Time) error
+	NotDelivered(ctx context.Context, failed []db.Delivery, p db.AlertProblem) error
+	AlertWork(ctx context.Context, now time.Time) (db.AlertWork, error)
+	AlertProblems(ctx context.Context) ([]db.AlertProblem, error)
+	AlertTargets(ctx context.Context) ([]db.AlertTarget, error)
+	CreateAlertTarget(ctx context.Context, t db.AlertTarget, seal func(id int64) ([]byte, error), event func(db.AlertTarget) db.Event) (db.AlertTarget, error)
+	SetAlertTypes(ctx context.Context, id int64, types string, event db.Event) error
+	DeleteAlertTarget(ctx context.Context, id int64, target string, event db.Event) error
+	AlertChoice(ctx context.Context, user int64) (db.AlertChoice, error)
+	SetAlertChoice(ctx context.Context, user int64, c db.AlertChoice) error
 
 	// Keys, rules, events.
 	Tokens(ctx context.Context, f db.TokenFilter) (page []db.Token, total int, err error)

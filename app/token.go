@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"lastseen/app/alert"
 	"lastseen/app/live"
 	"lastseen/db"
 
@@ -55,7 +56,8 @@ func (a *App) createToken(ctx context.Context, actor Actor, n NewToken, key stri
 		token.Expires = token.Created.Add(n.Lifetime)
 	}
 	hash := secretHash(key)
-	token, err = a.store.CreateToken(ctx, token, hash[:], a.tokenEvent(actor, db.ModelCreated, token))
+	event := a.tells(a.tokenEvent(actor, db.ModelCreated, token), actor, alert.KeyCreated, token.User, token.Identifier)
+	token, err = a.store.CreateToken(ctx, token, hash[:], event)
 	if err == nil {
 		a.Log.Info("token created", "identifier", token.Identifier, "user", n.User.Username, "by", actor.Name)
 	}

@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"lastseen/app/alert"
 	"lastseen/app/live"
 	"lastseen/db"
 
@@ -88,7 +89,9 @@ func (a *App) createUser(ctx context.Context, actor Actor, n NewUser, onlyFirst 
 	if err != nil {
 		return db.User{}, err
 	}
-	user, err = a.store.CreateUser(ctx, user, onlyFirst, func(u db.User) db.Event { return a.userEvent(actor, db.ModelCreated, u, nil) })
+	user, err = a.store.CreateUser(ctx, user, onlyFirst, func(u db.User) db.Event {
+		return a.tellsOfSuperuser(a.userEvent(actor, db.ModelCreated, u, nil), actor, u, false)
+	})
 	if err == nil {
 		a.Log.Info("user created", "user", user.Username, "superuser", user.Superuser, "by", actor.Name)
 	}
@@ -117,6 +120,14 @@ func (a *App) newUser(ctx context.Context, n NewUser) (db.User, error) {
 		UUID: uuid.New(), Username: n.Username, Name: n.Name, Email: n.Email, PasswordHash: hash,
 		Active: !n.disabled, Superuser: n.Superuser, Created: now, Updated: now, PasswordChanged: now, Groups: groups,
 	}, nil
+}
+
+// tellsOfSuperuser adds to an event what people are told when it makes somebody a superuser.
+func (a *App) tellsOfSuperuser(e db.Event, actor Actor, user db.User, was bool) db.Event {
+	if was || !user.Superuser {
+		return e
+	}
+	return a.tells(e, actor, alert.SuperuserAdded, user, "")
 }
 
 // userEvent records a change to a user.
@@ -227,7 +238,7 @@ func (a *App) UpdateUser(ctx context.Context, actor Actor, user db.User) error {
 	}
 	defer a.live.Invalidate(live.UserChanged, user.ID)
 	event := a.userEvent(actor, db.ModelUpdated, user, map[string]any{"is_superuser": user.Superuser, "changed": changes(was, user)})
-	err = a.store.UpdateUser(ctx, user, a.now(), !actor.Force, event)
+	err = a.store.UpdateUser(ctx, user, a.now(), !actor.Force, a.tellsOfSuperuser(event, actor, user, was.Superuser))
 	if err == nil {
 		a.Log.Info("user changed", "user", user.Username, "superuser", user.Superuser, "by", actor.Name)
 	}
@@ -290,7 +301,8 @@ func (a *App) setPassword(ctx context.Context, actor Actor, user db.User, was, p
 	}
 	a.flushUsers(ctx, []int64{user.ID})
 	defer a.live.Invalidate(live.UserChanged, user.ID)
-	err = a.store.SetPassword(ctx, user.ID, was, hash, spare, a.event(actor, db.PasswordSet, user.ID, map[string]any{"username": user.Username}))
+	event := a.event(actor, db.PasswordSet, user.ID, map[string]any{"username": user.Username})
+	err = a.store.SetPassword(ctx, user.ID, was, hash, spare, a.tells(event, actor, alert.PasswordChanged, user, ""))
 	if err == nil {
 		a.Log.Info("password set", "user", user.Username, "by", actor.Name, "ip", actor.IP)
 	}

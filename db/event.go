@@ -35,6 +35,7 @@ type Event struct {
 	IP        netip.Addr
 	Device    string // what the device of its session is called now, where that was looked up
 	Context   map[string]any
+	Alert     *Alert // that is stored with it; nil for none, and never read back
 }
 
 // An EventFilter chooses and orders events; its zero value chooses all of

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
 
+	"lastseen/app/alert"
 	"lastseen/db"
 )
 
@@ -54,6 +55,10 @@ type Config struct {
 	LogFormat     string // text, json, or "" for what fits standard error
 	LogDebug      bool
 	MetricsListen string // "": off
+
+	Alerts   []alert.Target // where alerts go, beside those that are stored
+	Mail     *alert.Mailer  // nil: no mail is sent
+	MailFrom string         // "": lastseen@ and the public URL's host
 
 	BootstrapUsername, BootstrapPassword, BootstrapToken string
 }
@@ -149,6 +154,19 @@ var Settings = []Setting{
 			return nil
 		}
 		return checkListen(v)
+	}},
+	{Flag: "alerts", Env: "LASTSEEN_ALERTS", Secret: true, Usage: "tell `URL,...` of what people want to know, beside the targets that are added by page or command: webhook+https://…, ntfy://HOST/TOPIC, gotify://HOST/TOKEN, mailto:ADDRESS", set: setAlerts},
+	{Flag: "smtp", Env: "LASTSEEN_SMTP", Secret: true, Usage: "send mail through `URL`: smtp://USER:PASSWORD@HOST:587 with STARTTLS, or smtps://…:465 (default: no mail)", set: func(c *Config, v string) (err error) {
+		if v != "" {
+			c.Mail, err = alert.NewMailer(v)
+		}
+		return err
+	}},
+	{Flag: "mail-from", Env: "LASTSEEN_MAIL_FROM", Usage: "mail comes from `ADDRESS`, such as lastseen@home.example (default: lastseen@ and the public URL's host)", set: func(c *Config, v string) error {
+		if c.MailFrom = v; v == "" {
+			return nil
+		}
+		return alert.CheckSender(v)
 	}},
 	{Env: "LASTSEEN_BOOTSTRAP_USERNAME", Default: "admin", Usage: "name of the first superuser, made only while there is no user", set: func(c *Config, v string) error {
 		c.BootstrapUsername = v
@@ -251,7 +269,7 @@ func (c Config) checkTogether() error {
 	if c.BootstrapToken != "" && c.BootstrapPassword == "" {
 		token = errors.New("LASTSEEN_BOOTSTRAP_TOKEN: needs LASTSEEN_BOOTSTRAP_PASSWORD too, the token is for that user")
 	}
-	return errors.Join(token, c.checkCookie())
+	return errors.Join(token, c.checkCookie(), c.checkMail())
 }
 
 // UnknownVariables are the LASTSEEN_* variables that name no setting, each with

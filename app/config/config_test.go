@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -188,5 +189,26 @@ func TestUnknownVariables(t *testing.T) {
 	want := [][2]string{{"LASTSEEN_FROBNICATION_FACTOR", ""}, {"LASTSEEN_LISTN", "LASTSEEN_LISTEN"}}
 	if len(got) != len(want) || got[0] != want[0] || got[1] != want[1] {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// Where alerts go. No error repeats what was given, as it holds secrets.
+func TestAlerts(t *testing.T) {
+	for _, tt := range []struct{ alerts, smtp, from, want string }{
+		{"", "", "", ""},
+		{"ntfy://:s3cret@ntfy.example/home, webhook+https://hook.example/s3cret,", "", "", ""},
+		{"mailto:ada@home.example", "smtp://ada:s3cret@mail.example", "Lastseen <lastseen@home.example>", ""},
+		{"mailto:ada@home.example", "", "", "--smtp"},
+		{"ntfy://ntfy.example/home,https://hook.example/s3cret", "", "", "number 2"},
+		{"", "smtp://ada:s3cret@mail.example/x", "", "--smtp"},
+		{"", "", "lastseen", "--mail-from"},
+	} {
+		c, err := parse(map[string]string{"alerts": tt.alerts, "smtp": tt.smtp, "mail-from": tt.from}, nil)
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "s3cret")) {
+			t.Errorf("%+v: got %v", tt, err)
+		}
+		if tt.want == "" && (c.Mail != nil) != (tt.smtp != "") || strings.Contains(fmt.Sprintf("%v", c.Alerts), "s3cret") {
+			t.Errorf("%+v: got %v, %v", tt, c.Alerts, c.Mail)
+		}
 	}
 }

@@ -334,5 +334,5 @@ func (f *filler) failure(ctx context.Context, user db.User) error {
 	ip := f.address(f.network("hosting", sample.Network{}))
 	event := f.event(db.LoginFailed, user, at, ip)
 	event.Context = map[string]any{"username": user.Username, "stage": "password", "http_request": map[string]any{"user_agent": "curl/8.14.1"}}
-	return f.store.LoginFailed(ctx, user.Username, ip.String(), event)
+	return f.store.LoginFailed(ctx, user.Username, ip.String(), event, db.LoginLimits{})
 }

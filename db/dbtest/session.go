@@ -568,7 +568,7 @@ func (on suite) TestRevisionComesOnce(t *testing.T) {
 		check("ada's next session", 0, ada.ID)
 	}
 	for user, before := range came {
-		if err := s.LoginFailed(t.Context(), "ada", "192.0.2.1/32", Event(db.LoginFailed)); err != nil {
+		if err := s.LoginFailed(t.Context(), "ada", "192.0.2.1/32", Event(db.LoginFailed), db.LoginLimits{}); err != nil {
 			t.Fatal(err)
 		}
 		if revision, err := s.Revision(t.Context(), user); err != nil || before[revision] != "ada's next session" {
@@ -689,7 +689,7 @@ func (on suite) TestLoginBlockedUntil(t *testing.T) {
 			for _, f := range tt.failures {
 				e := Event(db.LoginFailed)
 				e.Created = Start.Add(f.at)
-				if err := s.LoginFailed(t.Context(), f.user, f.network, e); err != nil {
+				if err := s.LoginFailed(t.Context(), f.user, f.network, e, db.LoginLimits{}); err != nil {
 					t.Fatal(err)
 				}
 			}

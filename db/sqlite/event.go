@@ -24,6 +24,9 @@ func insertEvent(ctx context.Context, tx *sql.Tx, e db.Event) error {
 	_, err = tx.ExecContext(ctx, `INSERT INTO events (uuid, created, action, actor_id, actor, subject_id, client_ip, context)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 		id[:], micros(e.Created), e.Action, orNull(e.ActorID), e.Actor, orNull(e.SubjectID), addrText(e.IP), string(content))
+	if err == nil && e.Alert != nil {
+		_, err = insertAlert(ctx, tx, *e.Alert)
+	}
 	return err
 }
 

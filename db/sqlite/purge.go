@@ -23,6 +23,7 @@ func (s *Store) Purge(ctx context.Context, before, failures, devices time.Time) 
 	}{
 		{`ended_sessions`, `ended`, before},
 		{`events`, `created`, before},
+		{`alerts`, `created`, before},
 		{`login_failures`, `created`, failures},
 	} {
 		these := fmt.Sprintf(`SELECT id FROM %s WHERE %s < $1 ORDER BY %s LIMIT %d`, old.rows, old.of, old.of, stepRows)

@@ -10,13 +10,27 @@ import (
 	"lastseen/db"
 )
 
-// LoginFailed stores a wrong password with its event.
-func (s *Store) LoginFailed(ctx context.Context, username, network string, event db.Event) error {
+// LoginFailed stores a wrong password with its event, whose alert is stored when the
+// account is locked by it. username is folded.
+func (s *Store) LoginFailed(ctx context.Context, username, network string, event db.Event, l db.LoginLimits) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO login_failures (created, username, network) VALUES ($1, $2, $3)`,
 			micros(event.Created), username, network)
 		if err != nil {
 			return err
+		}
+		if event.Alert != nil {
+			// An alert since the first of these failures was of the same lock.
+			var locks bool
+			err := tx.QueryRowContext(ctx, `SELECT n >= $4 AND NOT EXISTS (SELECT 1 FROM alerts WHERE user_id = $5 AND type = $6 AND created >= first)
+				FROM (SELECT count(*) AS n, min(created) AS first FROM login_failures WHERE username = $1 AND created > $2 AND created <= $3)`,
+				username, micros(event.Created.Add(-l.Lock)), micros(event.Created), l.Account, event.Alert.UserID, event.Alert.Type).Scan(&locks)
+			if err != nil {
+				return err
+			}
+			if !locks {
+				event.Alert = nil
+			}
 		}
 		return insertEvent(ctx, tx, event)
 	})
