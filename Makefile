@@ -55,6 +55,7 @@ lint: go ## check format, vet, 32 bits, staticcheck and known vulnerabilities
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) -C bench vet ./...
+	$(GO) -C deploy/release vet ./...
 	GOOS=linux GOARCH=386 CGO_ENABLED=0 $(GO) build -o /dev/null . # where an int has 32 bits
 	$(GO) tool staticcheck ./...
 	@.ci/vulncheck
@@ -80,8 +81,9 @@ fuzz: go ## run each fuzz test for FUZZTIME (30s)
 torture: go ## run the long forms of the tests, for hours, and print their figures
 	@GO="$(GO)" .ci/torture
 
-release: clean $(PLATFORMS) ## build dist/ for every platform, the same bytes each time
-	cd dist && sha256sum lastseen-* > SHA256SUMS && cat SHA256SUMS
+release: clean $(PLATFORMS) ## build dist/: programs, tarballs, packages, an image, for every platform, the same bytes each time
+	$(GO) -C deploy/release run . -version $(VERSION) -commit $(COMMIT) -epoch $$(git log -1 --format=%ct)
+	cat dist/SHA256SUMS
 
 # linux-armv7 means GOOS=linux GOARCH=arm GOARM=7.
 $(PLATFORMS): arch = $(word 2,$(subst -, ,$@))
