@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"lastseen/app/live"
@@ -109,8 +108,11 @@ func (a *App) Adopt(ctx context.Context, sess *Session, client Client) (bool, er
 // name that is too long or no line of text is an db.InputError.
 func (a *App) NameDevice(ctx context.Context, caller Caller, id uuid.UUID, name string) error {
 	name = db.Normal(strings.TrimSpace(name))
-	if utf8.RuneCountInString(name) > db.MaxDeviceName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+	switch {
+	case utf8.RuneCountInString(name) > db.MaxDeviceName || !db.IsLine(name):
 		return &db.InputError{Field: "name", Problem: "A device’s name has 60 characters or fewer, on one line."}
+	case db.Unseen(name):
+		return &db.InputError{Field: "name", Problem: "This holds characters that show nothing, or nothing else. Type it anew."}
 	}
 	d, err := a.Device(ctx, caller, id)
 	if err != nil || d.Name == name {
@@ -151,7 +153,10 @@ func (a *App) ForgetDevice(ctx context.Context, caller Caller, id uuid.UUID) (in
 	if err != nil {
 		return 0, err
 	}
-	if err := a.store.DeleteDevice(ctx, id, a.deviceEvent(caller, db.ModelDeleted, d, cmp.Or(d.Name, d.Browser), nil)); err != nil {
+	defer a.live.Invalidate(live.SessionsEnded, d.UserID) // who signed in meanwhile, too
+	event := a.deviceEvent(caller, db.ModelDeleted, d, cmp.Or(d.Name, d.Browser), nil)
+	late, err := a.store.DeleteDevice(ctx, id, db.Revoked, event, a.revokedEvent(caller.Actor()))
+	if ended += len(late); err != nil {
 		return ended, err
 	}
 	a.Log.Info("device forgotten", "device", id, "user", d.Username, "by", caller.User.Username, "ip", caller.IP)

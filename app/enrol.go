@@ -80,8 +80,11 @@ type NewTOTP struct {
 // come with a user's first one.
 func (a *App) newTOTP(actor Actor, user db.User, has db.Factors, n NewTOTP) (added *db.NewFactor, codes []string, err error) {
 	name := db.Normal(n.Name)
-	if name == "" || checkText("name", name) != nil {
+	if name == "" {
 		return nil, nil, &db.InputError{Field: "name", Problem: "A name has 1 to 150 characters, on one line."}
+	}
+	if err := checkText("name", name); err != nil {
+		return nil, nil, err
 	}
 	if len(has.TOTPs) >= maxFactors {
 		return nil, nil, &db.InputError{Field: "name", Problem: "You have ten of these already. Remove one first."}

@@ -102,7 +102,7 @@ type Store interface {
 	SessionDevices(ctx context.Context, sessions []uuid.UUID) (map[uuid.UUID]db.Device, error)
 	SetSessionDevice(ctx context.Context, session uuid.UUID, device []byte, c db.Client) error
 	NameDevice(ctx context.Context, id uuid.UUID, name string, event db.Event) error
-	DeleteDevice(ctx context.Context, id uuid.UUID, event db.Event) error
+	DeleteDevice(ctx context.Context, id uuid.UUID, reason db.Reason, event db.Event, describe func(db.Session) db.Event) (ended []uuid.UUID, err error)
 
 	// Alerts.
 	NewAlerts(ctx context.Context, limit int) ([]db.Alert, error)

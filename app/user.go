@@ -17,8 +17,11 @@ import (
 
 // checkText says what is wrong with a line of free text.
 func checkText(field, text string) error {
-	if utf8.RuneCountInString(text) > db.MaxName || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+	switch {
+	case utf8.RuneCountInString(text) > db.MaxName || !db.IsLine(text):
 		return &db.InputError{Field: field, Problem: "This has 150 characters or fewer, on one line."}
+	case db.Unseen(text):
+		return &db.InputError{Field: field, Problem: "This holds characters that show nothing, or nothing else. Type it anew."}
 	}
 	return nil
 }

@@ -31,12 +31,34 @@ func CheckUsername(name string) error {
 		problem = "A user name has 150 characters or fewer."
 	case strings.ContainsFunc(name, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsDigit(r) && !strings.ContainsRune("._-+@", r) || r == utf8.RuneError
-	}):
+	}), Unseen(name):
 		problem = "A user name holds letters, digits and . _ - + @ only."
 	default:
 		return nil
 	}
 	return &InputError{"username", problem}
+}
+
+// Unseen reports whether a text holds characters that show nothing, or no other ones. What
+// joins or marks the letters around it is no fault, but nothing to see by itself.
+func Unseen(text string) bool {
+	shows := false
+	for _, r := range text {
+		switch {
+		case r == '\u200c', r == '\u200d', '\U000E0020' <= r && r <= '\U000E007F', // joiners, and the letters within flags
+			r == '\u2800', unicode.IsSpace(r), unicode.IsMark(r):
+		case unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point):
+			return true
+		default:
+			shows = true
+		}
+	}
+	return text != "" && !shows
+}
+
+// IsLine reports whether a text is on one line.
+func IsLine(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp) })
 }
 
 // CheckPassword says what is wrong with a new password.

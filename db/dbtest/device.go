@@ -100,8 +100,18 @@ func (on suite) TestDevices(t *testing.T) {
 	if deviceOf(t, s, other.UUID).UUID == uuid.Nil {
 		t.Error("one that expired has no device")
 	}
-	if err := s.DeleteDevice(t.Context(), d.UUID, Event(db.ModelDeleted)); err != nil {
-		t.Fatal(err)
+	// Who signed in on it just before it is forgotten is signed out with it.
+	late, bobs := signInOn(t, s, ada, "browser", Start.Add(3*time.Hour), phone), signInOn(t, s, bob, "browser", Start.Add(3*time.Hour), phone)
+	describe := func(db.Session) db.Event { return Event(db.ModelDeleted) }
+	ended, err = s.DeleteDevice(t.Context(), d.UUID, db.Revoked, Event(db.ModelDeleted), describe)
+	if err != nil || !slices.Equal(ended, []uuid.UUID{late.UUID}) {
+		t.Fatalf("ended %v, %v; want the one", ended, err)
+	}
+	if e, err := s.EndedSession(t.Context(), late.UUID); err != nil || e.Reason != db.Revoked {
+		t.Errorf("the one on it: got %+v, %v", e, err)
+	}
+	if _, err := s.SessionByUUID(bobs.UUID); err != nil {
+		t.Error("another account's in that browser:", err)
 	}
 	if deviceOf(t, s, first.UUID) != (db.Device{}) {
 		t.Error("a session's device is there after it was forgotten")
@@ -109,7 +119,7 @@ func (on suite) TestDevices(t *testing.T) {
 	for _, err := range []error{
 		second(s.Device(t.Context(), d.UUID)),
 		s.NameDevice(t.Context(), d.UUID, "x", Event(db.ModelUpdated)),
-		s.DeleteDevice(t.Context(), d.UUID, Event(db.ModelDeleted)),
+		second(s.DeleteDevice(t.Context(), d.UUID, db.Revoked, Event(db.ModelDeleted), describe)),
 	} {
 		if !errors.Is(err, db.ErrNotFound) {
 			t.Errorf("one that is gone: got %v, want db.ErrNotFound", err)

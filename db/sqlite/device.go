@@ -118,12 +118,25 @@ func (s *Store) NameDevice(ctx context.Context, id uuid.UUID, name string, event
 	})
 }
 
-// DeleteDevice removes a device, and stores the event. Its sessions are without one.
-func (s *Store) DeleteDevice(ctx context.Context, id uuid.UUID, event db.Event) error {
-	return s.inTx(ctx, func(tx *sql.Tx) error {
+// DeleteDevice removes a device, and stores the event. The sessions on it end with it, each
+// with its own event. Where there may be many EndSessionsOn goes first, in steps.
+func (s *Store) DeleteDevice(ctx context.Context, id uuid.UUID, reason db.Reason, event db.Event, describe func(db.Session) db.Event) (ended []uuid.UUID, err error) {
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
+		found, err := querySessions(ctx, tx, `SELECT `+sessionColumns+` FROM `+sessionTables+`
+			WHERE s.device_id = (SELECT id FROM devices WHERE uuid = $1) ORDER BY s.id`, id[:])
+		if err != nil {
+			return err
+		}
+		if ended, err = endFound(ctx, tx, found, event.Created, reason, describe); err != nil {
+			return err
+		}
 		if err := oneRow(tx.ExecContext(ctx, `DELETE FROM devices WHERE uuid = $1`, id[:])); err != nil {
 			return err
 		}
 		return insertEvent(ctx, tx, event)
 	})
+	if err != nil {
+		return nil, err
+	}
+	return ended, nil
 }

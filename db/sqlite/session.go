@@ -216,23 +216,30 @@ func (s *Store) endMany(ctx context.Context, where string, args []any, now time.
 		if err != nil || len(found) == 0 {
 			return false, err
 		}
-		by, ids := "", make([]int64, len(found))
-		for i, sess := range found {
-			ids[i] = sess.ID
-			if !sess.Expires.After(now) {
-				continue // ended by itself, and counted by nobody
-			}
-			event := describe(sess)
-			by = event.Actor
-			if err := insertEvent(ctx, tx, event); err != nil {
-				return false, err
-			}
-			ended = append(ended, sess.UUID)
-		}
-		list, _ := json.Marshal(ids) // numbers always marshal
-		_, err = endSessions(ctx, tx, `id IN (SELECT value FROM json_each($1))`, []any{string(list)}, reason, by, now)
+		step, err := endFound(ctx, tx, found, now, reason, describe)
+		ended = append(ended, step...)
 		return true, err
 	})
+	return ended, err
+}
+
+// endFound ends sessions, and returns those that had not expired: their events are stored.
+func endFound(ctx context.Context, tx *sql.Tx, found []db.Session, now time.Time, reason db.Reason, describe func(db.Session) db.Event) (ended []uuid.UUID, err error) {
+	by, ids := "", make([]int64, len(found))
+	for i, sess := range found {
+		ids[i] = sess.ID
+		if !sess.Expires.After(now) {
+			continue // ended by itself, and counted by nobody
+		}
+		event := describe(sess)
+		by = event.Actor
+		if err := insertEvent(ctx, tx, event); err != nil {
+			return nil, err
+		}
+		ended = append(ended, sess.UUID)
+	}
+	list, _ := json.Marshal(ids) // numbers always marshal
+	_, err = endSessions(ctx, tx, `id IN (SELECT value FROM json_each($1))`, []any{string(list)}, reason, by, now)
 	return ended, err
 }
 
