@@ -100,7 +100,7 @@ func DatabasePath(dataDir string) string { return filepath.Join(dataDir, "lastse
 // Start prepares a server's instance: the idle limit in force, the first user.
 func (a *App) Start(ctx context.Context) error {
 	if kind, network := fileSystem(a.Config.DataDir); network {
-		a.Log.Warn("the data directory is on a network file system", "data", a.Config.DataDir, "found", strings.Trim(kind, ", "), "do", useLocalDisk)
+		a.Log.Warn("the data directory is on a network file system", "data", a.Config.DataDir, "found", strings.Trim(kind, ", "), "do", "put it on a local disk: SQLite cannot rely on the locks of network and FUSE file systems, and may lose or damage what it stores")
 	}
 	a.sweep(a.Config.DataDir)
 	if err := a.store.SetIdle(ctx, a.Config.SessionIdle); err != nil {

@@ -182,7 +182,7 @@ func TestScheduledBackupFails(t *testing.T) {
 	if !log.contains(blocker) || !log.contains("free some space") {
 		t.Errorf("the log names neither file nor remedy: %s", log.text())
 	}
-	if c := a.checkBackups(); c.State != Bad || !strings.Contains(c.Found, "The last one is") || c.Do == "" {
+	if c := a.checkBackups(); c.State != Bad || !strings.Contains(c.Found.String(), "The last one is") || c.Do == nil {
 		t.Errorf("the doctor says %+v", c)
 	}
 	entries, err := os.ReadDir(a.backupDir())

@@ -18,11 +18,43 @@ import (
 // A Check is one thing that was looked at: what was found and, when it is not
 // well, what to change.
 type Check struct {
-	State string // good, warning or bad
-	Name  string
-	Found string
-	Do    string
+	State     string // good, warning or bad
+	Name      string
+	Found, Do Text
 }
+
+// A Text is sentences, each in English with what stands in it, so that a page can say
+// them in its reader's language.
+type Text []Sentence
+
+// A Sentence is a format and its args.
+type Sentence struct {
+	Text string
+	Args []any
+}
+
+// Said is a text of one sentence.
+func Said(text string, args ...any) Text { return Text{{text, args}} }
+
+// And is a text with another one after it.
+func (t Text) And(more Text) Text { return append(t[:len(t):len(t)], more...) }
+
+// String is the text in English.
+func (t Text) String() string {
+	all := make([]string, len(t))
+	for i, s := range t {
+		all[i] = fmt.Sprintf(s.Text, s.Args...)
+	}
+	return strings.Join(all, " ")
+}
+
+// failed is a check that could not be made.
+func failed(name string, err error) Check {
+	return Check{Bad, name, raw(err.Error()), Said("Look at the log for the cause.")}
+}
+
+// raw is a text that is said as it is, in every language.
+func raw(text string) Text { return Text{{"%s", []any{text}}} }
 
 // States of a check.
 const (
@@ -41,40 +73,40 @@ func (a *App) checkDatabase(ctx context.Context) Check {
 	if err := a.Ready(ctx); err != nil {
 		var e *db.UnavailableError
 		if errors.As(err, &e) {
-			return Check{Bad, c.Name, fmt.Sprintf("%s %s.", e.Path, e.Problem), sentence(e.Remedy)}
+			return Check{Bad, c.Name, raw(e.Path + " " + e.Problem + "."), raw(sentence(e.Remedy))}
 		}
-		return Check{Bad, c.Name, err.Error(), "Look at the log for the cause."}
+		return failed(c.Name, err)
 	}
 	sessions, users, err := a.Counts(ctx)
 	if err != nil {
-		return Check{Bad, c.Name, err.Error(), "Look at the log for the cause."}
+		return failed(c.Name, err)
 	}
 	size := int64(0)
 	if info, err := os.Stat(a.store.Path()); err == nil {
 		size = info.Size()
 	}
-	c.Found = fmt.Sprintf("%s can be read and written: %d sessions, %d users, %.1f MB.", a.store.Path(), sessions, users, float64(size)/1e6)
+	c.Found = Said("%s can be read and written. Sessions: %d, users: %d, size: %s.", a.store.Path(), sessions, users, megabytes(size))
 	return c
 }
 
+func megabytes(size int64) string { return fmt.Sprintf("%.1f MB", float64(size)/1e6) }
+
 // sentence makes one of a clause.
 func sentence(clause string) string { return strings.ToUpper(clause[:1]) + clause[1:] + "." }
-
-const useLocalDisk = "put it on a local disk: SQLite cannot rely on the locks of network and FUSE file systems, and may lose or damage what it stores"
 
 func (a *App) checkFiles() Check {
 	c := Check{State: Good, Name: "Data directory"}
 	info, err := os.Stat(a.Config.DataDir)
 	if err != nil {
-		return Check{Bad, c.Name, err.Error(), "Check --data."}
+		return Check{Bad, c.Name, raw(err.Error()), Said("Check --data.")}
 	}
 	kind, network := fileSystem(a.Config.DataDir)
-	c.Found = fmt.Sprintf("%s, mode %#o%s.", a.Config.DataDir, info.Mode().Perm(), kind)
+	c.Found = raw(fmt.Sprintf("%s, mode %#o%s.", a.Config.DataDir, info.Mode().Perm(), kind))
 	switch {
 	case network:
-		c.State, c.Do = Warning, sentence(useLocalDisk)
+		c.State, c.Do = Warning, Said("Put it on a local disk: SQLite cannot rely on the locks of network and FUSE file systems, and may lose or damage what it stores.")
 	case info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows":
-		c.State, c.Do = Warning, "Others can look into it: chmod 0700 it."
+		c.State, c.Do = Warning, Said("Others can look into it: chmod 0700 it.")
 	}
 	return c
 }
@@ -83,15 +115,16 @@ func (a *App) checkBackups() Check {
 	c := Check{State: Good, Name: "Backups"}
 	files, err := a.BackupFiles()
 	if err != nil {
-		return Check{Bad, c.Name, err.Error(), "Let the server's user read and write " + a.backupDir() + "."}
+		return Check{Bad, c.Name, raw(err.Error()), Said("Let the server's user read and write %s.", a.backupDir())}
 	}
 	every, now := a.Config.BackupEvery, a.Now()
-	c.Found = "None was made by itself yet."
 	if len(files) > 0 {
-		c.Found = fmt.Sprintf("The last one is %s of %s, %.1f MB; %d kept.", files[0].Path, files[0].Made.Format("2006-01-02 15:04:05 UTC"), float64(files[0].Size)/1e6, len(files))
+		c.Found = Said("The last one is %s of %s, %s; kept: %d.", files[0].Path, utc(files[0].Made), megabytes(files[0].Size), len(files))
+	} else {
+		c.State, c.Found = Warning, Said("None was made by itself yet.")
 	}
 	if every == 0 {
-		c.Do = "Set --backup-every, such as 1d, to have them made in " + a.backupDir() + "; `lastseen backup FILE` makes one now."
+		c.Do = Said("Set --backup-every, such as 1d, to have them made in %s; `lastseen backup FILE` makes one now.", a.backupDir())
 		return c
 	}
 	a.mu.Lock()
@@ -99,10 +132,10 @@ func (a *App) checkBackups() Check {
 	a.mu.Unlock()
 	switch {
 	case problem != nil:
-		c.State, c.Found = Bad, c.Found+" The one that is due fails: "+problem.Error()+"."
-		c.Do = "Free some space there, or mount another disk at " + a.backupDir() + "; it is tried again."
+		c.State, c.Found = Bad, c.Found.And(Said("The one that is due fails: %s.", problem.Error()))
+		c.Do = Said("Free some space there, or mount another disk at %s; it is tried again.", a.backupDir())
 	case len(files) > 0 && now.Sub(files[0].Made) > every+retryBackup:
-		c.State, c.Do = Bad, fmt.Sprintf("One is due every %s: see that the server runs, and what its log says of backups.", every)
+		c.State, c.Do = Bad, Said("One is due every %s: see that the server runs, and what its log says of backups.", every.String())
 	}
 	return c
 }
@@ -112,48 +145,50 @@ var newest = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 
 func (a *App) checkClock(ctx context.Context) Check {
 	now := a.Now()
-	c := Check{State: Good, Name: "Clock", Found: now.UTC().Format("2006-01-02 15:04:05 UTC") + "."}
+	c := Check{State: Good, Name: "Clock", Found: raw(utc(now) + ".")}
 	if now.Before(newest) {
-		c.State, c.Do = Bad, "The clock is behind, so sessions would end at the wrong time: set it, and keep it right by NTP."
+		c.State, c.Do = Bad, Said("The clock is behind, so sessions would end at the wrong time: set it, and keep it right by NTP.")
 	}
 	if last, err := a.store.LastUse(ctx); err == nil && last.After(now.Add(time.Hour)) {
-		c.State, c.Found = Warning, c.Found+" A session was last used at "+last.UTC().Format("2006-01-02 15:04:05 UTC")+"."
-		c.Do = "The clock was ahead once. Each session's next use sets that right; one that is not used ends later than it should: sign it out."
+		c.State, c.Found = Warning, c.Found.And(Said("A session was last used at %s.", utc(last)))
+		c.Do = Said("The clock was ahead once. Each session's next use sets that right; one that is not used ends later than it should: sign it out.")
 	}
 	// What a code that was refused tells of it. The app may be the one that is wrong.
 	refused, _, err := a.store.Events(ctx, db.EventFilter{Actions: []db.Action{db.LoginFailed}, Since: now.Add(-24 * time.Hour), Search: []string{`"` + clockOffset + `"`}, Limit: 1})
 	if err == nil && len(refused) > 0 && c.State == Good {
 		seconds, _ := refused[0].Context[clockOffset].(float64)
 		ahead := time.Duration(seconds) * time.Second
-		c.State, c.Found = Warning, c.Found+fmt.Sprintf(" A code of %s was refused that fits a clock %s: at %s.", refused[0].Actor, aheadOrBehind(ahead), refused[0].Created.UTC().Format("2006-01-02 15:04:05 UTC"))
-		c.Do = "Compare this clock with another: if it is right, the one of that person's device is wrong. Keep both right by NTP."
+		c.State, c.Found = Warning, c.Found.And(codeOfAnotherTime(refused[0], ahead))
+		c.Do = Said("Compare this clock with another: if it is right, the one of that person's device is wrong. Keep both right by NTP.")
 	}
 	return c
 }
 
-func aheadOrBehind(d time.Duration) string {
-	if d < 0 {
-		return d.Abs().String() + " behind this one"
+func codeOfAnotherTime(refused db.Event, ahead time.Duration) Text {
+	if ahead < 0 {
+		return Said("A code of %s was refused that fits a clock %s behind this one: at %s.", refused.Actor, ahead.Abs().String(), utc(refused.Created))
 	}
-	return d.String() + " ahead of this one"
+	return Said("A code of %s was refused that fits a clock %s ahead of this one: at %s.", refused.Actor, ahead.String(), utc(refused.Created))
 }
+
+func utc(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
 func (a *App) checkAddress() Check {
 	c := Check{State: Good, Name: "Public address"}
 	u := a.Config.PublicURL
 	if u == nil {
-		c.Found = "http:// and the listen address, " + a.Config.Listen + "."
+		c.Found = Said("http:// and the listen address, %s.", a.Config.Listen)
 		return c
 	}
-	c.Found = u.String() + ", cookie for " + u.Hostname() + " alone."
+	c.Found = Said("%s, cookie for %s alone.", u.String(), u.Hostname())
 	if a.Config.CookieDomain != "" {
-		c.Found = u.String() + ", cookie for all hosts under " + a.Config.CookieDomain + "."
+		c.Found = Said("%s, cookie for all hosts under %s.", u.String(), a.Config.CookieDomain)
 	}
 	if len(a.Config.Apps) > 0 {
-		c.Found += " Guarded hosts: " + strings.Join(a.Config.Apps, ", ") + "; those that this cookie does not reach get one each."
+		c.Found = c.Found.And(Said("Guarded hosts: %s; those that this cookie does not reach get one each.", strings.Join(a.Config.Apps, ", ")))
 	}
 	if u.Scheme == "http" && publicHost(u.Hostname()) {
-		c.State, c.Do = Warning, "Passwords and cookies cross the network in the clear: put a proxy with TLS in front, and give its https:// address as --public-url."
+		c.State, c.Do = Warning, Said("Passwords and cookies cross the network in the clear: put a proxy with TLS in front, and give its https:// address as --public-url.")
 	}
 	return c
 }
@@ -163,28 +198,28 @@ func (a *App) checkFactors(ctx context.Context) Check {
 	required := a.Config.RequireSecondFactor
 	with, without, err := a.store.FactorCounts(ctx, required == "superusers")
 	if err != nil {
-		return Check{Bad, c.Name, err.Error(), "Look at the log for the cause."}
+		return failed(c.Name, err)
 	}
-	c.Found = fmt.Sprintf("Users who have one: %d.", with)
+	c.Found = Said("Users who have one: %d.", with)
 	path := KeyPath(a.Config.DataDir)
 	key, err := ReadKey(a.Config.DataDir)
 	sealed, sealedErr := SealedFor(ctx, a.store, key)
 	info, statErr := os.Stat(path)
 	switch {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		c.State, c.Found, c.Do = Bad, c.Found+" The key that decrypts them cannot be read: "+err.Error()+".", "Put a copy of it in its place, readable for the server's user."
+		c.State, c.Found, c.Do = Bad, c.Found.And(Said("The key that decrypts them cannot be read: %s.", err.Error())), Said("Put a copy of it in its place, readable for the server's user.")
 	case sealedErr != nil:
-		return Check{Bad, c.Name, sealedErr.Error(), "Look at the log for the cause."}
+		return failed(c.Name, sealedErr)
 	case len(sealed) > 0:
-		c.State, c.Found = Bad, c.Found+" The codes of these cannot be checked, since their key is not in "+path+": "+someOf(sealed)+"."
-		c.Do = "Put that key in its place, or let them in anew by `lastseen user factors reset NAME`; until then their recovery codes sign them in."
+		c.State, c.Found = Bad, c.Found.And(Said("The codes of these cannot be checked, since their key is not in %s: %s.", path, someOf(sealed)))
+		c.Do = Said("Put that key in its place, or let them in anew by `lastseen user factors reset NAME`; until then their recovery codes sign them in.")
 	case statErr == nil && info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows":
-		c.State, c.Do = Warning, "Others can read the key that decrypts them: chmod 0600 "+path+"."
+		c.State, c.Do = Warning, Said("Others can read the key that decrypts them: chmod 0600 %s.", path)
 	case len(without) > 0 && (required == "superusers" || required == "everybody"):
-		c.State, c.Found = Warning, c.Found+" These must have one, and set it up at their next sign-in: "+someOf(without)+"."
-		c.Do = "What they are signed in to goes on: end their sessions if they should not wait."
+		c.State, c.Found = Warning, c.Found.And(Said("These must have one, and set it up at their next sign-in: %s.", someOf(without)))
+		c.Do = Said("What they are signed in to goes on: end their sessions if they should not wait.")
 	case with > 0:
-		c.Found += " Backups do not carry " + path + ", without which codes cannot be checked: keep a copy of it apart."
+		c.Found = c.Found.And(Said("Backups do not carry %s, without which codes cannot be checked: keep a copy of it apart.", path))
 	}
 	return c
 }
@@ -201,18 +236,21 @@ func someOf(names []string) string {
 func (a *App) checkGeoIP() []Check {
 	var checks []Check
 	for _, f := range a.GeoIPFiles() {
-		c := Check{State: Good, Name: "Places", Found: f.Describe(a.Now()) + "."}
+		c := Check{State: Good, Name: "Places", Found: raw(f.Describe(a.Now()) + ".")}
+		if f.State == geoip.Loaded && f.Error == "" && !f.Built.IsZero() {
+			c.Found = Said("%s of %s.", f.Type, f.Built.Format("2006-01-02"))
+		}
 		setting := "--geoip-city"
 		if f.Kind == "asn" {
 			c.Name, setting = "Networks", "--geoip-asn"
 		}
 		switch {
 		case f.State == geoip.None:
-			c.State, c.Do = Warning, fmt.Sprintf("Put a MaxMind DB file there, or name another with %s; it is in use within ten seconds.", setting)
+			c.State, c.Do = Warning, Said("Put a MaxMind DB file there, or name another with %s; it is in use within ten seconds.", setting)
 		case f.State == geoip.Failed || f.Error != "":
-			c.State, c.Do = Bad, "Replace the file by a whole one; it is in use within ten seconds."
+			c.State, c.Do = Bad, Said("Replace the file by a whole one; it is in use within ten seconds.")
 		case f.Stale(a.Now()):
-			c.State, c.Do = Warning, "Get a newer file and put it in its place; it is in use within ten seconds."
+			c.State, c.Do = Warning, Said("Get a newer file and put it in its place; it is in use within ten seconds.")
 		}
 		checks = append(checks, c)
 	}

@@ -300,7 +300,7 @@ func TestACodeOfAnotherTime(t *testing.T) {
 	found := ""
 	for _, check := range ts.app.Doctor(t.Context()) {
 		if check.Name == "Clock" {
-			found = check.State + ": " + check.Found
+			found = check.State + ": " + check.Found.String()
 		}
 	}
 	if !strings.Contains(found, "warning") || !strings.Contains(found, "3m30s") || !strings.Contains(found, "bob") {

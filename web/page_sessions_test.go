@@ -340,6 +340,27 @@ func TestDoctorPage(t *testing.T) {
 	}
 }
 
+// What is not well comes first, that there is no backup is not well, and all of it is in
+// the reader's language.
+func TestDoctorInGerman(t *testing.T) {
+	ts := newServer(t)
+	_, body := ts.get(ts.signIn("ada"), "/doctor", "Accept-Language", "de")
+	_, table, _ := strings.Cut(body, "<tbody>")
+	table, _, _ = strings.Cut(table, "</tbody>")
+	if warned, good := strings.LastIndex(table, "Verbesserbar"), strings.Index(table, ">Gut<"); warned < 0 || good < 0 || warned > good {
+		t.Errorf("what is well stands above what is not: %s", table)
+	}
+	_, backups, _ := strings.Cut(table, "Sicherungen")
+	if backups, _, _ = strings.Cut(backups, "</tr>"); !strings.Contains(backups, "Verbesserbar") || !strings.Contains(backups, "Von selbst wurde noch keine gemacht.") {
+		t.Errorf("without a backup: %s", backups)
+	}
+	for _, english := range []string{" the ", " is ", " of ", " not "} {
+		if strings.Contains(table, english) {
+			t.Errorf("%q is English: %s", english, table)
+		}
+	}
+}
+
 func TestNoScriptNeeded(t *testing.T) {
 	ts := newServer(t)
 	res, body := ts.get(ts.signIn("ada"), "/sessions?view=everybody")

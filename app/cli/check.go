@@ -73,8 +73,8 @@ func (p *Program) doctor(ctx context.Context, c *cli.Command, a *app.App) error 
 	_ = a.Verify(ctx) // the doctor tells what it finds
 	bad := 0
 	for _, check := range a.Doctor(ctx) {
-		fmt.Fprintf(p.Out, "%-8s %s: %s\n", check.State, check.Name, printable(check.Found))
-		if check.Do != "" {
+		fmt.Fprintf(p.Out, "%-8s %s: %s\n", check.State, check.Name, printable(check.Found.String()))
+		if check.Do != nil {
 			fmt.Fprintf(p.Out, "         %s\n", check.Do)
 		}
 		if check.State == app.Bad {

@@ -227,6 +227,9 @@ func usedKeys(t *testing.T) (used, texts map[string]bool) {
 		collect(used, folder, `\bInputError\{[^"{}]*(?:"[a-z_]*", (?:Problem: )?)?`+text+`\}`)
 		collect(used, folder, `\bproblem = `+text)
 	}
+	for _, folder := range []string{"../../app/doctor.go", "../page_doctor.go"} {
+		collect(used, folder, `\bSaid\(`+text)
+	}
 	collect(used, "../../app/doctor.go", `\b(?:c\.)?Name(?:: |, setting = )`+text)
 	for _, m := range months {
 		used[m] = true
