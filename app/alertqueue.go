@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,9 +38,25 @@ func (a *App) AlertWork(ctx context.Context) (db.AlertWork, error) {
 }
 
 // AlertProblems are the last failures at targets that got nothing since, the newest
-// first. Each names its target.
-func (a *App) AlertProblems(ctx context.Context) ([]db.AlertProblem, error) {
-	return a.store.AlertProblems(ctx)
+// first. Each names its target, and there are none of those that are gone.
+func (a *App) AlertProblems(ctx context.Context) (problems []db.AlertProblem, err error) {
+	targets, err := a.AlertTargets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range targets {
+		if t.Problem.Problem != "" {
+			problems = append(problems, t.Problem)
+		}
+	}
+	stored, err := a.store.AlertProblems(ctx)
+	for _, p := range stored {
+		if strings.HasPrefix(p.Target, mailOf) {
+			problems = append(problems, p)
+		}
+	}
+	slices.SortStableFunc(problems, func(x, y db.AlertProblem) int { return y.Created.Compare(x.Created) })
+	return problems, err
 }
 
 // keepAlerts sends what waits until ctx ends. What fails here is tried again, and holds up

@@ -25,6 +25,14 @@ type AlertTarget struct {
 	Problem db.AlertProblem
 }
 
+// Name is what may be shown of a target.
+func (t AlertTarget) Name() string {
+	if t.Target == (alert.Target{}) {
+		return "(unreadable)"
+	}
+	return t.Target.String()
+}
+
 // AlertTargets are all targets, those of the settings first.
 func (a *App) AlertTargets(ctx context.Context) (all []AlertTarget, err error) {
 	for _, t := range a.Config.Alerts {

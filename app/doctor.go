@@ -65,7 +65,7 @@ const (
 
 // Doctor looks at what an instance stands on.
 func (a *App) Doctor(ctx context.Context) []Check {
-	return append([]Check{a.checkDatabase(ctx), a.checkFiles(), a.checkBackups(), a.checkClock(ctx), a.checkAddress(), a.checkFactors(ctx)}, a.checkGeoIP()...)
+	return append([]Check{a.checkDatabase(ctx), a.checkFiles(), a.checkBackups(), a.checkClock(ctx), a.checkAddress(), a.checkFactors(ctx), a.checkAlerts(ctx)}, a.checkGeoIP()...)
 }
 
 func (a *App) checkDatabase(ctx context.Context) Check {
@@ -231,6 +231,30 @@ func someOf(names []string) string {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 	}
 	return strings.Join(names, ", ")
+}
+
+func (a *App) checkAlerts(ctx context.Context) Check {
+	c := Check{State: Good, Name: "Alerts"}
+	targets, err := a.AlertTargets(ctx)
+	work, workErr := a.AlertWork(ctx)
+	problems, problemsErr := a.AlertProblems(ctx)
+	if err := errors.Join(err, workErr, problemsErr); err != nil {
+		return failed(c.Name, err)
+	}
+	mail := Said("There is no mail server, so people get none by mail.")
+	if a.Config.Mail != nil {
+		mail = Said("People with an address get their own by mail.")
+	}
+	c.Found = Said("Targets: %d.", len(targets)).And(mail).And(Said("Waiting to be sent: %d.", work.New+work.Held+work.Deliveries))
+	switch {
+	case len(problems) > 0:
+		at := problems[0].Created.UTC().Format("2006-01-02 15:04:05 UTC")
+		c.State, c.Found = Warning, c.Found.And(Said("The last failure, at %s: %s.", at, problems[0].Problem))
+		c.Do = Said("See that the receiver runs and takes it, then try `lastseen alert test`. Each alert is tried again for a day.")
+	case len(targets) == 0 && a.Config.Mail == nil:
+		c.Do = Said("To be told of sign-ins from new devices and countries, add a target on the page Alerts, or by `lastseen alert add URL`.")
+	}
+	return c
 }
 
 func (a *App) checkGeoIP() []Check {

@@ -69,7 +69,7 @@ func (a *App) cipher(create bool) (cipher.AEAD, error) {
 		rand.Read(key) // never fails
 		text = base64.StdEncoding.EncodeToString(key)
 		if err = WriteKey(a.Config.DataDir, text); err == nil {
-			a.Log.Info("key made, which encrypts the secrets of second factors; keep a copy apart from the backups", "file", KeyPath(a.Config.DataDir))
+			a.Log.Info("key made, which encrypts the secrets of second factors and alert targets; keep a copy apart from the backups", "file", KeyPath(a.Config.DataDir))
 		}
 	}
 	if err != nil {

@@ -18,7 +18,7 @@ func TestGroupsOfCommands(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
 	for line, status := range map[string]int{
-		"user": 2, "user group": 2, "user factors": 2, "user factors reset": 2, "token": 2, "session": 2, "rule": 2, "geoip": 2, "--data /nowhere user": 2,
+		"user": 2, "user group": 2, "user factors": 2, "user factors reset": 2, "token": 2, "session": 2, "rule": 2, "alert": 2, "geoip": 2, "--data /nowhere user": 2,
 		"help nonsense": 2, "user help nonsense": 2,
 		"": 0, "help": 0, "--help": 0, "user help": 0, "user --help": 0, "help user": 0, "user group help": 0, "user create --help": 0,
 	} {

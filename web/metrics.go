@@ -22,6 +22,16 @@ func (s *Server) ServeMetrics(ctx context.Context, listener net.Listener) {
 			metrics.WriteGaugeUint64(w, "lastseen_sessions", uint64(sessions))
 			metrics.WriteGaugeUint64(w, "lastseen_users", uint64(users))
 		}
+		if work, err := s.app.AlertWork(r.Context()); err == nil {
+			metrics.WriteGaugeUint64(w, "lastseen_alerts_waiting", uint64(work.New+work.Held+work.Deliveries))
+		}
+		if problems, err := s.app.AlertProblems(r.Context()); err == nil {
+			at := uint64(0) // of a target that got nothing since; 0 when all is well
+			if len(problems) > 0 {
+				at = uint64(problems[0].Created.Unix())
+			}
+			metrics.WriteGaugeUint64(w, "lastseen_alert_failure_timestamp_seconds", at)
+		}
 		metrics.WriteProcessMetrics(w)
 	})
 	server := &http.Server{Handler: s.onlyNamed(mux), ReadTimeout: readWithin, WriteTimeout: 30 * time.Second, MaxHeaderBytes: maxHeaders}

@@ -101,6 +101,7 @@ func (p *Program) command() *cli.Command {
 			p.tokenCommand(),
 			p.sessionCommand(),
 			p.ruleCommand(),
+			p.alertCommand(),
 			p.snippetCommand(),
 			p.importCommand(),
 			{Name: "geoip", Usage: "places and networks of addresses", Commands: []*cli.Command{

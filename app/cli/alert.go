@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"lastseen/app"
+	"lastseen/app/alert"
+	"lastseen/db"
+
+	"github.com/urfave/cli/v3"
+)
+
+func (p *Program) alertCommand() *cli.Command {
+	var types []string
+	for _, t := range alert.Types {
+		types = append(types, string(t))
+	}
+	return &cli.Command{Name: "alert", Usage: "where alerts go: new sign-ins, changed passwords, and the like", Commands: []*cli.Command{
+		{Name: "list", Usage: "show the targets of alerts, a line each, without what is secret of them", Action: p.withApp(false, p.alertList)},
+		{Name: "add", Usage: "send alerts to a URL too, - for one from standard input, and print the target's id", ArgsUsage: "URL", Action: p.withApp(true, p.alertAdd), Flags: []cli.Flag{
+			&cli.StringSliceFlag{Name: "type", Usage: "only these of the `TYPES`, separated by commas: " + strings.Join(types, ", ") + " (default: all)"},
+		}},
+		{Name: "remove", Usage: "send no more alerts to a target", ArgsUsage: "ID", Action: p.withApp(false, p.alertRemove)},
+		{Name: "test", Usage: "send a test to a target, or to all, and wait for it", ArgsUsage: "[ID]", Action: p.withApp(false, p.alertTest)},
+	}}
+}
+
+func (p *Program) alertList(ctx context.Context, _ *cli.Command, a *app.App) error {
+	targets, err := a.AlertTargets(ctx)
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	for _, t := range targets {
+		gets := "all"
+		if len(t.Types) > 0 {
+			gets = ""
+			for _, typ := range t.Types {
+				gets += "," + string(typ)
+			}
+			gets = gets[1:]
+		}
+		from := "added"
+		if t.Set {
+			from = "--alerts"
+		}
+		problem := ""
+		if t.Problem.Problem != "" {
+			problem = "last failed at " + t.Problem.Created.Format("2006-01-02 15:04:05 UTC") + ": " + t.Problem.Problem
+		}
+		rows = append(rows, []string{t.ID, t.Name(), from, gets, problem})
+	}
+	return p.table(rows)
+}
+
+func (p *Program) alertAdd(ctx context.Context, c *cli.Command, a *app.App) error {
+	args, err := arguments(c)
+	if err != nil {
+		return err
+	}
+	url := args[0]
+	if url == "-" { // others on the machine see the arguments
+		if url, err = bufio.NewReader(io.LimitReader(p.In, 4096)).ReadString('\n'); err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+	}
+	var types []alert.Type
+	for _, t := range c.StringSlice("type") {
+		types = append(types, alert.Type(t))
+	}
+	target, err := a.AddAlertTarget(ctx, app.Operator.Actor(), url, types)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(p.Out, target.ID)
+	return err
+}
+
+func (p *Program) alertRemove(ctx context.Context, c *cli.Command, a *app.App) error {
+	args, err := arguments(c)
+	if err != nil {
+		return err
+	}
+	return noTarget(args[0], a.RemoveAlertTarget(ctx, app.Operator.Actor(), args[0]))
+}
+
+func (p *Program) alertTest(ctx context.Context, c *cli.Command, a *app.App) error {
+	ids, err := arguments(c)
+	if err != nil {
+		return err
+	}
+	if len(ids) == 0 {
+		targets, err := a.AlertTargets(ctx)
+		if err != nil {
+			return err
+		}
+		if len(targets) == 0 {
+			return errors.New("there is no target; `lastseen alert add URL` adds one")
+		}
+		for _, t := range targets {
+			ids = append(ids, t.ID)
+		}
+	}
+	var errs []error
+	for _, id := range ids {
+		if err := a.TestAlert(ctx, id); err != nil {
+			errs = append(errs, noTarget(id, err))
+			continue
+		}
+		fmt.Fprintf(p.Err, "%s: sent\n", id)
+	}
+	return errors.Join(errs...)
+}
+
+// noTarget says that there is no target with an ID, where an error says so.
+func noTarget(id string, err error) error {
+	if errors.Is(err, db.ErrNotFound) {
+		return fmt.Errorf("there is no target %q; `lastseen alert list` shows them", id)
+	}
+	return err
+}
