@@ -13,6 +13,7 @@ import (
 	"lastseen/app"
 	"lastseen/app/config"
 	"lastseen/db"
+	"lastseen/geoip"
 )
 
 // history is what somebody in charge did so many days ago, in turn; "" is on the command line.
@@ -80,7 +81,8 @@ func (f *filler) act(ctx context.Context, home netip.Addr) error {
 func (f *filler) newPast() *app.App {
 	var c config.Config
 	Guard(&c)
-	a := app.New(f.store, nil, f.agents, c, slog.New(slog.DiscardHandler))
+	log := slog.New(slog.DiscardHandler)
+	a := app.New(f.store, geoip.Open("", "", log), f.agents, c, log) // without files there is nothing to close
 	a.Now = func() time.Time { return f.clock }
 	return a
 }
