@@ -28,13 +28,17 @@ type Enrolment struct {
 
 // Enrolment begins setting up an authenticator app, or goes on with one that has begun.
 func (a *App) Enrolment(user db.User, factor, sealed string) (Enrolment, error) {
-	id, secret, err := a.openEnrolment(user, factor, sealed)
+	var secret []byte
+	var err error
 	if factor == "" {
-		id, secret = uuid.New(), newTOTPSecret()
+		id := uuid.New()
+		secret = newTOTPSecret()
 		var stored []byte
 		if stored, err = a.seal(secret, totpPlace(user, id)...); err == nil {
 			factor, sealed = id.String(), base64.RawURLEncoding.EncodeToString(stored)
 		}
+	} else {
+		_, secret, err = a.openEnrolment(user, factor, sealed)
 	}
 	if err != nil {
 		return Enrolment{}, err

@@ -64,9 +64,9 @@ func Open(city, asn string, log *slog.Logger) *DB {
 
 // Lookup says what is known of ip, which for all but public addresses is
 // nothing. IPv4-mapped addresses count as IPv4, and zones are ignored. It never
-// fails: what a damaged file does not say is unknown.
+// fails: what a damaged file does not say is unknown, as is all to a nil DB.
 func (d *DB) Lookup(ip netip.Addr) Location {
-	if ScopeOf(ip) != Public {
+	if d == nil || ScopeOf(ip) != Public {
 		return Location{}
 	}
 	ip = ip.Unmap().WithZone("")

@@ -58,7 +58,14 @@ func (p *Program) sessionList(ctx context.Context, c *cli.Command, a *app.App) e
 		}
 		return p.json(objects)
 	}
-	rows := [][]string{{"UUID", "USER", "LAST USED", "ADDRESS", "PLACE", "NETWORK", "CLIENT", "SYSTEM", "ENDS"}}
+	marked := make([]*app.Session, len(sessions))
+	for i := range sessions {
+		marked[i] = &sessions[i]
+	}
+	if err := a.MarkDevices(ctx, marked...); err != nil {
+		return err
+	}
+	rows := [][]string{{"UUID", "USER", "DEVICE", "LAST USED", "ADDRESS", "PLACE", "NETWORK", "CLIENT", "SYSTEM", "ENDS"}}
 	for _, s := range sessions {
 		place, network := "", ""
 		if l := s.Location.Place; l != nil {
@@ -72,14 +79,6 @@ func (p *Program) sessionList(ctx context.Context, c *cli.Command, a *app.App) e
 			client, system, timeText(s.Expires, "")})
 	}
 	return p.table(rows, "NETWORK", "DEVICE", "SYSTEM", "ENDS", "PLACE", "CLIENT")
-}
-
-func markDevices(ctx context.Context, a *app.App, sessions []app.Session) error {
-	all := make([]*app.Session, len(sessions))
-	for i := range sessions {
-		all[i] = &sessions[i]
-	}
-	return a.MarkDevices(ctx, all...)
 }
 
 func findSession(ctx context.Context, c *cli.Command, a *app.App) (app.Session, error) {
