@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // checkScripts tries what clients meet that are no browsers, through the proxy.
@@ -70,6 +71,9 @@ func TestGateMistakes(t *testing.T) {
 			res, body := g.ask(g.browser(true), "GET", "http://"+tt.host+":"+g.port+"/", "")
 			if res.StatusCode != 403 || !strings.Contains(body, tt.says) {
 				t.Errorf("got %d at %s: %s", res.StatusCode, res.Request.URL, body)
+			}
+			for try := 0; !strings.Contains(g.log(), tt.logs) && try < 100; try++ {
+				time.Sleep(50 * time.Millisecond) // the answer may be here before the line
 			}
 			if !strings.Contains(g.log(), tt.logs) {
 				t.Errorf("the log says %s", g.log())

@@ -203,9 +203,13 @@ func (p *process) get(b *http.Client, path string, header ...string) (int, strin
 // of --json as it went in.
 func TestStrangeTextInCommands(t *testing.T) {
 	data := t.TempDir()
-	for _, args := range [][]string{{"ada", "--superuser"}, {"bob", "--name", "Bob \u202egnp.exe", "--group", "a\u2066b"}} {
-		if _, errs, status := execute(t, data, "correct horse\n", append([]string{"user", "create", "--password-file", "-"}, args...)...); status != 0 {
-			t.Fatal(errs)
+	for _, user := range []struct {
+		args   []string
+		status int
+	}{{[]string{"ada", "--superuser"}, 0}, {[]string{"bob", "--name", "Bob \u202egnp.exe", "--group", "a\u2066b"}, 1}} {
+		_, errs, status := execute(t, data, "correct horse\n", append([]string{"user", "create", "--password-file", "-"}, user.args...)...)
+		if status != user.status || strings.ContainsAny(errs, "\u202e\u2066") {
+			t.Fatalf("%v: status %d: %q", user.args, status, errs)
 		}
 	}
 	p := start(t, data)
