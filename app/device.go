@@ -125,6 +125,30 @@ func (a *App) NameDevice(ctx context.Context, caller Caller, id uuid.UUID, name 
 	return nil
 }
 
+// Distrust makes a device that the caller may see one where a second factor is asked for
+// again; db.ErrNotFound when it is one already.
+func (a *App) Distrust(ctx context.Context, caller Caller, id uuid.UUID) error {
+	d, err := a.Device(ctx, caller, id)
+	if err != nil {
+		return err
+	}
+	event := a.deviceEvent(caller, db.ModelUpdated, d, cmp.Or(d.Name, d.Browser), map[string]any{"trusted": false})
+	if err := a.store.Distrust(ctx, id, event); err != nil {
+		return err
+	}
+	a.Log.Info("device no longer trusted", "device", id, "user", d.Username, "by", caller.User.Username, "ip", caller.IP)
+	return nil
+}
+
+// TrustedUntil is until when a device stands for its person's second factor, zero when it
+// does not.
+func (a *App) TrustedUntil(d db.Device) time.Time {
+	if a.Config.TrustDevices == 0 || !d.TrustedUntil.After(a.now()) {
+		return time.Time{}
+	}
+	return d.TrustedUntil
+}
+
 // SignOutDevice ends the sessions on a device that the caller may see, and says how many.
 // When it returns they authenticate nobody.
 func (a *App) SignOutDevice(ctx context.Context, caller Caller, id uuid.UUID) (int, error) {

@@ -18,14 +18,14 @@ const (
 	ByPasskey  = "passkey" // as the first one, with the person verified by their device: it is both
 	ByCode     = "totp"
 	ByRecovery = "recovery"
-	BySetup    = "setup" // the token that the server printed
-	ByLink     = "link"  // a link that a superuser made
+	BySetup    = "setup"   // the token that the server printed
+	ByLink     = "link"    // a link that a superuser made
+	ByTrust    = "trusted" // as the second one: on this device it was said to stand for that
 )
 
 // MethodText says a session's method in words: "password and code".
 func MethodText(method string) string {
-	words := strings.NewReplacer(ByCode, "code", ByRecovery, "recovery code")
-	return words.Replace(strings.ReplaceAll(method, "+", " and "))
+	return strings.NewReplacer("+"+ByTrust, " on a trusted device", "+", " and ", ByCode, "code", ByRecovery, "recovery code").Replace(method)
 }
 
 // A Step is what a sign-in still waits for.
@@ -38,11 +38,14 @@ const (
 )
 
 // wanted is the one place that decides what a user has yet to prove, who has these
-// factors and has proven this: "" for nothing.
-func wanted(require string, user db.User, has db.Factors, proven string) Step {
+// factors and has proven this: "" for nothing. A device that they trust stands for the
+// second factor after a password, and for nothing else.
+func wanted(require string, user db.User, has db.Factors, proven string, trusted bool) Step {
 	first, second, _ := strings.Cut(proven, "+")
 	switch {
 	case second != "" || first == ByPasskey:
+		return ""
+	case has.Any() && trusted && proven == ByPassword:
 		return ""
 	case has.Any():
 		return SecondFactor
@@ -111,7 +114,7 @@ func (a *App) Pending(ctx context.Context, token string) (p Pending, err error) 
 	if p.Factors, err = a.store.Factors(ctx, p.UserID); err != nil {
 		return Pending{}, err
 	}
-	p.Wants = wanted(a.Config.RequireSecondFactor, p.User, p.Factors, p.Proven)
+	p.Wants = wanted(a.Config.RequireSecondFactor, p.User, p.Factors, p.Proven, false)
 	return p, nil
 }
 
@@ -212,13 +215,44 @@ func (a *App) LastProof(ctx context.Context, session uuid.UUID) (time.Time, erro
 	return a.store.LastProof(ctx, session)
 }
 
-// ProveAgain proves by the password that a caller is who they were at the sign-in. Wrong
-// ones count as failed sign-ins do, with SignIn's errors.
-func (a *App) ProveAgain(ctx context.Context, caller Caller, password string, client Client) error {
-	if _, err := a.verify(ctx, caller.User.Username, password, client); err != nil {
+// ProveAgain proves by the password that a caller is who they were at the sign-in, and by a
+// code too where ProvesByCode. Wrong ones count as failed sign-ins do, with SignIn's errors.
+func (a *App) ProveAgain(ctx context.Context, caller Caller, password, code string, client Client) error {
+	user, err := a.verify(ctx, caller.User.Username, password, client)
+	if err != nil {
 		return err
 	}
-	return a.provenAgain(ctx, caller, db.Proof{})
+	needs, has, err := a.ProvesByCode(ctx, caller)
+	if err != nil {
+		return err
+	}
+	if !needs {
+		return a.provenAgain(ctx, caller, db.Proof{})
+	}
+	return a.attempt(ctx, user.Username, client, "code", func(bool) (*refusal, error) {
+		_, proof, refused, err := a.checkCode(user, has, code)
+		if err != nil || refused != nil {
+			return refused, err
+		}
+		if err = a.provenAgain(ctx, caller, proof); errors.Is(err, db.ErrUsed) {
+			return &refusal{why: "code used before", user: user.ID}, nil
+		}
+		return nil, err
+	})
+}
+
+// ProvesByCode reports whether a caller who is asked again has to give a code too: who signed
+// in by a device that they trust has not proven their second factor.
+func (a *App) ProvesByCode(ctx context.Context, caller Caller) (needs bool, has db.Factors, err error) {
+	sess, err := a.live.Session(ctx, caller.Session)
+	if errors.Is(err, db.ErrNotFound) {
+		err = ErrUnauthenticated // it ended meanwhile
+	}
+	if err != nil || sess.Method != ByPassword+"+"+ByTrust {
+		return false, has, err
+	}
+	has, err = a.store.Factors(ctx, caller.User.ID)
+	return has.Any(), has, err
 }
 
 // provenAgain notes a proof, which is used up.

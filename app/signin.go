@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"lastseen/app/alert"
@@ -141,7 +142,18 @@ func (a *App) proceed(ctx context.Context, e entry) (token string, sess db.Sessi
 	if err != nil {
 		return "", sess, err
 	}
-	if step := wanted(a.Config.RequireSecondFactor, e.user, has, e.proven); step != "" {
+	step := wanted(a.Config.RequireSecondFactor, e.user, has, e.proven, false)
+	if step == SecondFactor && a.Config.TrustDevices > 0 && e.client.Device != "" {
+		device := secretHash(e.client.Device)
+		trusted, err := a.store.Trusts(ctx, e.user.ID, device[:], a.now())
+		if err != nil {
+			return "", sess, err
+		}
+		if step = wanted(a.Config.RequireSecondFactor, e.user, has, e.proven, trusted); step == "" {
+			e.proven, e.proof.Device = e.proven+"+"+ByTrust, device[:]
+		}
+	}
+	if step != "" {
 		return "", sess, a.pend(ctx, e, step)
 	}
 	return a.startSession(ctx, e)
@@ -176,6 +188,10 @@ func (a *App) startSession(ctx context.Context, e entry) (string, db.Session, er
 	if client.Device != "" {
 		device := secretHash(client.Device)
 		in.Device = device[:]
+		if _, second, _ := strings.Cut(e.proven, "+"); client.Trust && a.Config.TrustDevices > 0 && (second == ByCode || second == ByPasskey) {
+			in.Trust = now.Add(a.Config.TrustDevices)
+			in.Event.Context["device_trusted"] = true
+		}
 	}
 	in.Event.Alert = a.signInAlert(ctx, in, client)
 	err := a.live.End(replaced, func(last []db.Use) (err error) {

@@ -101,6 +101,8 @@ type Store interface {
 	Device(ctx context.Context, id uuid.UUID) (db.Device, error)
 	SessionDevices(ctx context.Context, sessions []uuid.UUID) (map[uuid.UUID]db.Device, error)
 	SetSessionDevice(ctx context.Context, session uuid.UUID, device []byte, c db.Client) error
+	Trusts(ctx context.Context, user int64, device []byte, at time.Time) (bool, error)
+	Distrust(ctx context.Context, id uuid.UUID, event db.Event) error
 	NameDevice(ctx context.Context, id uuid.UUID, name string, event db.Event) error
 	DeleteDevice(ctx context.Context, id uuid.UUID, reason db.Reason, event db.Event, describe func(db.Session) db.Event) (ended []uuid.UUID, err error)
 

@@ -131,29 +131,36 @@ func TestWhatIsWanted(t *testing.T) {
 		has     db.Factors
 		proven  string
 		want    Step
+		trusted bool
 	}{
-		{"none", super, db.Factors{}, "password", ""},
-		{"none", user, code, "password", SecondFactor},
-		{"none", user, key, "password", SecondFactor},
-		{"none", user, codes, "password", ""}, // recovery codes stand in for a factor, and are none
-		{"none", user, code, "link", SecondFactor},
-		{"none", user, code, "passkey", ""},
-		{"none", user, code, "password+totp", ""},
-		{"none", user, key, "password+recovery", ""},
-		{"none", user, key, "password+passkey", ""},
-		{"superusers", user, db.Factors{}, "password", ""},
-		{"superusers", super, db.Factors{}, "password", Enrol},
-		{"superusers", super, db.Factors{}, "setup", Enrol},
-		{"superusers", super, codes, "password", Enrol},
-		{"everybody", user, db.Factors{}, "password", Enrol},
-		{"everybody", user, db.Factors{}, "link", Enrol},
-		{"everybody", user, code, "password", SecondFactor},
-		{"everybody", user, db.Factors{}, "passkey", ""},
-		{"everybody", user, db.Factors{}, "password+totp", ""},
-		{"", super, db.Factors{}, "password", ""},
-		{"", super, code, "", SecondFactor},
+		{"none", super, db.Factors{}, "password", "", false},
+		{"none", user, code, "password", SecondFactor, false},
+		{"none", user, key, "password", SecondFactor, false},
+		{"none", user, codes, "password", "", false}, // recovery codes stand in for a factor, and are none
+		{"none", user, code, "link", SecondFactor, false},
+		{"none", user, code, "passkey", "", false},
+		{"none", user, code, "password+totp", "", false},
+		{"none", user, key, "password+recovery", "", false},
+		{"none", user, key, "password+passkey", "", false},
+		{"superusers", user, db.Factors{}, "password", "", false},
+		{"superusers", super, db.Factors{}, "password", Enrol, false},
+		{"superusers", super, db.Factors{}, "setup", Enrol, false},
+		{"superusers", super, codes, "password", Enrol, false},
+		{"everybody", user, db.Factors{}, "password", Enrol, false},
+		{"everybody", user, db.Factors{}, "link", Enrol, false},
+		{"everybody", user, code, "password", SecondFactor, false},
+		{"everybody", user, db.Factors{}, "passkey", "", false},
+		{"everybody", user, db.Factors{}, "password+totp", "", false},
+		{"", super, db.Factors{}, "password", "", false},
+		{"", super, code, "", SecondFactor, false},
+		{"none", user, code, "password", "", true},
+		{"everybody", user, key, "password", "", true},
+		{"everybody", user, db.Factors{}, "password", Enrol, true}, // it stands for a factor that they have
+		{"none", user, code, "link", SecondFactor, true},
+		{"none", user, code, "setup", SecondFactor, true},
+		{"none", user, code, "", SecondFactor, true},
 	} {
-		if got := wanted(tt.require, tt.user, tt.has, tt.proven); got != tt.want {
+		if got := wanted(tt.require, tt.user, tt.has, tt.proven, tt.trusted); got != tt.want {
 			t.Errorf("%+v: got %q", tt, got)
 		}
 	}

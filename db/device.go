@@ -17,6 +17,8 @@ type Device struct {
 	Client           // as it was at the latest sign-in
 	Created   time.Time
 	LastLogin time.Time
+
+	TrustedUntil time.Time // zero when its person's second factor is asked for each time
 }
 
 // A Client is what an agent is, whatever its version.

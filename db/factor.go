@@ -81,6 +81,7 @@ type Proof struct {
 	TOTP     *TOTP     // with the step of its code, which must be later than that which is stored
 	Recovery []byte    // the hash of a recovery code
 	Passkey  *Passkey  // as it is now
+	Device   []byte    // the hash of the token of a device that is trusted still
 	New      *NewFactor
 }
 
@@ -89,8 +90,9 @@ type SignIn struct {
 	User      User // as verified: only if they are active still, with that password's hash
 	Session   Session
 	TokenHash []byte
-	Device    []byte // the hash of its device's token; nil when there is none
-	Replaces  []Use  // the last uses of the sessions that it ends
+	Device    []byte    // the hash of its device's token; nil when there is none
+	Trust     time.Time // until when the device is trusted from now on; zero leaves that as it is
+	Replaces  []Use     // the last uses of the sessions that it ends
 	Network   string
 	Proof     Proof
 	Event     Event

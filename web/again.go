@@ -46,14 +46,14 @@ func (s *Server) proven(h handler) handler {
 
 // proveAgain looks at what the page sends, and goes on.
 func (s *Server) proveAgain(c *gin.Context, form url.Values, h handler) error {
-	password, way := form.Get("again_password"), form.Get("again")
+	password, code, way := form.Get("again_password"), form.Get("again_code"), form.Get("again")
 	for name := range form {
 		if strings.HasPrefix(name, "again") {
 			delete(form, name)
 		}
 	}
 	client, _ := s.client(c.Request)
-	err := s.app.ProveAgain(c.Request.Context(), caller(c), password, client)
+	err := s.app.ProveAgain(c.Request.Context(), caller(c), password, code, client)
 	page := view.AgainPage{Way: way, Sent: sent(form)}
 	var busy *app.BusyError
 	switch {
@@ -76,6 +76,10 @@ func (s *Server) proveAgain(c *gin.Context, form url.Values, h handler) error {
 
 func (s *Server) renderAgain(c *gin.Context, status int, page view.AgainPage) error {
 	page.Layout, page.Username = s.layout(c, ""), caller(c).User.Username
+	var err error
+	if page.Code, _, err = s.app.ProvesByCode(c.Request.Context(), caller(c)); err != nil {
+		return err
+	}
 	if page.Back = s.cameFrom(c.Request); page.Back == "" {
 		page.Back = "/profile"
 	}

@@ -110,6 +110,7 @@ func (s *Server) devicePage(c *gin.Context) error {
 func (s *Server) renderDevice(c *gin.Context, status int, d db.Device, page *view.DevicePage) error {
 	page.Layout = s.layout(c, "sessions")
 	page.Flash = s.flash(c)
+	page.TrustedUntil = s.app.TrustedUntil(d)
 	page.Since, page.LastLogin, page.MaxName, page.Back = d.Created, d.LastLogin, db.MaxDeviceName, s.listOfUser(c, d.UserID)
 	return s.render(c, status, "device", page)
 }
@@ -141,6 +142,24 @@ func (s *Server) nameDevice(c *gin.Context) error {
 	}
 	s.say(c, s.pages.Text(s.language(c), "Saved."))
 	redirect(c, s.listOfUser(c, d.UserID))
+	return nil
+}
+
+var noLongerTrusted = view.Msg("%s is no longer trusted.")
+
+// distrustDevice has the second factor asked for again on the device of the path.
+func (s *Server) distrustDevice(c *gin.Context) error {
+	d, row, err := s.device(c)
+	if err != nil {
+		return err
+	}
+	err = s.app.Distrust(c.Request.Context(), caller(c), d.UUID)
+	if err != nil && !errors.Is(err, db.ErrNotFound) { // it was done already
+		return err
+	}
+	lang := s.language(c)
+	s.say(c, s.pages.Text(lang, noLongerTrusted, s.pages.Called(lang, row.SessionRow)))
+	redirect(c, "/devices/"+d.UUID.String())
 	return nil
 }
 

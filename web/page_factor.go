@@ -95,6 +95,7 @@ func (s *Server) renderCode(c *gin.Context, status int, page view.CodePage) erro
 	}
 	page.Layout = s.layout(c, "")
 	page.App, page.Username = s.appHost(page.RD), p.User.Username
+	page.Trust = view.NewSpan(s.app.Config.TrustDevices)
 	page.Codes, page.Recovery = len(p.Factors.TOTPs) > 0, p.Factors.Recovery > 0
 	c.Writer.Header()["Content-Security-Policy"] = loginPolicy
 	return s.render(c, status, "code", &page)
@@ -107,6 +108,7 @@ func (s *Server) signInByCode(c *gin.Context) error {
 	}
 	page := view.CodePage{RD: s.rd(form.Get("rd")), State: stateParameter(form.Get("state"))}
 	client := s.signingIn(c)
+	client.Trust = form.Get("trust") != ""
 	token, sess, err := s.app.SignInByCode(c.Request.Context(), s.own(c.Request, pendingCookie), form.Get("code"), client, s.tokens(c.Request))
 	var busy *app.BusyError
 	switch {

@@ -317,6 +317,7 @@ func (s *Server) sessionPage(c *gin.Context) error {
 		return err
 	}
 	page.Layout = s.layout(c, "sessions")
+	page.TrustedUntil = s.app.TrustedUntil(sess.Device)
 	page.SignedInBy = view.SignedInBy[sess.Method]
 	switch at, err := s.app.LastProof(c.Request.Context(), sess.UUID); {
 	case err == nil && at.After(sess.Created):

@@ -117,6 +117,7 @@ func (s *Server) routes() *gin.Engine {
 	post("/sessions/:uuid/revoke", s.signedIn(s.revoke))
 	get("/devices/:uuid", s.signedIn(s.devicePage))
 	post("/devices/:uuid/name", s.signedIn(s.nameDevice))
+	post("/devices/:uuid/distrust", s.signedIn(s.distrustDevice))
 	get("/devices/:uuid/sign-out", s.signedIn(s.signOutDeviceForm))
 	post("/devices/:uuid/sign-out", s.signedIn(s.signOutDevice))
 	get("/devices/:uuid/forget", s.signedIn(s.forgetDeviceForm))

@@ -50,6 +50,10 @@ type Config struct {
 	// RequireSecondFactor is who has to have one: none, superusers or everybody.
 	RequireSecondFactor string
 
+	// TrustDevices is for how long a second factor is not asked for again on a device whose
+	// person says so. 0: it is asked for each time, whatever was said before.
+	TrustDevices time.Duration
+
 	HSTS bool // browsers are told to come over https alone
 
 	LogFormat     string // text, json, or "" for what fits standard error
@@ -124,6 +128,7 @@ var Settings = []Setting{
 		}
 		return nil
 	}},
+	{Flag: "trust-devices", Env: "LASTSEEN_TRUST_DEVICES", Default: "30d", Usage: "offer not to ask for a second factor on a device again for `DURATION`; 0 asks at each sign-in", set: orOff(func(c *Config) *time.Duration { return &c.TrustDevices })},
 	{Flag: "geoip-city", Env: "LASTSEEN_GEOIP_CITY", Usage: "look places up in the MaxMind DB `FILE` (default: DATA/geoip/GeoLite2-City.mmdb)", set: text(func(c *Config) *string { return &c.GeoIPCity })},
 	{Flag: "geoip-asn", Env: "LASTSEEN_GEOIP_ASN", Usage: "look networks up in the MaxMind DB `FILE` (default: DATA/geoip/GeoLite2-ASN.mmdb)", set: text(func(c *Config) *string { return &c.GeoIPASN })},
 	{Flag: "user-agent-regexes", Env: "LASTSEEN_USER_AGENT_REGEXES", Usage: "parse user agents by `FILE`, a newer regexes.yaml of uap-core (default: the definitions built in)", set: readable(func(c *Config) *string { return &c.UserAgentRegexes })},

@@ -21,6 +21,7 @@ type Client struct {
 	// Agent that is missing was not told, and stays what it was.
 	Relayed bool
 	Device  string // the token of the device's cookie, of who signs in
+	Trust   bool   // they want no second factor to be asked for on the device, for a time
 }
 
 // Touch finds the session whose token has that hash, and notes that a client used it now.

@@ -12,10 +12,10 @@ import (
 	"github.com/google/uuid"
 )
 
-const deviceColumns = `d.id, d.uuid, d.user_id, u.username, d.name, d.browser, d.os, d.kind, d.created, d.last_login`
+const deviceColumns = `d.id, d.uuid, d.user_id, u.username, d.name, d.browser, d.os, d.kind, d.created, d.last_login, d.trusted_until`
 
 func deviceFields(d *db.Device) []any {
-	return []any{&d.ID, &d.UUID, &d.UserID, &d.Username, &d.Name, &d.Browser, &d.OS, &d.Kind, timeColumn{&d.Created}, timeColumn{&d.LastLogin}}
+	return []any{&d.ID, &d.UUID, &d.UserID, &d.Username, &d.Name, &d.Browser, &d.OS, &d.Kind, timeColumn{&d.Created}, timeColumn{&d.LastLogin}, timeColumn{&d.TrustedUntil}}
 }
 
 // signedInOn stores that a user signed in on the device of a token's hash, and returns its
@@ -139,4 +139,29 @@ func (s *Store) DeleteDevice(ctx context.Context, id uuid.UUID, reason db.Reason
 		return nil, err
 	}
 	return ended, nil
+}
+
+// Trusts reports whether the device of a token's hash is trusted by a user at a time.
+func (s *Store) Trusts(ctx context.Context, user int64, token []byte, at time.Time) (bool, error) {
+	trusted, err := trusts(ctx, s.read, user, token, at)
+	return trusted, s.err(err)
+}
+
+func trusts(ctx context.Context, q interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}, user int64, token []byte, at time.Time) (trusted bool, err error) {
+	err = q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM devices WHERE user_id = $1 AND token_hash = $2 AND trusted_until > $3)`,
+		user, token, micros(at)).Scan(&trusted)
+	return trusted, err
+}
+
+// Distrust makes a device one where its person's second factor is asked for, and stores the
+// event. It is db.ErrNotFound for one that was not trusted.
+func (s *Store) Distrust(ctx context.Context, id uuid.UUID, event db.Event) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		if err := oneRow(tx.ExecContext(ctx, `UPDATE devices SET trusted_until = NULL WHERE uuid = $1 AND trusted_until IS NOT NULL`, id[:])); err != nil {
+			return err
+		}
+		return insertEvent(ctx, tx, event)
+	})
 }

@@ -121,9 +121,11 @@ func factorsChanged(ctx context.Context, tx *sql.Tx, user int64, event db.Event)
 	return userChanged(ctx, tx, user, event)
 }
 
-// dropPending refuses the sign-ins of a user that are pending.
+// dropPending refuses the sign-ins of a user that are pending, and trusts none of their
+// devices any more: how they sign in has changed.
 func dropPending(ctx context.Context, tx *sql.Tx, user int64) error {
-	for _, begun := range []string{`DELETE FROM pending_signins WHERE user_id = $1`, `DELETE FROM passkey_challenges WHERE user_id = $1`} {
+	for _, begun := range []string{`DELETE FROM pending_signins WHERE user_id = $1`, `DELETE FROM passkey_challenges WHERE user_id = $1`,
+		`UPDATE devices SET trusted_until = NULL WHERE user_id = $1 AND trusted_until IS NOT NULL`} {
 		if _, err := tx.ExecContext(ctx, begun, user); err != nil {
 			return err
 		}
@@ -225,7 +227,7 @@ func (s *Store) Pending(ctx context.Context, token []byte, expired time.Time) (p
 }
 
 // useProof uses up what proved a user's sign-in at a time. It is db.ErrNotFound when the
-// pending sign-in is no more, or the factor; and db.ErrUsed when a code was used.
+// pending sign-in is no more, or the factor, or the device is not trusted; and db.ErrUsed when a code was used.
 func useProof(ctx context.Context, tx *sql.Tx, user int64, p db.Proof, at time.Time) error {
 	if p.Pending != nil {
 		err := oneRow(tx.ExecContext(ctx, `DELETE FROM pending_signins WHERE token_hash = $1 AND user_id = $2 AND created > $3`, p.Pending, user, micros(p.Since)))
@@ -255,6 +257,13 @@ func useProof(ctx context.Context, tx *sql.Tx, user int64, p db.Proof, at time.T
 		err := oneRow(tx.ExecContext(ctx, `UPDATE passkeys SET credential = $1, last_used = $2 WHERE id = $3 AND user_id = $4`, string(k.Credential), micros(at), k.ID, user))
 		if err != nil {
 			return err
+		}
+	}
+	if p.Device != nil {
+		if trusted, err := trusts(ctx, tx, user, p.Device, at); err != nil {
+			return err
+		} else if !trusted {
+			return db.ErrNotFound
 		}
 	}
 	if p.New != nil {

@@ -75,12 +75,21 @@ func (s *Store) CreateSession(ctx context.Context, in db.SignIn) (db.Session, er
 				return err
 			}
 			device.Valid = true
+			if !in.Trust.IsZero() {
+				if _, err := tx.ExecContext(ctx, `UPDATE devices SET trusted_until = $1 WHERE id = $2`, micros(in.Trust), device.Int64); err != nil {
+					return err
+				}
+			}
+		}
+		proven := micros(sess.Created)
+		if in.Proof.Device != nil { // nobody has proven who they are but by a password
+			proven = 0
 		}
 		res, err := tx.ExecContext(ctx, `INSERT INTO sessions
 			(uuid, token_hash, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires, proven, device_id)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $9, $13)`,
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 			sess.UUID[:], in.TokenHash, user.ID, agent, addrText(sess.IP), addrText(sess.Via), sess.Method, sess.Remember,
-			micros(sess.Created), micros(sess.LastUsed), micros(sess.Ends), micros(sess.Expires), device)
+			micros(sess.Created), micros(sess.LastUsed), micros(sess.Ends), micros(sess.Expires), proven, device)
 		if err != nil {
 			return err
 		}

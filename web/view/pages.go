@@ -77,6 +77,7 @@ var SignedInBy = map[string]string{
 	"password+totp":     Msg("with a password and a code"),
 	"password+recovery": Msg("with a password and a recovery code"),
 	"password+passkey":  Msg("with a password and a passkey"),
+	"password+trusted":  Msg("with a password, on a trusted device"),
 	"passkey":           Msg("with a passkey"),
 	"setup":             Msg("at setup"),
 	"setup+totp":        Msg("at setup, with a code"),
@@ -131,8 +132,23 @@ type CodePage struct {
 	Username       string
 	Codes          bool   // they have an authenticator app
 	Recovery       bool   // they have recovery codes left
+	Trust          Span   // for how long the device may be trusted; zero: it may not
 	Error          string // an English key
 	RetryAfter     time.Duration
+}
+
+// A Span is a length of time in words, in days or else in hours; zero is none.
+type Span struct{ Days, Hours int }
+
+// NewSpan is a duration in whole days, or hours where it is shorter than two days.
+func NewSpan(d time.Duration) Span {
+	switch {
+	case d <= 0:
+		return Span{}
+	case d >= 48*time.Hour:
+		return Span{Days: int(d / (24 * time.Hour))}
+	}
+	return Span{Hours: max(1, int(d/time.Hour))}
 }
 
 // Minutes is RetryAfter, rounded up.
@@ -161,6 +177,7 @@ type RecoveryPage struct {
 // AgainPage asks for the password of who is signed in, before it goes on with what was sent.
 type AgainPage struct {
 	Layout
+	Code       bool // a code is asked for beside the password
 	Username   string
 	Way        string   // get or post: what the page was asked for
 	Sent       []Choice // the form's fields
@@ -413,6 +430,7 @@ type DevicePage struct {
 	Layout
 	DeviceRow
 	Since, LastLogin time.Time
+	TrustedUntil     time.Time // zero: it is not
 	MaxName          int
 	Typed            string // when the form was wrong
 	Error            string // an English key
@@ -466,25 +484,26 @@ func ListName(path string) string { return lists[path] }
 type SessionPage struct {
 	Layout
 	SessionRow
-	Back        string    // the list that one came from
-	Map         *WorldMap // with its own place alone
-	SignedInBy  string    // an English key, such as "with a password"
-	Proven      time.Time // when they last proved again who they are; zero: not since
-	Absolute    time.Time
-	Idle        time.Time // zero when sessions do not end from idleness
-	ReportedBy  string    // the proxy that named the address; "" for the peer's own
-	ASN         int
-	CIDR        string
-	CountryOnly bool      // the place is no more than that
-	PlaceFrom   string    // the database, such as "GeoLite2-City"
-	PlaceBuilt  time.Time // zero when it does not say
-	NoPlaces    bool
-	Device      string // "Apple iPhone"
-	SystemFull  string // with its whole version
-	ClientFull  string
-	UserAgent   string
-	Apps        []AppUse
-	APIPath     string
+	Back         string    // the list that one came from
+	Map          *WorldMap // with its own place alone
+	SignedInBy   string    // an English key, such as "with a password"
+	TrustedUntil time.Time // of its device; zero: it is not
+	Proven       time.Time // when they last proved again who they are; zero: not since
+	Absolute     time.Time
+	Idle         time.Time // zero when sessions do not end from idleness
+	ReportedBy   string    // the proxy that named the address; "" for the peer's own
+	ASN          int
+	CIDR         string
+	CountryOnly  bool      // the place is no more than that
+	PlaceFrom    string    // the database, such as "GeoLite2-City"
+	PlaceBuilt   time.Time // zero when it does not say
+	NoPlaces     bool
+	Device       string // "Apple iPhone"
+	SystemFull   string // with its whole version
+	ClientFull   string
+	UserAgent    string
+	Apps         []AppUse
+	APIPath      string
 }
 
 // BackName is the English key of what the list is called that one came from.

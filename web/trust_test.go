@@ -1,0 +1,241 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"lastseen/app"
+	"lastseen/db"
+
+	"github.com/google/uuid"
+)
+
+// trusting is a browser in which somebody gave a code, ticked that it be the last one for a
+// while, and has signed out.
+func (ts *testServer) trusting(name string, phone authenticator) *http.Client {
+	ts.t.Helper()
+	b := ts.halfway(name)
+	if _, page := ts.get(b, "/login/code"); !strings.Contains(page, "for 30 days") {
+		ts.t.Fatalf("it is not offered: %s", page)
+	}
+	res, _ := ts.post(b, "/login/code", url.Values{"code": {phone.code()}, "rd": {"/profile"}, "trust": {"1"}})
+	if res.StatusCode != 303 || cookieNamed(res, sessionCookie) == nil {
+		ts.t.Fatalf("got %d", res.StatusCode)
+	}
+	ts.post(b, "/logout", nil)
+	ts.advance(time.Minute)
+	return b
+}
+
+// passes gives the password in a browser, and reports whether that was enough.
+func (ts *testServer) passes(b *http.Client, name, password string) bool {
+	ts.t.Helper()
+	res, _ := ts.post(b, "/login", url.Values{"username": {name}, "password": {password}, "rd": {"/profile"}})
+	if in := cookieNamed(res, sessionCookie) != nil; in == strings.HasPrefix(res.Header.Get("Location"), "/login") {
+		ts.t.Fatalf("got %d to %q with %v", res.StatusCode, res.Header.Get("Location"), res.Cookies())
+	} else if in {
+		return true
+	}
+	return false
+}
+
+func (ts *testServer) onlyDevice(name string) db.Device {
+	ts.t.Helper()
+	devices, err := ts.app.Devices(ts.t.Context(), app.Operator, mustUser(ts, name).ID)
+	if err != nil {
+		ts.t.Fatal(err)
+	}
+	for _, d := range devices {
+		if !d.TrustedUntil.IsZero() {
+			return d
+		}
+	}
+	ts.t.Fatal("no device is trusted")
+	return db.Device{}
+}
+
+func TestTrustedDevice(t *testing.T) {
+	ts := newServer(t)
+	phone, _ := ts.withCodes("bob")
+	b := ts.trusting("bob", phone)
+	if ts.passes(ts.browser(), "bob", password) {
+		t.Error("another browser is trusted")
+	}
+	if !ts.passes(b, "bob", password) {
+		t.Fatal("it is asked for a code")
+	}
+	sess, err := ts.app.SessionByToken(t.Context(), jarValue(ts, b, sessionCookie))
+	if err != nil || sess.Method != "password+trusted" || app.MethodText(sess.Method) != "password on a trusted device" {
+		t.Fatalf("got %+v, %v", sess, err)
+	}
+	for path, want := range map[string]string{
+		"/sessions/" + sess.UUID.String():                     "with a password, on a trusted device",
+		"/devices/" + ts.onlyDevice("bob").UUID.String() + "": "Stop trusting it",
+	} {
+		if res, page := ts.get(b, path); res.StatusCode != 200 || !strings.Contains(page, want) {
+			t.Errorf("%s does not say %q: %d %s", path, want, res.StatusCode, page)
+		}
+	}
+
+	// What changes how the account is entered asks for both at once.
+	res, page := ts.get(b, "/profile/totp")
+	if keyText.MatchString(page) || !strings.Contains(page, `name="again_code"`) {
+		t.Fatalf("not asked again: %d %s", res.StatusCode, page)
+	}
+	for name, tt := range map[string]struct {
+		password, code string
+		want           int
+	}{
+		"no code":          {password, "", 401},
+		"a wrong code":     {password, "000000", 401},
+		"a wrong password": {"wrong", phone.code(), 401},
+	} {
+		form := fields(page)
+		form.Set("again_password", tt.password)
+		form.Set("again_code", tt.code)
+		if res, _ := ts.post(b, "/profile/totp", form); res.StatusCode != tt.want {
+			t.Errorf("%s: got %d, want %d", name, res.StatusCode, tt.want)
+		}
+	}
+	form := fields(page)
+	form.Set("again_password", password)
+	form.Set("again_code", phone.code())
+	if res, page := ts.post(b, "/profile/totp", form); res.StatusCode != 303 {
+		t.Errorf("with both: got %d %s", res.StatusCode, page)
+	}
+	if _, page := ts.get(b, "/profile/totp"); !keyText.MatchString(page) {
+		t.Error("asked once more")
+	}
+
+	ts.advance(29 * 24 * time.Hour)
+	if !ts.passes(b, "bob", password) {
+		t.Error("after 29 days it is asked for a code")
+	}
+	ts.advance(24 * time.Hour)
+	if ts.passes(b, "bob", password) {
+		t.Error("after 30 days it is not asked for a code")
+	}
+}
+
+// What ends the trust in a device, each by itself.
+func TestWhatEndsTrust(t *testing.T) {
+	for name, end := range map[string]func(ts *testServer, bob db.User) (password string, err error){
+		"a new password": func(ts *testServer, bob db.User) (string, error) {
+			return password + "!", ts.app.SetPassword(ts.t.Context(), operator, bob, password+"!", uuid.Nil)
+		},
+		"a reset by link": func(ts *testServer, bob db.User) (string, error) {
+			address, _, err := ts.app.ResetLink(ts.t.Context(), operator, bob, 0)
+			if err == nil {
+				_, link, _ := strings.Cut(address, "/link/")
+				_, _, err = ts.app.TakeLink(ts.t.Context(), link, app.Credentials{Password: password + "!"}, app.Client{}, nil)
+				if _, waits := err.(*app.UnfinishedError); waits {
+					err = nil
+				}
+			}
+			return password + "!", err
+		},
+		"new factors after a reset": func(ts *testServer, bob db.User) (string, error) {
+			if err := ts.app.ResetFactors(ts.t.Context(), operator, bob); err != nil {
+				return "", err
+			}
+			ts.withCodes("bob")
+			return password, nil
+		},
+		"one factor fewer": func(ts *testServer, bob db.User) (string, error) {
+			has, err := ts.app.Factors(ts.t.Context(), app.Operator, bob.ID)
+			if err != nil {
+				return "", err
+			}
+			return password, ts.app.RemoveFactor(ts.t.Context(), operator, bob, db.KindTOTP, has.TOTPs[0].ID)
+		},
+		"being disabled for a while": func(ts *testServer, bob db.User) (string, error) {
+			if err := ts.app.SetUserActive(ts.t.Context(), operator, bob, false); err != nil {
+				return "", err
+			}
+			return password, ts.app.SetUserActive(ts.t.Context(), operator, bob, true)
+		},
+		"forgetting the device": func(ts *testServer, bob db.User) (string, error) {
+			_, err := ts.app.ForgetDevice(ts.t.Context(), app.Operator, ts.onlyDevice("bob").UUID)
+			return password, err
+		},
+		"taking it back": func(ts *testServer, bob db.User) (string, error) {
+			res, _ := ts.post(ts.signIn("ada"), "/devices/"+ts.onlyDevice("bob").UUID.String()+"/distrust", nil)
+			if res.StatusCode != 303 {
+				return "", fmt.Errorf("got %d", res.StatusCode)
+			}
+			return password, nil
+		},
+		"the setting": func(ts *testServer, bob db.User) (string, error) {
+			ts.app.Config.TrustDevices = 0
+			return password, nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ts := newServer(t)
+			phone, recovery := ts.withCodes("bob")
+			if name == "one factor fewer" {
+				ts.app.Config.RequireSecondFactor = "none"
+				b := ts.halfway("bob")
+				ts.enter(b, recovery[0])
+				ts.enrol(b, "/profile/totp", "Another")
+				ts.advance(time.Minute)
+			}
+			b := ts.trusting("bob", phone)
+			password, err := end(ts, mustUser(ts, "bob"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ts.passes(b, "bob", password) {
+				t.Error("the password is enough still")
+			}
+			if _, page := ts.get(b, "/login/code"); strings.Contains(page, `name="trust"`) != (name != "the setting") {
+				t.Errorf("offered or not: %s", page)
+			}
+		})
+	}
+}
+
+// The device's cookie of one account is good for nothing at another's, and who must set up a
+// factor is led there from a device that was trusted.
+func TestTrustIsOfOneAccount(t *testing.T) {
+	ts := newServer(t)
+	ts.createUser("otto", false)
+	phone, _ := ts.withCodes("bob")
+	ottos, _ := ts.withCodes("otto")
+	bobs := ts.trusting("bob", phone)
+	if ts.passes(bobs, "otto", password) {
+		t.Error("another account passes by the cookie of bob's device")
+	}
+	ts.trusting("otto", ottos)
+	if ts.passes(bobs, "otto", password) {
+		t.Error("another account passes by the cookie of bob's device, since its own is trusted elsewhere")
+	}
+	if !ts.passes(bobs, "bob", password) {
+		t.Error("bob is asked for a code")
+	}
+	bob := mustUser(ts, "bob")
+	if err := ts.app.ResetFactors(t.Context(), operator, bob); err != nil {
+		t.Fatal(err)
+	}
+	ts.app.Config.RequireSecondFactor = "everybody"
+	res, _ := ts.post(bobs, "/login", url.Values{"username": {"bob"}, "password": {password}})
+	if !strings.HasPrefix(res.Header.Get("Location"), "/login/set-up") {
+		t.Errorf("got %d to %q", res.StatusCode, res.Header.Get("Location"))
+	}
+}
+
+// A recovery code stands for a factor that is lost: no device is trusted by it.
+func TestRecoveryTrustsNoDevice(t *testing.T) {
+	ts := newServer(t)
+	_, recovery := ts.withCodes("bob")
+	b := ts.halfway("bob")
+	ts.post(b, "/login/code", url.Values{"code": {recovery[0]}, "trust": {"1"}})
+	ts.post(b, "/logout", nil)
+	if ts.passes(b, "bob", password) {
+		t.Error("it is")
+	}
+}
