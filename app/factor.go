@@ -60,6 +60,17 @@ func mustHaveFactor(require string, user db.User) bool {
 	return require == "everybody" || require == "superusers" && user.Superuser
 }
 
+// MissingFactor chooses the users who must have a second factor and have none; nobody is
+// asked for one when ok is false.
+func (a *App) MissingFactor() (f db.UserFilter, ok bool) {
+	yes, no := true, false
+	f = db.UserFilter{Active: &yes, Factor: &no}
+	if a.Config.RequireSecondFactor == "superusers" {
+		f.Superuser = &yes
+	}
+	return f, mustHaveFactor(a.Config.RequireSecondFactor, db.User{Superuser: true})
+}
+
 // pendingFor is how long a sign-in waits for the rest.
 const pendingFor = 5 * time.Minute
 

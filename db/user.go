@@ -28,6 +28,7 @@ type User struct {
 type UserUse struct {
 	Sessions int
 	LastSeen time.Time
+	Factor   bool // they have a second factor
 }
 
 // A Group of users; rules name them.
@@ -46,6 +47,7 @@ type UserFilter struct {
 	UUID      *uuid.UUID
 	Active    *bool
 	Superuser *bool
+	Factor    *bool    // whether they have a second factor
 	Groups    []string // names; in one of them
 	GroupIDs  []uuid.UUID
 	Search    []string // every word in user name, name or email, whatever the case

@@ -41,9 +41,20 @@ func (s *Server) usersForm(c *gin.Context) error {
 var userSorts = []string{"username", "last_login", "last_seen", "sessions"}
 
 func (s *Server) renderUsers(c *gin.Context, status int, page view.UsersPage) error {
-	page.Filter = view.UserFilter{Search: c.Query("search"), Sort: c.Query("sort")}
+	page.Filter = view.UserFilter{Search: c.Query("search"), Sort: c.Query("sort"), Factor: c.Query("factor")}
 	number := pageNumber(c)
-	f := db.UserFilter{Search: pageWords(page.Filter.Search), Limit: viewPageSize, Offset: (number - 1) * viewPageSize}
+	f := db.UserFilter{}
+	missing, asked := s.app.MissingFactor()
+	if asked {
+		var err error
+		if _, page.MissingFactor, err = s.app.Users(c.Request.Context(), caller(c), missing); err != nil {
+			return err
+		}
+		if page.Filter.Factor == "missing" {
+			f = missing
+		}
+	}
+	f.Search, f.Limit, f.Offset = pageWords(page.Filter.Search), viewPageSize, (number-1)*viewPageSize
 	if column, descending := strings.CutPrefix(page.Filter.Sort, "-"); slices.Contains(userSorts, column) {
 		f.Ordering = []db.Order{{Column: column, Descending: descending}}
 	}
@@ -55,16 +66,17 @@ func (s *Server) renderUsers(c *gin.Context, status int, page view.UsersPage) er
 	page.Flash = s.flash(c)
 	page.Pages = newPager(number, viewPageSize, total, page.Filter.Link)
 	for _, account := range accounts {
-		page.Users = append(page.Users, newUserRow(caller(c), account))
+		page.Users = append(page.Users, s.newUserRow(caller(c), account))
 	}
 	return s.render(c, status, "users", &page)
 }
 
-func newUserRow(asks app.Caller, a app.Account) view.UserRow {
+func (s *Server) newUserRow(asks app.Caller, a app.Account) view.UserRow {
 	row := view.UserRow{
 		ID: a.ID, Username: a.Username, Name: a.Name, Email: a.Email, Superuser: a.Superuser, Disabled: !a.Active,
 		SignedIn: a.LastLogin, LastSeen: a.LastSeen, Sessions: a.Sessions, Self: a.ID == asks.User.ID,
 		Failures: a.Failures.Count, LockedUntil: a.Failures.Refused,
+		NoFactor: a.Active && !a.Factor && s.app.MustHaveFactor(a.User),
 	}
 	for _, g := range a.Groups {
 		row.Groups = append(row.Groups, g.Name)
@@ -154,7 +166,7 @@ func (s *Server) renderUser(c *gin.Context, status int, user db.User, errorIn, t
 		return err
 	}
 	accounts[0].User = user // as it was typed, where that cannot be
-	page := view.UserPage{Layout: s.layout(c, "users"), UserRow: newUserRow(caller(c), accounts[0]), Joined: user.Created, PasswordChanged: user.PasswordChanged,
+	page := view.UserPage{Layout: s.layout(c, "users"), UserRow: s.newUserRow(caller(c), accounts[0]), Joined: user.Created, PasswordChanged: user.PasswordChanged,
 		MinLength: db.MinPassword, Error: text, ErrorIn: errorIn}
 	page.Flash = s.flash(c)
 	if page.Factors, err = s.factors(c, user); err != nil {

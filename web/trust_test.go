@@ -239,3 +239,31 @@ func TestRecoveryTrustsNoDevice(t *testing.T) {
 		t.Error("it is")
 	}
 }
+
+// Who must have a factor and has none is shown, with their sessions as they were.
+func TestMissingFactors(t *testing.T) {
+	ts := newServer(t)
+	ts.createUser("otto", false)
+	ts.withCodes("bob")
+	ottos, ada := ts.signIn("otto"), ts.signIn("ada")
+	for _, tt := range []struct {
+		require string
+		marks   int
+		note    string
+	}{
+		{"none", 0, ""}, {"superusers", 1, "have none: 1."}, {"everybody", 2, "have none: 2."},
+	} {
+		ts.app.Config.RequireSecondFactor = tt.require
+		_, page := ts.get(ada, "/users")
+		if got := strings.Count(page, "no second factor</span>"); got != tt.marks || strings.Contains(page, "must have a second factor") != (tt.note != "") || !strings.Contains(page, tt.note) {
+			t.Errorf("%s: got %d marks, want %d and %q: %s", tt.require, got, tt.marks, tt.note, page)
+		}
+		_, page = ts.get(ada, "/users?factor=missing")
+		if got := strings.Count(page, `<a class="name"`); got != tt.marks && tt.marks > 0 {
+			t.Errorf("%s: lists %d, want %d", tt.require, got, tt.marks)
+		}
+	}
+	if res, _ := ts.get(ottos, "/sessions"); res.StatusCode != 200 {
+		t.Errorf("a session has ended: %d", res.StatusCode)
+	}
+}

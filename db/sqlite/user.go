@@ -117,6 +117,9 @@ var userOrderings = map[string]string{
 	"sessions":     "u.sessions",
 }
 
+// hasFactor is whether a user has a second factor.
+const hasFactor = `(EXISTS (SELECT 1 FROM totps WHERE user_id = u.id) OR EXISTS (SELECT 1 FROM passkeys WHERE user_id = u.id))`
+
 // Users is one page of what the filter chooses, with groups, and how many there are in all.
 func (s *Store) Users(ctx context.Context, f db.UserFilter) (page []db.User, total int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
@@ -142,6 +145,9 @@ func (s *Store) Users(ctx context.Context, f db.UserFilter) (page []db.User, tot
 	}
 	if f.Superuser != nil {
 		add(`u.superuser = ?`, *f.Superuser)
+	}
+	if f.Factor != nil {
+		add(hasFactor+` = ?`, *f.Factor)
 	}
 	if f.Groups != nil {
 		names, _ := json.Marshal(f.Groups) // strings always marshal
@@ -174,7 +180,7 @@ func (s *Store) Users(ctx context.Context, f db.UserFilter) (page []db.User, tot
 // UserUses is how users are used, by their IDs.
 func (s *Store) UserUses(ctx context.Context, users []int64) (map[int64]db.UserUse, error) {
 	list, _ := json.Marshal(users) // numbers always marshal
-	rows, err := s.list.QueryContext(ctx, `SELECT u.id, u.sessions, nullif(`+lastSeen+`, 0) FROM users u WHERE u.id IN (SELECT value FROM json_each($1))`, string(list))
+	rows, err := s.list.QueryContext(ctx, `SELECT u.id, u.sessions, nullif(`+lastSeen+`, 0), `+hasFactor+` FROM users u WHERE u.id IN (SELECT value FROM json_each($1))`, string(list))
 	if err != nil {
 		return nil, s.err(err)
 	}
@@ -183,7 +189,7 @@ func (s *Store) UserUses(ctx context.Context, users []int64) (map[int64]db.UserU
 	for rows.Next() {
 		var id int64
 		var use db.UserUse
-		if err := rows.Scan(&id, &use.Sessions, timeColumn{&use.LastSeen}); err != nil {
+		if err := rows.Scan(&id, &use.Sessions, timeColumn{&use.LastSeen}, &use.Factor); err != nil {
 			return nil, s.err(err)
 		}
 		uses[id] = use

@@ -571,6 +571,7 @@ type UserRow struct {
 	SignedIn, LastSeen    time.Time // zero for never
 	Self                  bool
 	Failures              int       // wrong passwords in the last hour
+	NoFactor              bool      // they must have a second factor, and have none
 	LockedUntil           time.Time // from somewhere, for those; zero when they may sign in from everywhere
 }
 
@@ -578,11 +579,12 @@ type UserRow struct {
 type UserFilter struct {
 	Search string
 	Sort   string // username, last_login, last_seen or sessions; - before it for descending
+	Factor string // missing: of who must have one and has none
 }
 
 // Link is the address of the same list with another page.
 func (f UserFilter) Link(page int) string {
-	return "/users?" + url.Values{"search": {f.Search}, "sort": {f.Sort}, "page": {strconv.Itoa(page)}}.Encode()
+	return "/users?" + url.Values{"search": {f.Search}, "sort": {f.Sort}, "factor": {f.Factor}, "page": {strconv.Itoa(page)}}.Encode()
 }
 
 // SortLink is the address of the same list in another order: by a name from its first,
@@ -606,13 +608,14 @@ func (f UserFilter) Sorted(column string) string {
 
 type UsersPage struct {
 	Layout
-	Filter    UserFilter
-	Users     []UserRow
-	Pages     Pager
-	MinLength int
-	New       UserRow // what was typed, when the form named by ErrorIn was wrong
-	Error     string
-	ErrorIn   string // add or invite
+	Filter        UserFilter
+	Users         []UserRow
+	MissingFactor int // how many must have a second factor and have none
+	Pages         Pager
+	MinLength     int
+	New           UserRow // what was typed, when the form named by ErrorIn was wrong
+	Error         string
+	ErrorIn       string // add or invite
 }
 
 type UserPage struct {
