@@ -187,6 +187,20 @@ func (a *App) ForgetDevice(ctx context.Context, caller Caller, id uuid.UUID) (in
 	return ended, nil
 }
 
+// NotMe is for a session of the caller's, living or ended, that was somebody else: it ends,
+// and its device is forgotten, unless the caller uses that now.
+func (a *App) NotMe(ctx context.Context, caller Caller, sess *Session) error {
+	if err := a.RevokeSession(ctx, caller, sess.UUID); err != nil && !errors.Is(err, db.ErrNotFound) {
+		return err
+	}
+	own := &Session{Session: db.Session{UUID: caller.Session}}
+	if err := a.MarkDevices(ctx, sess, own); err != nil || sess.Device.ID == 0 || sess.Device.ID == own.Device.ID {
+		return err
+	}
+	_, err := a.ForgetDevice(ctx, caller, sess.Device.UUID)
+	return err
+}
+
 // deviceEvent is what the caller did to a device, under the name that tells which; changed
 // is what is now true of it.
 func (a *App) deviceEvent(caller Caller, action db.Action, d db.Device, name string, changed map[string]any) db.Event {

@@ -33,6 +33,9 @@ func (s *Server) renderProfile(c *gin.Context, status int, page view.ProfilePage
 	if page.Factors, err = s.factors(c, user); err != nil {
 		return err
 	}
+	if page.Alerts, err = s.ownAlerts(c); err != nil {
+		return err
+	}
 	return s.render(c, status, "profile", &page)
 }
 

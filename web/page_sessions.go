@@ -375,6 +375,7 @@ func (s *Server) sessionPage(c *gin.Context) error {
 	page.From = cameFrom(c.Query("from"))
 	page.Back = cmp.Or(page.From, s.listOf(c, sess))
 	page.Map = newMap(lang, []app.Session{sess}, func(*geoip.Place) string { return "" })
+	page.NotMe = notMe(c, sess)
 	page.Flash = s.flash(c)
 	page.APIPath = apiPrefix + "/core/authenticated_sessions/" + page.UUID + "/"
 	return s.render(c, http.StatusOK, "session", &page)

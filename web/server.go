@@ -115,6 +115,8 @@ func (s *Server) routes() *gin.Engine {
 	get("/sessions/:uuid", s.signedIn(s.sessionPage))
 	get("/sessions/:uuid/revoke", s.signedIn(s.revokeForm))
 	post("/sessions/:uuid/revoke", s.signedIn(s.revoke))
+	get("/sessions/:uuid/not-me", s.signedIn(s.notMeForm))
+	post("/sessions/:uuid/not-me", s.signedIn(s.notMe))
 	get("/devices/:uuid", s.signedIn(s.devicePage))
 	post("/devices/:uuid/name", s.signedIn(s.nameDevice))
 	post("/devices/:uuid/distrust", s.signedIn(s.distrustDevice))
@@ -127,6 +129,7 @@ func (s *Server) routes() *gin.Engine {
 	get("/.well-known/change-password", s.changePasswordAt)
 	get("/profile", s.signedIn(s.profileForm))
 	post("/profile", s.signedIn(s.changeProfile))
+	post("/profile/alerts", s.signedIn(s.chooseOwnAlerts))
 	post("/profile/password", s.signedIn(s.changePassword))
 	get("/profile/totp", s.signedIn(s.proven(s.totpForm)))
 	post("/profile/totp", s.signedIn(s.proven(s.addTOTP)))
@@ -159,6 +162,12 @@ func (s *Server) routes() *gin.Engine {
 	get("/rules", s.superuser(s.rulesForm))
 	post("/rules", s.superuser(s.createRule))
 	post("/rules/:id/delete", s.superuser(s.deleteRule))
+
+	get("/alerts", s.superuser(s.alertsForm))
+	post("/alerts", s.superuser(s.proven(s.addTarget)))
+	post("/alerts/:id/types", s.superuser(s.proven(s.chooseAlerts)))
+	post("/alerts/:id/test", s.superuser(s.testAlert))
+	post("/alerts/:id/remove", s.superuser(s.proven(s.removeTarget)))
 
 	for _, path := range []string{"nginx", "traefik", "caddy", "envoy/*asked"} {
 		r.Any(authPrefix+path, s.handle(s.gate))

@@ -209,7 +209,9 @@ func TestSendFails(t *testing.T) {
 		server    *httptest.Server
 	}{
 		{"an error", "answered 500 Internal Server Error", answer(func(w http.ResponseWriter, r *http.Request) { http.Error(w, r.URL.String(), 500) })},
-		{"refused", "answered 403 Forbidden", answer(func(w http.ResponseWriter, r *http.Request) { http.Error(w, r.Header.Get("Authorization"), http.StatusForbidden) })},
+		{"refused", "answered 403 Forbidden", answer(func(w http.ResponseWriter, r *http.Request) {
+			http.Error(w, r.Header.Get("Authorization"), http.StatusForbidden)
+		})},
 		{"redirected", "redirects are not followed", answer(func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
 		})},

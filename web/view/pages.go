@@ -17,7 +17,7 @@ import (
 // layout is the frame around every page, and part of each of their structs.
 type Layout struct {
 	Now          time.Time
-	Nav          string // the entry that is marked: sessions, events, tokens, users, rules, doctor, profile
+	Nav          string // the entry that is marked: sessions, events, tokens, users, rules, alerts, doctor, profile
 	Viewer       string // the user name of who is signed in, or "" on pages for anybody
 	Admin        bool   // they are a superuser
 	Theme        string // light, dark, or "" for the system's
@@ -421,6 +421,7 @@ type ConfirmPage struct {
 	Others   bool         // they are all but this device
 	Device   *DeviceRow   // they are all on it; nil for a session alone
 	Forget   bool         // the device is forgotten, too
+	NotMe    bool         // it was somebody else, and a new password is next
 	Action   string       // where the form posts to
 	From     string       // the list that is led back to afterwards; "" for the usual one
 	Back     string
@@ -484,6 +485,7 @@ func ListName(path string) string { return lists[path] }
 type SessionPage struct {
 	Layout
 	SessionRow
+	NotMe        bool      // its person may say that it was somebody else
 	Back         string    // the list that one came from
 	Map          *WorldMap // with its own place alone
 	SignedInBy   string    // an English key, such as "with a password"
@@ -536,8 +538,9 @@ type ProfilePage struct {
 	PasswordChanged       time.Time
 	MinLength             int
 	Factors               Factors
-	Error                 string // of the form named by ErrorIn, an English key
-	ErrorIn               string // details, password or factors
+	Alerts                *OwnAlerts // nil: there is no mail
+	Error                 string     // of the form named by ErrorIn, an English key
+	ErrorIn               string     // details, password or factors
 }
 
 // Factors are what somebody is asked for besides the password.
@@ -725,6 +728,47 @@ func (p DoctorPage) Problems() int {
 		}
 	}
 	return n
+}
+
+// OwnAlerts are those that somebody gets by mail.
+type OwnAlerts struct {
+	Mail  bool // they want them
+	Types []Tick
+}
+
+// A Tick is a choice beside others that may be chosen too.
+type Tick struct {
+	Value  string
+	Text   string // an English key
+	Chosen bool
+}
+
+// A TargetRow is where alerts go.
+type TargetRow struct {
+	ID        string
+	Name      string // "" when it cannot be read
+	Set       bool   // in the settings
+	Types     []Tick
+	Problem   string // the last failure, unless something was sent since
+	ProblemAt time.Time
+}
+
+// All reports whether a target gets everything.
+func (r TargetRow) All() bool {
+	return !slices.ContainsFunc(r.Types, func(t Tick) bool { return !t.Chosen })
+}
+
+// Chosen are those that a target gets.
+func (r TargetRow) Chosen() []Tick {
+	return slices.DeleteFunc(slices.Clone(r.Types), func(t Tick) bool { return !t.Chosen })
+}
+
+type AlertsPage struct {
+	Layout
+	Targets []TargetRow
+	Types   []Tick // for a new one
+	Mail    bool   // there is a mail server
+	Error   string
 }
 
 type RuleRow struct {

@@ -148,6 +148,14 @@ func sampleHostile() *SessionsPage {
 	return p
 }
 
+// sampleTicks are choices of which all are chosen, or some.
+func sampleTicks(all bool) []Tick {
+	return []Tick{
+		{"sign_in", "Sign-ins from a new device or country", true}, {"factor_added", "A second factor or passkey added", all}, {"password_changed", "A password changed or reset", true},
+		{"account_locked", "An account locked after wrong passwords", all}, {"key_created", "An API token made", all},
+	}
+}
+
 func sampleChosen() *ChosenPage {
 	_, others := sampleRows()
 	p := &ChosenPage{Layout: sampleLayout("sessions"), Sessions: others, People: []PersonCount{{"ada", 3}}, Spared: true, From: "/sessions?user=ada&view=everybody"}
@@ -157,7 +165,7 @@ func sampleChosen() *ChosenPage {
 func sampleDetail() *SessionPage {
 	_, others := sampleRows()
 	return &SessionPage{
-		Layout: sampleLayout("sessions"), SessionRow: others[1], SignedInBy: SignedInBy["password+totp"], Back: "/sessions?view=everybody",
+		Layout: sampleLayout("sessions"), SessionRow: others[1], NotMe: true, SignedInBy: SignedInBy["password+totp"], Back: "/sessions?view=everybody",
 		Map:      NewWorldMap([]Dot{{58.4, 15.6, 1, "Linköping, Sweden", ""}}, 0),
 		Absolute: ago(-8 * sampleDay), ReportedBy: "10.0.0.2", ASN: 29518, CIDR: "89.160.0.0/17",
 		PlaceFrom: "GeoLite2-City", PlaceBuilt: ago(7 * sampleDay),
@@ -282,11 +290,12 @@ func samples() []sample {
 		{"device-away", "device", &DevicePage{Layout: sampleLayout("sessions"), DeviceRow: *flashed.Away[0], Since: ago(90 * sampleDay), LastLogin: ago(sampleDay), MaxName: 60, Typed: hostile, Error: "A device’s name has 60 characters or fewer, on one line.", Back: "/sessions"}},
 		{"confirm-device", "confirm", &ConfirmPage{Layout: sampleLayout("sessions"), Device: flashed.Others[1], Sessions: flashed.Others[1].Sessions, Action: "/devices/x/sign-out", Back: "/sessions"}},
 		{"confirm-forget", "confirm", &ConfirmPage{Layout: sampleLayout("sessions"), Device: flashed.Others[1], Forget: true, Sessions: flashed.Others[1].Sessions, Action: "/devices/x/forget", Back: "/sessions"}},
+		{"confirm-not-me", "confirm", &ConfirmPage{Layout: sampleLayout("sessions"), Sessions: others[1:2], NotMe: true, Action: "/sessions/x/not-me", Back: "/sessions"}},
 		{"confirm-others", "confirm", &ConfirmPage{Layout: sampleLayout("sessions"), Sessions: others, Others: true, Action: "/sessions/revoke-others", Back: "/sessions"}},
 		{"session", "session", sampleDetail()},
 		{"session-bare", "session", bare},
 		{"session-hostile", "session", hostileDetail},
-		{"profile", "profile", &ProfilePage{Layout: sampleLayout("profile"), Username: "ada", Name: "Ada Lovelace", Email: "ada", Groups: users[0].Groups, Joined: ago(200 * sampleDay), PasswordChanged: ago(200 * sampleDay), MinLength: 12, Error: failedDetails, ErrorIn: "details",
+		{"profile", "profile", &ProfilePage{Layout: sampleLayout("profile"), Username: "ada", Name: "Ada Lovelace", Email: "ada", Groups: users[0].Groups, Joined: ago(200 * sampleDay), PasswordChanged: ago(200 * sampleDay), MinLength: 12, Error: failedDetails, ErrorIn: "details", Alerts: &OwnAlerts{Mail: true, Types: sampleTicks(true)},
 			Factors: Factors{TOTPs: []Factor{{1, "Phone", ago(90 * sampleDay), ago(time.Hour)}, {2, hostile, ago(time.Minute), time.Time{}}}, Recovery: 8}}},
 		{"profile-plain", "profile", &ProfilePage{Layout: sampleLayout("profile"), Username: "ada", Joined: ago(200 * sampleDay), PasswordChanged: ago(200 * sampleDay), MinLength: 12}},
 		{"users", "users", &UsersPage{Layout: sampleLayout("users"), Users: users, MissingFactor: 2, MinLength: 12, Pages: Pager{Page: 1, Pages: 1, First: 1, Last: 4, Total: 4}, Error: "There is already a user of that name.", ErrorIn: "add"}},
@@ -306,6 +315,13 @@ func samples() []sample {
 			{"bad", "Network database", "data/geoip/GeoLite2-ASN.mmdb does not exist.", "Put GeoLite2-ASN.mmdb there, or name another file with --geoip-asn."},
 			{"good", "Clock", "Within a second of the file system’s.", ""},
 		}}},
+		{"alerts", "alerts", &AlertsPage{Layout: sampleLayout("alerts"), Mail: true, Types: sampleTicks(true), Error: "There is no mail server to send it through: set --smtp first.", Targets: []TargetRow{
+			{ID: "s1a2b3c4", Name: "ntfy://ntfy.home.example", Set: true, Types: sampleTicks(true)},
+			{ID: "1", Name: "webhook+https://a-very-long-name-of-a-host.automation.home.example:8123", Types: sampleTicks(false), ProblemAt: ago(3 * time.Hour),
+				Problem: "webhook+https://a-very-long-name-of-a-host.automation.home.example:8123 answered 502 Bad Gateway"},
+			{ID: "2", Types: sampleTicks(true), ProblemAt: ago(sampleDay), Problem: "its address cannot be read"},
+		}}},
+		{"alerts-none", "alerts", &AlertsPage{Layout: sampleLayout("alerts"), Types: sampleTicks(true)}},
 		{"rules", "rules", &RulesPage{Layout: sampleLayout("rules"), Groups: []string{"admins", "family"},
 			Allowed: []RuleRow{{ID: 1, Host: "grafana.home.example", Groups: []string{"admins"}}, {ID: 2, Host: "*.media.home.example", Groups: []string{"family", "media"}}},
 			Open:    []RuleRow{{ID: 3, Host: "files.home.example", Path: "/public/*"}},
