@@ -145,6 +145,7 @@ func TestForeignHashes(t *testing.T) {
 		"$argon2id$v=19$m=1048576,t=3,p=4$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0c2FsdHNhbHQ",
 		"$argon2id$v=19$m=65536,t=300,p=4$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0c2FsdHNhbHQ",
 		"$scrypt$ln=25,r=8,p=1$c2FsdHNhbHRzYWx0c2FsdA$Y2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0c2FsdHNhbHQ",
+		"$scrypt$ln=18,r=64,p=1$c2FsdHNhbHRzYWx0c2FsdA$Y2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0c2FsdHNhbHQ",
 		"pbkdf2_sha256$99999999999999999999$salt$a2V5", "pbkdf2_sha256$100000000$salt$a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2U=",
 		"$pbkdf2-sha512$310000000$c2FsdHNhbHRzYWx0$c2FsdHNhbHRzYWx0c2FsdHNhbHQ",
 		"$6$rounds=999999999$salt$k1kyYlO.9omGUBuONAW/g5lQHhZjD5RdCiIOedgkPpPNTNAOH/F24t5MpmYWBiXtUBAGBMriv3vVs6J.gvKuP0",
@@ -153,6 +154,14 @@ func TestForeignHashes(t *testing.T) {
 			t.Errorf("%q is taken for a hash that can be verified", hash)
 		} else if hash != "" && strings.Contains(err.Error(), hash) && len(hash) > 10 {
 			t.Errorf("the error repeats the hash: %v", err)
+		}
+	}
+	for _, hash := range []string{ // of as many rounds as a cost of bcrypt begins with
+		"pbkdf2_sha256$216000$saltsaltsalt$CmV4rOges3mVa1IyCeAi8meSUMjZnEzT/QHJnWv+k5E=",
+		"$pbkdf2-sha256$29000$c2FsdHNhbHRzYWx0$sPgDu0Sf25WLLYpX5DvmkSEaOKPFo2I5LVyRjDei36Y",
+	} {
+		if match, err := readHash(hash); err != nil || !match("hunter22secret") || match("hunter22") {
+			t.Errorf("%q cannot be verified: %v", hash, err)
 		}
 	}
 }
