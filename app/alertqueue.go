@@ -163,16 +163,17 @@ func (a *App) planAlerts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for n := planAtMost; n == planAtMost; {
+	for {
 		fresh, err := a.store.NewAlerts(ctx, planAtMost)
-		if err != nil {
+		if err != nil || len(fresh) == 0 {
 			return err
 		}
 		wants, err := a.wantMail(ctx, fresh)
 		if err != nil {
 			return err
 		}
-		n, err = a.store.PlanAlerts(ctx, planAtMost, func(stored db.Alert, sent int) (to []string, hold bool) {
+		// No more than these: of one that was stored since, nobody has looked whose mail it is.
+		_, err = a.store.PlanAlerts(ctx, len(fresh), func(stored db.Alert, sent int) (to []string, hold bool) {
 			kind := alert.Type(stored.Type)
 			if sent >= alertsAnHour && kind != alert.Summary {
 				return nil, true
@@ -191,7 +192,6 @@ func (a *App) planAlerts(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
 }
 
 // wantMail are the users whom alerts concern who get their own by mail, and which types.
