@@ -279,7 +279,7 @@ func dataDirError(dir string, err error) error {
 
 // restore puts a backup in the place of the database, and the key that it carries in the
 // place of the one that is there. Everybody is signed out, since a backup would bring
-// ended sessions back, unless keepSessions is set.
+// ended sessions back, and used links too, unless keepSessions is set.
 func restore(ctx context.Context, c config.Config, log *slog.Logger, backup string, keepSessions bool) (restored app.Restored, err error) {
 	if err := prepareDataDir(c.DataDir, log); err != nil {
 		return restored, err
@@ -310,6 +310,9 @@ func restore(ctx context.Context, c config.Config, log *slog.Logger, backup stri
 			"model": map[string]any{"app": "lastseen", "model_name": "backup", "name": filepath.Base(backup)}, "sessions_kept": keepSessions,
 		}}
 		if err := store.Record(ctx, event); err != nil || keepSessions {
+			return err
+		}
+		if err := store.DropBegun(ctx); err != nil {
 			return err
 		}
 		_, err = store.EndSessions(ctx, nil, uuid.Nil, now, db.Restored, func(sess db.Session) db.Event {

@@ -547,6 +547,11 @@ func TestBackupAndRestore(t *testing.T) {
 	if got := p.signIn(b, "admin", "correct horse"); got != 303 {
 		t.Fatalf("sign in: got %d", got)
 	}
+	link, errs, _ := execute(t, data, "", "user", "invite")
+	if link = strings.TrimSpace(link); !strings.Contains(link, "/link/") {
+		t.Fatalf("invite: got %q %s", link, errs)
+	}
+	_, token, _ := strings.Cut(link, "/link/")
 	file := filepath.Join(dir, "copy.db")
 	must := func(status int, want string, args ...string) {
 		t.Helper()
@@ -614,12 +619,18 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 	again := start(t, data)
 	again.mustBe(b, 403, "after restore")
+	if got, _ := again.get(b, "/link/"+token); got != 404 { // it may have been used since
+		t.Errorf("a link of the backup: got %d", got)
+	}
 	if err := again.signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	must(0, "", "restore", file, "--keep-sessions")
 	third := start(t, data)
 	third.mustBe(b, 200, "after restore --keep-sessions")
+	if got, _ := third.get(b, "/link/"+token); got != 200 {
+		t.Errorf("a link after restore --keep-sessions: got %d", got)
+	}
 }
 
 // Backups that the server makes by itself are whole, few, and can be restored.

@@ -125,6 +125,20 @@ func (s *Store) TakeKey(ctx context.Context) (key string, err error) {
 	return key, err
 }
 
+// DropBegun refuses what a backup would bring back that was good once, and may have been
+// used since: links, and sign-ins that wait for the rest. It trusts no device.
+func (s *Store) DropBegun(ctx context.Context) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		for _, begun := range []string{`DELETE FROM links`, `DELETE FROM pending_signins`, `DELETE FROM passkey_challenges`,
+			`UPDATE devices SET trusted_until = NULL WHERE trusted_until IS NOT NULL`} {
+			if _, err := tx.ExecContext(ctx, begun); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // syncDir makes the names in a directory outlive a power cut, where a system can.
 func syncDir(dir string) {
 	if d, err := os.Open(dir); err == nil {
