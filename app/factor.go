@@ -252,14 +252,14 @@ func (a *App) ProveAgain(ctx context.Context, caller Caller, password, code stri
 	})
 }
 
-// ProvesByCode reports whether a caller who is asked again has to give a code too: who signed
-// in by a device that they trust has not proven their second factor.
+// ProvesByCode reports whether a caller who is asked again has to give a code too: who has a
+// second factor, and signed in without it, by a device that they trust or before they had it.
 func (a *App) ProvesByCode(ctx context.Context, caller Caller) (needs bool, has db.Factors, err error) {
 	sess, err := a.live.Session(ctx, caller.Session)
 	if errors.Is(err, db.ErrNotFound) {
 		err = ErrUnauthenticated // it ended meanwhile
 	}
-	if err != nil || sess.Method != ByPassword+"+"+ByTrust {
+	if first, second, _ := strings.Cut(sess.Method, "+"); err != nil || first == ByPasskey || second != "" && second != ByTrust {
 		return false, has, err
 	}
 	has, err = a.store.Factors(ctx, caller.User.ID)

@@ -86,6 +86,7 @@ var statuses = []struct {
 	{errMalformed, http.StatusBadRequest, "Malformed request.", "This request is malformed", "Go back and try again."},
 	{db.ErrConflict, http.StatusBadRequest, "This already exists, or must not be removed.", "That is not possible", "It already exists, or must not be removed."},
 	{db.ErrUnavailable, http.StatusServiceUnavailable, "The database is not available.", "The database is not available", "Try again in a moment; the log says more."},
+	{app.ErrSealed, http.StatusServiceUnavailable, "The key that codes are checked with is gone.", "Something went wrong", "This server cannot check codes: the key that it needs is gone. Use a recovery code, or ask an administrator of this site."},
 	{context.DeadlineExceeded, http.StatusServiceUnavailable, "The request took too long.", "That took too long", "Ask for less, or try again in a moment."},
 	{context.Canceled, 499, "Client closed request.", "You left", "Try again."},
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -265,5 +266,31 @@ func TestMissingFactors(t *testing.T) {
 	}
 	if res, _ := ts.get(ottos, "/sessions"); res.StatusCode != 200 {
 		t.Errorf("a session has ended: %d", res.StatusCode)
+	}
+}
+
+// A session from before its person had a second factor goes on, and whoever is in it with
+// the password alone cannot take that factor away again.
+func TestAskedAgainFromBeforeTheFactor(t *testing.T) {
+	ts := newServer(t)
+	before := ts.signIn("bob")
+	phone, recovery := ts.withCodes("bob")
+	ts.advance(time.Hour)
+	_, page := ts.get(before, "/profile/totp")
+	form := fields(page)
+	form.Set("again_password", password)
+	if res, _ := ts.post(before, "/profile/totp", form); res.StatusCode != 401 || !strings.Contains(page, `name="again_code"`) {
+		t.Errorf("with the password alone: got %d after %s", res.StatusCode, page)
+	}
+	if err := os.Rename(app.KeyPath(ts.app.Config.DataDir), app.KeyPath(ts.app.Config.DataDir)+".gone"); err != nil {
+		t.Fatal(err)
+	}
+	form.Set("again_code", phone.code())
+	if res, page := ts.post(before, "/profile/totp", form); res.StatusCode != 503 || !strings.Contains(page, "Use a recovery code") {
+		t.Errorf("without the key: got %d %s", res.StatusCode, page)
+	}
+	form.Set("again_code", recovery[0])
+	if res, _ := ts.post(before, "/profile/totp", form); res.StatusCode != 303 {
+		t.Errorf("with a recovery code: got %d", res.StatusCode)
 	}
 }
