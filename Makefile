@@ -22,7 +22,7 @@ RACE := -race
 
 # Tests that run without it: of pages in a browser, and long comparisons in which
 # nothing runs beside anything. They share compiled packages with the build.
-PLAIN := ^(TestRealPages|TestAccessibility|TestScript|TestSignInInBrowser|TestSecondFactorInBrowser|TestPasskeysInBrowser|TestHomeScreen|TestKeyboard|TestLayout|TestSignOutElsewhere|TestSignOutWithoutScript|TestCost|TestUAPCore|TestParseAsUAPGoDoes|TestSessionsAgainstAll)$$
+PLAIN := ^(TestRealPages|TestAccessibility|TestScript|TestSignInInBrowser|TestSecondFactorInBrowser|TestPasskeyInABrowser|TestHomeScreen|TestKeyboard|TestLayout|TestSignOutElsewhere|TestSignOutWithoutScript|TestCost|TestUAPCore|TestParseAsUAPGoDoes|TestSessionsAgainstAll)$$
 
 # Debian keeps nginx where only root looks.
 export PATH := $(PATH):/usr/sbin
