@@ -449,6 +449,8 @@ func TestAskingAgain(t *testing.T) {
 		"a password":         {fmt.Sprintf("/users/%d/password", bob.ID), url.Values{"password": {password + "!"}}, 303},
 		"somebody's factors": {fmt.Sprintf("/users/%d/factors/reset", bob.ID), nil, 303},
 		"an email address":   {"/profile", url.Values{"name": {"Ada"}, "email": {"ada@home.example"}}, 303},
+		"another superuser":  {"/users", url.Values{"username": {"eve"}, "password": {password}, "superuser": {"1"}}, 303},
+		"a superuser of one": {fmt.Sprintf("/users/%d", bob.ID), url.Values{"email": {"bob@home.example"}, "superuser": {"1"}}, 303},
 		"a page":             {"/profile/totp", nil, 400},
 	} {
 		ts.advance(16 * time.Minute)

@@ -143,10 +143,10 @@ func (s *Server) routes() *gin.Engine {
 	post("/tokens/:identifier/delete", s.signedIn(s.deleteToken))
 
 	get("/users", s.superuser(s.usersForm))
-	post("/users", s.superuser(s.createUser))
+	post("/users", s.superuser(s.proven(s.createUser)))
 	post("/users/invite", s.superuser(s.proven(s.invite)))
 	get("/users/:id", s.superuser(s.userForm))
-	post("/users/:id", s.superuser(s.changeUser))
+	post("/users/:id", s.superuser(s.proven(s.changeUser)))
 	post("/users/:id/groups", s.superuser(s.changeGroups))
 	post("/users/:id/password", s.superuser(s.proven(s.resetPassword)))
 	post("/users/:id/reset", s.superuser(s.proven(s.resetLink)))
