@@ -320,7 +320,10 @@ func keepFor(t *testing.T, a *App, log *lines) {
 	ctx, stop := context.WithCancel(t.Context())
 	var wait sync.WaitGroup
 	wait.Go(func() { a.keepBackups(ctx) })
-	time.Sleep(500 * time.Millisecond)
+	for try := 0; !log.contains("backup made") && try < 200; try++ {
+		time.Sleep(50 * time.Millisecond)
+	}
+	time.Sleep(500 * time.Millisecond) // in which a second one would come
 	stop()
 	wait.Wait()
 	if n := strings.Count(log.text(), "backup made"); n != 1 {
