@@ -200,6 +200,10 @@ func (a *App) checkFactors(ctx context.Context) Check {
 	if err != nil {
 		return failed(c.Name, err)
 	}
+	elsewhere, err := a.passkeysElsewhere(ctx)
+	if err != nil {
+		return failed(c.Name, err)
+	}
 	c.Found = Said("Users who have one: %d.", with)
 	path := KeyPath(a.Config.DataDir)
 	key, err := ReadKey(a.Config.DataDir)
@@ -218,6 +222,9 @@ func (a *App) checkFactors(ctx context.Context) Check {
 	case len(without) > 0 && (required == "superusers" || required == "everybody"):
 		c.State, c.Found = Warning, c.Found.And(Said("These must have one, and set it up at their next sign-in: %s.", someOf(without)))
 		c.Do = Said("What they are signed in to goes on: end their sessions if they should not wait.")
+	case len(elsewhere) > 0:
+		c.State, c.Found = Warning, c.Found.And(Said("A passkey is good for the host that it was made for, and these are not for this one: %s.", someOf(elsewhere)))
+		c.Do = Said("Set --public-url back to that, or have their people set up new ones; `lastseen user factors reset NAME` lets in who has nothing else.")
 	case with > 0:
 		c.Found = c.Found.And(Said("Backups do not carry %s, without which codes cannot be checked: keep a copy of it apart.", path))
 	}

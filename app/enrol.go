@@ -17,6 +17,17 @@ const maxFactors = 10
 // ErrLastFactor says that a user must have a factor, and has one alone.
 var ErrLastFactor = fmt.Errorf("%w: the last factor of who must have one", ErrForbidden)
 
+var errTooMany = &db.InputError{Field: "name", Problem: "You have ten of these already. Remove one first."}
+
+// factorName is what somebody calls a factor, in the form that is stored.
+func factorName(typed string) (string, error) {
+	name := db.Normal(typed)
+	if name == "" {
+		return "", &db.InputError{Field: "name", Problem: "A name has 1 to 150 characters, on one line."}
+	}
+	return name, checkText("name", name)
+}
+
 // An Enrolment is an authenticator app that is being set up. Nothing of it is stored until
 // a code proves that the app has the secret: the page carries Factor and Sealed.
 type Enrolment struct {
@@ -83,15 +94,12 @@ type NewTOTP struct {
 // newTOTP is the factor that n makes, once its code is right, with the recovery codes that
 // come with a user's first one.
 func (a *App) newTOTP(actor Actor, user db.User, has db.Factors, n NewTOTP) (added *db.NewFactor, codes []string, err error) {
-	name := db.Normal(n.Name)
-	if name == "" {
-		return nil, nil, &db.InputError{Field: "name", Problem: "A name has 1 to 150 characters, on one line."}
-	}
-	if err := checkText("name", name); err != nil {
+	name, err := factorName(n.Name)
+	if err != nil {
 		return nil, nil, err
 	}
 	if len(has.TOTPs) >= maxFactors {
-		return nil, nil, &db.InputError{Field: "name", Problem: "You have ten of these already. Remove one first."}
+		return nil, nil, errTooMany
 	}
 	id, secret, err := a.openEnrolment(user, n.Factor, n.Sealed)
 	if err != nil {
@@ -143,10 +151,7 @@ func (a *App) AddTOTP(ctx context.Context, caller Caller, n NewTOTP) (codes []st
 // SignInByEnrolling ends a pending sign-in of somebody who must have a factor, by adding
 // an authenticator app. Its errors are AddTOTP's and SignInByCode's.
 func (a *App) SignInByEnrolling(ctx context.Context, pending string, n NewTOTP, client Client, held []string) (codes []string, token string, sess db.Session, err error) {
-	p, err := a.Pending(ctx, pending)
-	if err == nil && p.Wants != Enrol {
-		err = ErrUnauthenticated
-	}
+	p, err := a.waiting(ctx, pending, Enrol)
 	if err != nil {
 		return nil, "", sess, err
 	}

@@ -76,3 +76,6 @@ func (a *App) EventAgent(e db.Event) *db.Agent {
 	}
 	return a.live.Agent(header)
 }
+
+// Agent is what a User-Agent header says.
+func (a *App) Agent(header string) *db.Agent { return a.live.Agent(header) }

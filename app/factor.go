@@ -129,6 +129,15 @@ func (a *App) Pending(ctx context.Context, token string) (p Pending, err error) 
 	return p, nil
 }
 
+// waiting is the pending sign-in of a token, if it waits for that; else ErrUnauthenticated.
+func (a *App) waiting(ctx context.Context, pending string, step Step) (Pending, error) {
+	p, err := a.Pending(ctx, pending)
+	if err == nil && p.Wants != step {
+		err = ErrUnauthenticated
+	}
+	return p, err
+}
+
 // finish makes the session of a pending sign-in, of which now the rest was proven: by how,
 // which proof uses up.
 func (a *App) finish(ctx context.Context, p Pending, how string, proof db.Proof, client Client, held []string) (token string, sess db.Session, err error) {
@@ -141,10 +150,7 @@ func (a *App) finish(ctx context.Context, p Pending, how string, proof db.Proof,
 // that cannot be checked since the key is gone is ErrSealed; a sign-in that is no more is
 // ErrUnauthenticated.
 func (a *App) SignInByCode(ctx context.Context, pending, code string, client Client, held []string) (token string, sess db.Session, err error) {
-	p, err := a.Pending(ctx, pending)
-	if err == nil && p.Wants != SecondFactor {
-		err = ErrUnauthenticated
-	}
+	p, err := a.waiting(ctx, pending, SecondFactor)
 	if err != nil {
 		return "", sess, err
 	}

@@ -67,6 +67,10 @@ type Store interface {
 	DeleteFactor(ctx context.Context, user int64, kind db.FactorKind, id int64, event db.Event) error
 	ResetFactors(ctx context.Context, user int64, event db.Event) error
 	SetRecoveryCodes(ctx context.Context, user int64, hashes [][]byte, event db.Event) error
+	Passkey(ctx context.Context, credential []byte) (db.Passkey, error)
+	PasskeyHosts(ctx context.Context) (map[string]int, error)
+	CreateChallenge(ctx context.Context, token []byte, c db.Challenge, expired time.Time, most int) error
+	TakeChallenge(ctx context.Context, token []byte, expired time.Time) (db.Challenge, error)
 
 	// Links.
 	CreateLink(ctx context.Context, l db.Link, token []byte, event func(db.Link) db.Event) (db.Link, error)

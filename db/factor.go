@@ -80,7 +80,8 @@ type Proof struct {
 	Since    time.Time // when that was made at the earliest
 	TOTP     *TOTP     // with the step of its code, which must be later than that which is stored
 	Recovery []byte    // the hash of a recovery code
-	Passkey  *Passkey  // as it is now
+	Passkey  *Passkey  // as it is from now on
+	Was      []byte    // Passkey's Credential when its answer was checked, and still
 	Device   []byte    // the hash of the token of a device that is trusted still
 	New      *NewFactor
 }

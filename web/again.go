@@ -24,7 +24,7 @@ func (s *Server) proven(h handler) handler {
 			if err != nil {
 				return err
 			}
-			if form.Has("again_password") {
+			if form.Has("again_password") || form.Has("again_answer") {
 				return s.proveAgain(c, form, h)
 			}
 			page.Way, page.Sent = "post", sent(form)
@@ -47,19 +47,27 @@ func (s *Server) proven(h handler) handler {
 // proveAgain looks at what the page sends, and goes on.
 func (s *Server) proveAgain(c *gin.Context, form url.Values, h handler) error {
 	password, code, way := form.Get("again_password"), form.Get("again_code"), form.Get("again")
+	answer, byPasskey := app.PasskeyAnswer{Token: form.Get("again_challenge"), Answer: form.Get("again_answer")}, form.Has("again_answer")
 	for name := range form {
 		if strings.HasPrefix(name, "again") {
 			delete(form, name)
 		}
 	}
 	client, _ := s.client(c.Request)
-	err := s.app.ProveAgain(c.Request.Context(), caller(c), password, code, client)
 	page := view.AgainPage{Way: way, Sent: sent(form)}
+	var err error
+	if byPasskey {
+		page.Refused = passkeyRefused
+		err = s.app.ProveByPasskey(c.Request.Context(), caller(c), answer, client)
+	} else {
+		err = s.app.ProveAgain(c.Request.Context(), caller(c), password, code, client)
+	}
 	var busy *app.BusyError
 	switch {
 	case errors.Is(err, app.ErrBadCredentials):
-		page.Failed = true
-		c.Set(invalidKey, "again_password")
+		if page.Failed = true; !byPasskey {
+			c.Set(invalidKey, "again_password")
+		}
 		return s.renderAgain(c, http.StatusUnauthorized, page)
 	case errors.As(err, &busy):
 		page.RetryAfter = busy.RetryAfter
@@ -80,6 +88,11 @@ func (s *Server) renderAgain(c *gin.Context, status int, page view.AgainPage) er
 	if page.Code, _, err = s.app.ProvesByCode(c.Request.Context(), caller(c)); err != nil {
 		return err
 	}
+	has, err := s.factors(c, *caller(c).User)
+	if err != nil {
+		return err
+	}
+	page.Passkeys = s.offersPasskeys(c) && slices.ContainsFunc(has.Passkeys, func(f view.Factor) bool { return f.Elsewhere == "" })
 	if page.Back = s.cameFrom(c.Request); page.Back == "" {
 		page.Back = "/profile"
 	}

@@ -19,11 +19,13 @@ type eventSentence struct {
 
 // eventSentences are for an action, with the model it tells of and what changed in it.
 var eventSentences = map[string]eventSentence{
-	"login":             {by: view.Msg("%[2]s signed in")},
-	"login_failed":      {by: view.Msg("sign-in as %[1]s refused")},
-	"login_failed code": {by: view.Msg("sign-in as %[1]s refused: wrong code")},
-	"login_failed link": {by: view.Msg("a link that is not good was refused")},
-	"logout":            {by: view.Msg("%[2]s signed out"), command: view.Msg("%[2]s was signed out, since a backup was restored")},
+	"login":                {by: view.Msg("%[2]s signed in")},
+	"login_failed":         {by: view.Msg("sign-in as %[1]s refused")},
+	"login_failed code":    {by: view.Msg("sign-in as %[1]s refused: wrong code")},
+	"login_failed passkey": {by: view.Msg("sign-in as %[1]s refused: wrong passkey")},
+	"login_failed unknown": {by: view.Msg("a passkey that is not known was refused")},
+	"login_failed link":    {by: view.Msg("a link that is not good was refused")},
+	"logout":               {by: view.Msg("%[2]s signed out"), command: view.Msg("%[2]s was signed out, since a backup was restored")},
 	"password_set": {
 		by:      view.Msg("%[1]s set a new password for %[2]s"),
 		self:    view.Msg("%[2]s changed their password"),
@@ -152,6 +154,9 @@ func (s *Server) tell(lang string, e db.Event) (key string, args []any) {
 // that is a name.
 func eventChange(e db.Event) (change, to string) {
 	if stage, ok := e.Context["stage"].(string); ok {
+		if stage == "passkey" && e.Actor == "" {
+			stage = "unknown"
+		}
 		return stage, ""
 	}
 	if _, ok := e.Context["link_by"]; ok {

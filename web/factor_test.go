@@ -192,7 +192,7 @@ func TestHalfASignInOpensNothing(t *testing.T) {
 	if len(token) != secretLength {
 		t.Fatalf("got %q", token)
 	}
-	signIns := map[string]bool{"/login": true, "/login/code": true, "/login/set-up": true} // they ask for the rest
+	signIns := map[string]bool{"/login": true, "/login/code": true, "/login/set-up": true, "/login/code/passkey": true, "/login/set-up/passkey": true} // they ask for the rest
 	n := 0
 	ts.eachRoute(func(route gin.RouteInfo, path string) {
 		header := []string{"Content-Type", "application/x-www-form-urlencoded", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "app.home.example", "X-Forwarded-Uri", "/",

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"lastseen/app"
@@ -97,6 +98,9 @@ func (s *Server) renderCode(c *gin.Context, status int, page view.CodePage) erro
 	page.App, page.Username = s.appHost(page.RD), p.User.Username
 	page.Trust = view.NewSpan(s.app.Config.TrustDevices)
 	page.Codes, page.Recovery = len(p.Factors.TOTPs) > 0, p.Factors.Recovery > 0
+	host, _ := s.app.PasskeyHost()
+	page.HasPasskey = slices.ContainsFunc(p.Factors.Passkeys, func(k db.Passkey) bool { return k.RPID == host })
+	page.Passkeys = s.offersPasskeys(c) && page.HasPasskey
 	c.Writer.Header()["Content-Security-Policy"] = loginPolicy
 	return s.render(c, status, "code", &page)
 }
@@ -109,13 +113,22 @@ func (s *Server) signInByCode(c *gin.Context) error {
 	page := view.CodePage{RD: s.rd(form.Get("rd")), State: stateParameter(form.Get("state"))}
 	client := s.signingIn(c)
 	client.Trust = form.Get("trust") != ""
-	token, sess, err := s.app.SignInByCode(c.Request.Context(), s.own(c.Request, pendingCookie), form.Get("code"), client, s.tokens(c.Request))
+	pending, held := s.own(c.Request, pendingCookie), s.tokens(c.Request)
+	var token string
+	var sess db.Session
+	refused := wrongCode
+	if form.Has("answer") {
+		token, sess, err = s.app.FinishByPasskey(c.Request.Context(), pending, passkeyAnswer(form), client, held)
+		refused = passkeyRefused
+	} else {
+		token, sess, err = s.app.SignInByCode(c.Request.Context(), pending, form.Get("code"), client, held)
+	}
 	var busy *app.BusyError
 	switch {
 	case errors.Is(err, app.ErrUnauthenticated): // or it waits for something else
 		return s.renderCode(c, http.StatusUnauthorized, page)
 	case errors.Is(err, app.ErrBadCredentials):
-		page.Error = wrongCode
+		page.Error = refused
 		c.Set(invalidKey, "code")
 		return s.renderCode(c, http.StatusUnauthorized, page)
 	case errors.Is(err, app.ErrSealed):
@@ -154,6 +167,9 @@ func (s *Server) setUp(c *gin.Context) error {
 	p, answered, err := s.pending(c, app.Enrol, page.RD, page.State)
 	if answered || err != nil {
 		return err
+	}
+	if form.Has("answer") {
+		return s.enrolPasskey(c, p, form, page)
 	}
 	client := s.signingIn(c)
 	codes, token, sess, err := s.app.SignInByEnrolling(c.Request.Context(), s.own(c.Request, pendingCookie), newTOTP(form), client, s.tokens(c.Request))
@@ -206,6 +222,7 @@ func (s *Server) renderTOTP(c *gin.Context, status int, user db.User, page view.
 	}
 	if page.RD != "" {
 		page.App, page.Username = s.appHost(page.RD), user.Username
+		page.Passkeys, page.PasskeyName = s.offersPasskeys(c), s.passkeyName(c)
 	}
 	return s.render(c, status, "totp", &page)
 }
@@ -295,11 +312,16 @@ func (s *Server) factors(c *gin.Context, user db.User) (view.Factors, error) {
 		return view.Factors{}, err
 	}
 	f := view.Factors{Recovery: has.Recovery, Required: s.app.MustHaveFactor(user)}
+	host, _ := s.app.PasskeyHost()
 	for _, t := range has.TOTPs {
 		f.TOTPs = append(f.TOTPs, view.Factor{ID: t.ID, Name: t.Name, Added: t.Created, LastUsed: t.LastUsed})
 	}
 	for _, k := range has.Passkeys {
-		f.Passkeys = append(f.Passkeys, view.Factor{ID: k.ID, Name: k.Name, Added: k.Created, LastUsed: k.LastUsed})
+		passkey := view.Factor{ID: k.ID, Name: k.Name, Added: k.Created, LastUsed: k.LastUsed}
+		if k.RPID != host {
+			passkey.Elsewhere = k.RPID
+		}
+		f.Passkeys = append(f.Passkeys, passkey)
 	}
 	return f, nil
 }

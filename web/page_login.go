@@ -126,7 +126,7 @@ func (s *Server) renderLogin(c *gin.Context, status int, page view.LoginPage) er
 		}
 		page.NoUsers = !has
 	}
-	page.App = s.appHost(page.RD)
+	page.App, page.Passkeys = s.appHost(page.RD), s.offersPasskeys(c)
 	c.Writer.Header()["Content-Security-Policy"] = loginPolicy
 	return s.render(c, status, "login", &page)
 }
@@ -143,6 +143,9 @@ func (s *Server) login(c *gin.Context) error {
 	form, err := parseForm(c)
 	if err != nil {
 		return err
+	}
+	if form.Has("answer") {
+		return s.signInByPasskey(c, form)
 	}
 	credentials := app.Credentials{
 		Username: form.Get("username"), Password: form.Get("password"), Remember: form.Get("remember") != "",

@@ -33,6 +33,10 @@ func (s *Server) renderProfile(c *gin.Context, status int, page view.ProfilePage
 	if page.Factors, err = s.factors(c, user); err != nil {
 		return err
 	}
+	page.Passkeys = s.offersPasskeys(c)
+	if _, ok := s.app.PasskeyHost(); ok {
+		page.PasskeyURL = s.app.Config.PublicURL.String()
+	}
 	if page.Alerts, err = s.ownAlerts(c); err != nil {
 		return err
 	}

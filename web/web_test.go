@@ -7,6 +7,7 @@ import (
 	"flag"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -121,7 +122,8 @@ func newServer(t testing.TB, settings ...string) *testServer {
 	}
 	for _, setting := range settings {
 		name, value, _ := strings.Cut(setting, "=")
-		values[name] = value
+		_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
+		values[name] = strings.ReplaceAll(value, "PORT", port)
 	}
 	cfg, err := config.Parse(func(name string) (string, bool) { v, ok := values[name]; return v, ok },
 		func(string) (string, bool) { return "", false })

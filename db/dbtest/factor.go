@@ -249,3 +249,80 @@ func (on suite) TestProofOfASession(t *testing.T) {
 		t.Errorf("of no session: got %v", err)
 	}
 }
+
+// A challenge is there once, and for as long as it is good.
+func (on suite) TestChallenges(t *testing.T) {
+	s := on.open(t)
+	ada := CreateUser(t, s, "ada", true)
+	make := func(token string, user int64, at time.Time, most int) error {
+		return s.CreateChallenge(t.Context(), []byte(token), db.Challenge{UserID: user, Purpose: "sign-in", Data: []byte(`{"a":1}`), Created: at}, at.Add(-time.Minute), most)
+	}
+	for token, user := range map[string]int64{"anybody's": 0, "ada's": ada.ID, "late": 0, "dropped": ada.ID} {
+		if err := make(token, user, Start, 10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := make("too many", 0, Start, 4); !errors.Is(err, db.ErrConflict) {
+		t.Errorf("too many: got %v", err)
+	}
+	for token, user := range map[string]int64{"anybody's": 0, "ada's": ada.ID} {
+		c, err := s.TakeChallenge(t.Context(), []byte(token), Start.Add(-time.Minute))
+		if err != nil || c.UserID != user || c.Purpose != "sign-in" || string(c.Data) != `{"a":1}` || !c.Created.Equal(Start) {
+			t.Errorf("%s: got %+v, %v", token, c, err)
+		}
+		if _, err := s.TakeChallenge(t.Context(), []byte(token), Start.Add(-time.Minute)); !errors.Is(err, db.ErrNotFound) {
+			t.Errorf("%s again: got %v", token, err)
+		}
+	}
+	for range 2 {
+		if _, err := s.TakeChallenge(t.Context(), []byte("late"), Start); !errors.Is(err, db.ErrNotFound) {
+			t.Errorf("one that is too old: got %v", err)
+		}
+	}
+	AddTOTP(t, s, ada, 0)
+	if _, err := s.TakeChallenge(t.Context(), []byte("dropped"), Start.Add(-time.Minute)); !errors.Is(err, db.ErrNotFound) {
+		t.Errorf("after a change of the factors: got %v", err)
+	}
+	if err := make("old", 0, Start, 10); err != nil {
+		t.Fatal(err)
+	}
+	if err := make("new", 0, Start.Add(time.Minute), 1); err != nil {
+		t.Errorf("old ones are in the way: %v", err)
+	}
+}
+
+// A passkey signs in as it was when its answer was checked: of two answers at once, one.
+func (on suite) TestPasskeys(t *testing.T) {
+	s := on.open(t)
+	ada := CreateUser(t, s, "ada", true)
+	for i, host := range []string{"auth.home.example", "old.home.example", "auth.home.example"} {
+		key := db.Passkey{UserID: ada.ID, Name: "laptop", CredentialID: []byte{byte(i)}, RPID: host, Credential: []byte(`{"count":0}`), Created: Start}
+		if err := s.AddFactor(t.Context(), db.NewFactor{Passkey: &key, Event: added}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := db.Passkey{UserID: ada.ID, Name: "again", CredentialID: []byte{1}, RPID: "auth.home.example", Credential: []byte(`{}`), Created: Start}
+	if err := s.AddFactor(t.Context(), db.NewFactor{Passkey: &again, Event: added}); !errors.Is(err, db.ErrConflict) {
+		t.Errorf("the same again: got %v", err)
+	}
+	if hosts, err := s.PasskeyHosts(t.Context()); err != nil || len(hosts) != 2 || hosts["auth.home.example"] != 2 || hosts["old.home.example"] != 1 {
+		t.Errorf("got %v, %v", hosts, err)
+	}
+	key, err := s.Passkey(t.Context(), []byte{1})
+	if err != nil || key.UserID != ada.ID || key.RPID != "old.home.example" || key.Discoverable != nil {
+		t.Fatalf("got %+v, %v", key, err)
+	}
+	if _, err := s.Passkey(t.Context(), []byte{9}); !errors.Is(err, db.ErrNotFound) {
+		t.Errorf("none: got %v", err)
+	}
+	was := key.Credential
+	key.Credential = []byte(`{"count":7}`)
+	for _, want := range []error{nil, db.ErrNotFound} {
+		if _, err := s.CreateSession(t.Context(), signIn(ada, db.Proof{Passkey: &key, Was: was})); !errors.Is(err, want) {
+			t.Errorf("got %v, want %v", err, want)
+		}
+	}
+	if key, err = s.Passkey(t.Context(), []byte{1}); err != nil || string(key.Credential) != `{"count":7}` || !key.LastUsed.Equal(Start) {
+		t.Errorf("got %+v, %v", key, err)
+	}
+}

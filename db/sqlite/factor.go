@@ -254,7 +254,8 @@ func useProof(ctx context.Context, tx *sql.Tx, user int64, p db.Proof, at time.T
 		}
 	}
 	if k := p.Passkey; k != nil {
-		err := oneRow(tx.ExecContext(ctx, `UPDATE passkeys SET credential = $1, last_used = $2 WHERE id = $3 AND user_id = $4`, string(k.Credential), micros(at), k.ID, user))
+		err := oneRow(tx.ExecContext(ctx, `UPDATE passkeys SET credential = $1, last_used = $2 WHERE id = $3 AND user_id = $4 AND credential = $5`,
+			string(k.Credential), micros(at), k.ID, user, string(p.Was)))
 		if err != nil {
 			return err
 		}

@@ -116,8 +116,10 @@ type LoginPage struct {
 	Hours      int
 	Failed     bool // user name or password wrong, or the account disabled: always the same text
 	RetryAfter time.Duration
-	NoUsers    bool // there is nobody yet who could sign in
-	Ended      bool // the browser holds a session that is no more
+	NoUsers    bool   // there is nobody yet who could sign in
+	Ended      bool   // the browser holds a session that is no more
+	Error      string // an English key: why a passkey was refused
+	Passkeys   bool   // can be used on this page
 }
 
 // Minutes is RetryAfter, rounded up.
@@ -133,6 +135,8 @@ type CodePage struct {
 	Codes          bool   // they have an authenticator app
 	Recovery       bool   // they have recovery codes left
 	Trust          Span   // for how long the device may be trusted; zero: it may not
+	HasPasskey     bool   // that is for this host
+	Passkeys       bool   // can be used on this page
 	Error          string // an English key
 	RetryAfter     time.Duration
 }
@@ -164,7 +168,16 @@ type TOTPPage struct {
 	URI            template.URL // as an app on this device takes it
 	Factor, Sealed string       // what the form sends back
 	Name           string
+	Passkeys       bool   // one can be set up instead
+	PasskeyName    string // what it may be called
 	Error          string // an English key
+}
+
+// PasskeyPage sets up a passkey.
+type PasskeyPage struct {
+	Layout
+	Name  string
+	Error string // an English key
 }
 
 // RecoveryPage shows new recovery codes, this once.
@@ -181,7 +194,9 @@ type AgainPage struct {
 	Username   string
 	Way        string   // get or post: what the page was asked for
 	Sent       []Choice // the form's fields
+	Passkeys   bool     // they have one, for this page
 	Failed     bool
+	Refused    string // why a passkey failed, an English key
 	RetryAfter time.Duration
 	Back       string
 }
@@ -538,6 +553,8 @@ type ProfilePage struct {
 	PasswordChanged       time.Time
 	MinLength             int
 	Factors               Factors
+	Passkeys              bool       // one can be set up on this page
+	PasskeyURL            string     // where one can, "" where that is nowhere
 	Alerts                *OwnAlerts // nil: there is no mail
 	Error                 string     // of the form named by ErrorIn, an English key
 	ErrorIn               string     // details, password or factors
@@ -562,6 +579,7 @@ func (f Factors) Alone() bool { return f.Count() == 1 && f.Recovery == 0 }
 type Factor struct {
 	ID              int64
 	Name            string
+	Elsewhere       string // the other host that a passkey is for
 	Added, LastUsed time.Time
 }
 

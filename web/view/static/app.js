@@ -116,6 +116,68 @@
     dialog.showModal();
   });
 
+  // Passkeys. A form with data-passkey fetches from there what to ask the browser for, and
+  // is sent with what that answers. One with data-offer asks as the page comes: its passkeys
+  // are among the names that the browser offers for the name's field.
+  const passkeys = window.PublicKeyCredential ? [...document.querySelectorAll("form[data-passkey]")] : [];
+  for (const form of passkeys) form.hidden = false;
+  if (!window.PublicKeyCredential) for (const e of document.querySelectorAll("[data-no-passkeys]")) e.hidden = false;
+  const toBytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+  const toText = (bytes) => bytes && btoa(String.fromCharCode(...new Uint8Array(bytes))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  let asking, offered; // AbortControllers: a browser asks for one passkey at a time
+
+  async function askPasskey(form, mediation) {
+    asking?.abort();
+    const { signal } = asking = new AbortController();
+    if (mediation) offered = asking;
+    const asked = await fetch(form.dataset.passkey, { method: "POST", body: new URLSearchParams(), headers: { Accept: "application/json" }, redirect: "error", signal });
+    if (!asked.ok) throw new Error(asked.status);
+    const { token, publicKey } = await asked.json();
+    publicKey.challenge = toBytes(publicKey.challenge);
+    for (const c of [...(publicKey.allowCredentials ?? []), ...(publicKey.excludeCredentials ?? [])]) c.id = toBytes(c.id);
+    if (publicKey.user) publicKey.user.id = toBytes(publicKey.user.id);
+    const passkey = await (publicKey.user ? navigator.credentials.create({ publicKey, signal }) : navigator.credentials.get({ publicKey, signal, mediation }));
+    const { response } = passkey;
+    form.querySelector("[data-challenge]").value = token;
+    form.querySelector("[data-answer]").value = JSON.stringify({
+      rawId: toText(passkey.rawId), type: passkey.type, clientExtensionResults: { credProps: passkey.getClientExtensionResults().credProps },
+      response: {
+        clientDataJSON: toText(response.clientDataJSON), attestationObject: toText(response.attestationObject), transports: response.getTransports?.(),
+        authenticatorData: response.signature && toText(response.authenticatorData), signature: toText(response.signature), userHandle: toText(response.userHandle),
+      },
+    });
+    for (const name of ["remember", "trust"]) { // ticked in the other form
+      const tick = document.querySelector(`input[type=checkbox][name=${name}]`);
+      if (tick && form.elements[name]) form.elements[name].value = tick.checked ? "1" : "";
+    }
+    form.submit();
+  }
+
+  async function offerPasskeys() {
+    const form = passkeys.find((f) => "offer" in f.dataset);
+    if (!form || !(await PublicKeyCredential.isConditionalMediationAvailable?.())) return;
+    askPasskey(form, "conditional").catch(() => {}); // nobody asked for it
+  }
+  offerPasskeys();
+  // What is asked for is good for five minutes.
+  setInterval(() => { if (offered && offered === asking && !document.hidden) offerPasskeys(); }, 240000);
+
+  for (const form of passkeys) form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const button = form.querySelector("button"), problem = form.querySelector("[data-problem]");
+    problem.hidden = true;
+    button.disabled = true;
+    try {
+      await askPasskey(form);
+    } catch (error) {
+      problem.textContent = { NotAllowedError: form.dataset.cancelled, AbortError: form.dataset.cancelled, InvalidStateError: form.dataset.there }[error.name] ?? form.dataset.failed;
+      problem.hidden = false;
+      problem.focus();
+      button.disabled = false;
+      offerPasskeys();
+    }
+  });
+
   // Browsers that give autofocus only to controls need help with the failure text.
   addEventListener("load", () => requestAnimationFrame(() => {
     if (document.activeElement === document.body) document.getElementById("problem")?.focus();
