@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -463,6 +465,53 @@ func TestGoneTargets(t *testing.T) {
 	}
 }
 
+// Who has an address gets their own by mail, unless they chose otherwise.
+func TestOwnMail(t *testing.T) {
+	a, _ := alerting(t)
+	ada := create(t, a, NewUser{Username: "ada", Email: "ada@home.example"})
+	planned := func(kind alert.Type) string {
+		t.Helper()
+		event := a.tells(a.event(Operator.Actor(), db.PasswordSet, ada.ID, nil), Operator.Actor(), kind, ada, "x")
+		if err := a.store.Record(t.Context(), event); err != nil {
+			t.Fatal(err)
+		}
+		due, err := a.alertsDue(t.Context(), nil, targetsAtMost)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(slices.Collect(maps.Keys(due)))
+	}
+	choose := func(mail bool, types ...alert.Type) {
+		t.Helper()
+		if err := a.ChooseAlertMail(t.Context(), ada.ID, mail, types); err != nil {
+			t.Fatal(err)
+		}
+	}
+	own := fmt.Sprintf("[%s%d]", mailOf, ada.ID)
+	check := func(when string, kind alert.Type, want string) {
+		t.Helper()
+		if got := planned(kind); got != want {
+			t.Errorf("%s: %s goes to %s, want %s", when, kind, got, want)
+		}
+	}
+	check("without a server", alert.KeyCreated, "[]")
+	var err error
+	if a.Config.Mail, err = alert.NewMailer("smtp://127.0.0.1:1"); err != nil {
+		t.Fatal(err)
+	}
+	check("without a choice", alert.KeyCreated, own)
+	choose(false)
+	check("switched off", alert.KeyCreated, "[]")
+	choose(true, alert.PasswordChanged)
+	check("chosen", alert.PasswordChanged, own)
+	check("not chosen", alert.KeyCreated, "[]")
+	choose(true)
+	if err := a.UpdateProfile(t.Context(), Caller{User: &ada}, "Ada", ""); err != nil {
+		t.Fatal(err)
+	}
+	check("without an address", alert.SuperuserAdded, "[]")
+}
+
 // The loop sends, and ends at once when it is told to.
 func TestSending(t *testing.T) {
 	a, _ := alerting(t)
@@ -510,5 +559,57 @@ func TestTargetsAreSealed(t *testing.T) {
 	}
 	if err := b.RemoveAlertTarget(t.Context(), Operator.Actor(), target.ID); err != nil {
 		t.Error(err)
+	}
+}
+
+// What a sign-in costs that people are told of, without its password, while ten targets
+// answer nobody; ratio is that to the cost without a target.
+func BenchmarkSignInDeadTargets(b *testing.B) {
+	var alone float64
+	for _, targets := range []int{0, 10} {
+		b.Run(fmt.Sprintf("targets=%d", targets), func(b *testing.B) {
+			a := openApp(b, b.TempDir())
+			a.Config.PublicURL, _ = url.Parse("https://id.example")
+			for range targets {
+				l, err := net.Listen("tcp", "127.0.0.1:0") // which takes connections, and says nothing
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer l.Close()
+				addTarget(b, a, "webhook+http://"+l.Addr().String()+"/hook")
+			}
+			ctx, stop := context.WithCancel(b.Context())
+			ended := make(chan struct{})
+			go func() { defer close(ended); a.keepAlerts(ctx) }()
+			var took time.Duration
+			n := 0
+			for b.Loop() {
+				b.StopTimer()
+				n++
+				u := db.User{UUID: uuid.New(), Username: fmt.Sprint("u", n), PasswordHash: "x", Active: true, Created: a.now()}
+				u, err := a.store.CreateUser(ctx, u, false, func(db.User) db.Event { return a.event(Operator.Actor(), db.ModelCreated, 0, nil) })
+				if err != nil {
+					b.Fatal(err)
+				}
+				client := Client{IP: netip.MustParseAddr("192.0.2.7"), Agent: firefox, Device: newSecret()}
+				if _, _, err := a.startSession(ctx, entry{user: u, proven: ByPassword, client: client}); err != nil {
+					b.Fatal(err)
+				}
+				client.Agent, client.Device = iphone, newSecret()
+				b.StartTimer()
+				start := time.Now()
+				if _, _, err := a.startSession(ctx, entry{user: u, proven: ByPassword, client: client}); err != nil {
+					b.Fatal(err)
+				}
+				took += time.Since(start)
+			}
+			stop()
+			<-ended
+			each := took.Seconds() / float64(n)
+			if targets == 0 {
+				alone = each
+			}
+			b.ReportMetric(each/alone, "ratio")
+		})
 	}
 }
