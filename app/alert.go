@@ -24,15 +24,17 @@ type signInFacts struct {
 	scope     geoip.Scope
 	country   string               // its code; "" when unknown
 	countries map[string]time.Time // of the account, as of [App.Countries]
+	brought   bool                 // a device's cookie
 }
 
 // reasonsOf says why people are to be told of a sign-in; none is the usual. A device that
-// brings no cookie of ours is known by what it is, never by its version.
+// brings no cookie of ours is known by what it is, never by its version; one that brings
+// a cookie which the account does not know was forgotten, or is somebody else's.
 func reasonsOf(f signInFacts) (reasons []alert.Reason) {
 	if !f.history.Any {
 		return nil // the first one: whoever made the account is there
 	}
-	if !f.history.Device && !f.history.Client {
+	if !f.history.Device && (f.brought || !f.history.Client) {
 		reasons = append(reasons, alert.NewDevice)
 	}
 	if _, known := f.countries[f.country]; f.scope == geoip.Public && f.country != "" && len(f.countries) > 0 && !known {
@@ -46,7 +48,7 @@ func reasonsOf(f signInFacts) (reasons []alert.Reason) {
 func (a *App) signInAlert(ctx context.Context, in db.SignIn, client Client) *db.Alert {
 	sess := in.Session
 	location := a.Locate(sess.IP)
-	f := signInFacts{scope: geoip.ScopeOf(sess.IP)}
+	f := signInFacts{scope: geoip.ScopeOf(sess.IP), brought: client.Brought}
 	var err error
 	if f.history, err = a.store.SignInHistory(ctx, in.User.ID, in.Device, sess.Agent.Client()); err == nil && f.history.Any {
 		if location.Place != nil {

@@ -34,18 +34,20 @@ func TestReasons(t *testing.T) {
 		facts signInFacts
 		want  string
 	}{
-		{"as ever", signInFacts{known, geoip.Public, "GB", home}, "[]"},
-		{"the first of all", signInFacts{db.SignInHistory{}, geoip.Public, "SE", nil}, "[]"},
-		{"another device", signInFacts{db.SignInHistory{Any: true}, geoip.Public, "GB", home}, "[new_device]"},
-		{"without a cookie, as a private window is", signInFacts{db.SignInHistory{Client: true, Any: true}, geoip.Public, "GB", home}, "[]"},
-		{"the device became another browser", signInFacts{db.SignInHistory{Device: true, Any: true}, geoip.Public, "GB", home}, "[]"},
-		{"another country", signInFacts{known, geoip.Public, "SE", home}, "[new_country]"},
-		{"both", signInFacts{db.SignInHistory{Any: true}, geoip.Public, "SE", home}, "[new_device new_country]"},
-		{"no country is known of before", signInFacts{known, geoip.Public, "SE", nil}, "[]"},
-		{"no country is known now", signInFacts{known, geoip.Public, "", home}, "[]"},
-		{"at home", signInFacts{known, geoip.ScopeOf(netip.MustParseAddr("192.168.1.2")), "SE", home}, "[]"},
-		{"a carrier's shared address", signInFacts{known, geoip.ScopeOf(netip.MustParseAddr("100.64.1.2")), "SE", home}, "[]"},
-		{"another device at home", signInFacts{db.SignInHistory{Any: true}, geoip.ScopeOf(netip.MustParseAddr("192.168.1.2")), "", home}, "[new_device]"},
+		{"as ever", signInFacts{known, geoip.Public, "GB", home, false}, "[]"},
+		{"the first of all", signInFacts{db.SignInHistory{}, geoip.Public, "SE", nil, false}, "[]"},
+		{"another device", signInFacts{db.SignInHistory{Any: true}, geoip.Public, "GB", home, false}, "[new_device]"},
+		{"without a cookie, as a private window is", signInFacts{db.SignInHistory{Client: true, Any: true}, geoip.Public, "GB", home, false}, "[]"},
+		{"the device became another browser", signInFacts{db.SignInHistory{Device: true, Any: true}, geoip.Public, "GB", home, false}, "[]"},
+		{"another country", signInFacts{known, geoip.Public, "SE", home, false}, "[new_country]"},
+		{"both", signInFacts{db.SignInHistory{Any: true}, geoip.Public, "SE", home, false}, "[new_device new_country]"},
+		{"no country is known of before", signInFacts{known, geoip.Public, "SE", nil, false}, "[]"},
+		{"no country is known now", signInFacts{known, geoip.Public, "", home, false}, "[]"},
+		{"at home", signInFacts{known, geoip.ScopeOf(netip.MustParseAddr("192.168.1.2")), "SE", home, false}, "[]"},
+		{"a carrier's shared address", signInFacts{known, geoip.ScopeOf(netip.MustParseAddr("100.64.1.2")), "SE", home, false}, "[]"},
+		{"another device at home", signInFacts{db.SignInHistory{Any: true}, geoip.ScopeOf(netip.MustParseAddr("192.168.1.2")), "", home, false}, "[new_device]"},
+		{"a cookie that the account forgot, or of another's browser", signInFacts{db.SignInHistory{Client: true, Any: true}, geoip.Public, "GB", home, true}, "[new_device]"},
+		{"the cookie of a device", signInFacts{known, geoip.Public, "GB", home, true}, "[]"},
 	} {
 		if got := fmt.Sprint(reasonsOf(tt.facts)); got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)

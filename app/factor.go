@@ -194,7 +194,9 @@ func (a *App) checkCode(user db.User, has db.Factors, typed string) (how string,
 			t.Step = step
 			return ByCode, db.Proof{TOTP: &t}, nil, nil
 		}
-		if step, ok := findStep(secret, code, now, farSkew); ok {
+		if step, ok := findStep(secret, code, now, farSkew); ok && step <= t.Step {
+			refused.why = "code used before" // which says nothing about clocks
+		} else if ok {
 			offset := time.Duration(step-now) * stepLength * time.Second
 			a.Log.Warn("a code fits another time: the clock of this machine or of the app is wrong", "user", user.Username, "name", t.Name, "app_ahead", offset.String())
 			refused.more = map[string]any{clockOffset: int(offset.Seconds())}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"lastseen/app/alert"
 	"lastseen/app/live"
 	"lastseen/app/useragent"
 	"lastseen/db"
@@ -47,7 +48,7 @@ type Actor struct {
 
 // Operator is the caller on the command line, who may do everything. The name
 // has a space, as no user's has.
-var Operator = Caller{User: &db.User{Username: "command line", Superuser: true, Active: true}}
+var Operator = Caller{User: &db.User{Username: alert.CommandLine, Superuser: true, Active: true}}
 
 // Actor is the caller as the doer of something.
 func (c Caller) Actor() Actor {

@@ -72,7 +72,9 @@ const deviceCookie = "lastseen_device"
 // browser is, which signedInAs hands it.
 func (s *Server) signingIn(c *gin.Context) app.Client {
 	client, _ := s.client(c.Request)
-	client.Device = app.DeviceToken(s.own(c.Request, deviceCookie))
+	brought := s.own(c.Request, deviceCookie)
+	client.Device = app.DeviceToken(brought)
+	client.Brought = client.Device == brought
 	c.Set(deviceKey, client.Device)
 	return client
 }

@@ -155,7 +155,9 @@ func (s *Server) chooseOwnAlerts(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.app.ChooseAlertMail(c.Request.Context(), caller(c).User.ID, form.Get("mail") != "", ticked(form)); err != nil {
+	types := ticked(form)
+	none := form.Get("listed") != "" && len(types) == 0 // of a page that has the list
+	if err := s.app.ChooseAlertMail(c.Request.Context(), caller(c).User.ID, form.Get("mail") != "" && !none, types); err != nil {
 		return err
 	}
 	s.say(c, s.pages.Text(s.language(c), "Saved."))

@@ -80,6 +80,7 @@ func TestOwnAlerts(t *testing.T) {
 		{nil, true, true, true},
 		{url.Values{"type": {"sign_in"}}, false, true, false},
 		{url.Values{"mail": {"1"}}, true, true, true},
+		{url.Values{"mail": {"1"}, "listed": {"1"}}, false, true, true}, // no type is ticked
 	} {
 		if step.form != nil {
 			if res, body := ts.post(b, "/profile/alerts", step.form); res.StatusCode != http.StatusSeeOther {

@@ -89,7 +89,7 @@ func (ts *testServer) said(res *http.Response) string {
 	for _, cookie := range res.Cookies() {
 		if cookie.Name == flashCookie {
 			text, _ := url.QueryUnescape(cookie.Value)
-			return text
+			return text[len(ts.flashMAC("")):]
 		}
 	}
 	return ""

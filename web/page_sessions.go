@@ -2,6 +2,9 @@ package web
 
 import (
 	"cmp"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"net/http"
 	"net/url"
@@ -484,7 +487,14 @@ func (s *Server) revokeOthers(c *gin.Context) error {
 const flashCookie = "lastseen_said"
 
 func (s *Server) say(c *gin.Context, text string) {
-	s.setOwn(c, flashCookie, url.QueryEscape(text), 60)
+	s.setOwn(c, flashCookie, s.flashMAC(text)+url.QueryEscape(text), 60)
+}
+
+// flashMAC shows that a text is ours: under one host, other programs can set cookies too.
+func (s *Server) flashMAC(text string) string {
+	mac := hmac.New(sha256.New, s.flashKey[:])
+	mac.Write([]byte(text))
+	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
 // warn is say of what did not happen.
@@ -497,8 +507,12 @@ func (s *Server) flash(c *gin.Context) *view.Flash {
 		return nil
 	}
 	s.setOwn(c, flashCookie, "", -1)
-	text, err := url.QueryUnescape(said)
-	if err != nil {
+	const macLength = 32
+	if len(said) < macLength {
+		return nil
+	}
+	text, err := url.QueryUnescape(said[macLength:])
+	if err != nil || !hmac.Equal([]byte(s.flashMAC(text)), []byte(said[:macLength])) {
 		return nil
 	}
 	if text, bad := strings.CutPrefix(text, "!"); bad {

@@ -4,6 +4,7 @@ package web
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,6 +45,7 @@ type Server struct {
 	apiRoutes []apiRoute
 	version   string
 	metrics   *metrics.Set
+	flashKey  [32]byte // of this run, for what a page says of the last
 
 	unavailable complaint // the database
 	unready     complaint // the same, asked for by itself
@@ -58,6 +60,7 @@ func New(a *app.App, version string) *Server {
 	if err := s.origin.AddTrustedOrigin(a.Config.PublicURL.String()); err != nil {
 		panic(err) // the settings were checked
 	}
+	rand.Read(s.flashKey[:]) // never fails
 	s.hsts = a.Config.HSTS && a.Config.PublicURL.Scheme == "https"
 	s.engine = s.routes()
 	return s
@@ -165,7 +168,7 @@ func (s *Server) routes() *gin.Engine {
 	post("/users/:id/delete", s.superuser(s.deleteUser))
 	post("/first-steps", s.superuser(s.dismissFirstSteps))
 	get("/doctor", s.superuser(s.doctorPage))
-	post("/doctor/backup", s.superuser(s.downloadBackup))
+	post("/doctor/backup", s.superuser(s.proven(s.downloadBackup)))
 
 	get("/rules", s.superuser(s.rulesForm))
 	post("/rules", s.superuser(s.createRule))

@@ -31,6 +31,9 @@ const (
 // Types are those that a target may choose among.
 var Types = []Type{SignIn, FactorAdded, FactorRemoved, PasswordChanged, SuperuserAdded, AccountLocked, BackupTaken, KeyCreated}
 
+// CommandLine is who did what was done there.
+const CommandLine = "command line"
+
 // A Reason is why a sign-in is told of.
 type Reason string
 
@@ -78,9 +81,12 @@ func NewMessage(id uuid.UUID, f Facts, origin string, history int) Message {
 	by := ""
 	if f.By != "" {
 		by = " by " + f.By
+		if f.By == CommandLine {
+			by = " on the command line"
+		}
 	}
 	var what, do string
-	ifNotYou := "If that was not you, open the page below: it signs that session and its device out, and leads on to a new password."
+	ifNotYou := "If that was not you, open the page below: a button there, “This was not me”, signs that session and its device out, and leads on to a new password."
 	if f.Session == "" {
 		ifNotYou = "If you know nothing of it, sign in at the page below, see who is signed in, and change your password."
 	}

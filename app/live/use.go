@@ -21,6 +21,7 @@ type Client struct {
 	// Agent that is missing was not told, and stays what it was.
 	Relayed bool
 	Device  string // the token of the device's cookie, of who signs in
+	Brought bool   // that the browser brought, or else it was made for it
 	Trust   bool   // they want no second factor to be asked for on the device, for a time
 }
 
