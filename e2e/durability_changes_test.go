@@ -117,6 +117,10 @@ var wholes = map[string]string{
 	"a session both living and ended": `SELECT count(*) FROM sessions WHERE uuid IN (SELECT uuid FROM ended_sessions)`,
 	"a sign-out without its event, or the event without it": `SELECT abs(
 		(SELECT count(*) FROM ended_sessions WHERE reason = 'signed_out') - (SELECT count(*) FROM events WHERE action = 'logout'))`,
+	"a new password without its alert, or the alert without it": `SELECT count(*) FROM
+		(SELECT created, subject_id FROM events WHERE action = 'password_set') e
+		FULL JOIN (SELECT created, user_id FROM alerts WHERE type = 'password_changed') a ON a.created = e.created AND a.user_id = e.subject_id
+		WHERE e.created IS NULL OR a.created IS NULL`,
 	"a reference to nothing": `SELECT count(*) FROM pragma_foreign_key_check`,
 	"damage":                 `SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'`,
 }

@@ -126,10 +126,12 @@ func (s *Store) TakeKey(ctx context.Context) (key string, err error) {
 }
 
 // DropBegun refuses what a backup would bring back that was good once, and may have been
-// used since: links, and sign-ins that wait for the rest. It trusts no device.
+// used since: links, and sign-ins that wait for the rest. It trusts no device, and tells
+// nobody again of what they may have heard.
 func (s *Store) DropBegun(ctx context.Context) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
 		for _, begun := range []string{`DELETE FROM links`, `DELETE FROM pending_signins`, `DELETE FROM passkey_challenges`,
+			`DELETE FROM alert_deliveries`, `UPDATE alerts SET state = 'planned' WHERE state IN ('new', 'held')`,
 			`UPDATE devices SET trusted_until = NULL WHERE trusted_until IS NOT NULL`} {
 			if _, err := tx.ExecContext(ctx, begun); err != nil {
 				return err
