@@ -231,12 +231,16 @@ func TestAlwaysTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		sendDue(t, a)
+		how := " by " + tt.by.Name
+		if tt.by.Name == alert.CommandLine {
+			how = " on the command line"
+		}
 		hook.mu.Lock()
 		for _, m := range hook.got {
 			switch {
 			case tt.by.ID == ada.ID && (m.By != "" || m.Session != tt.by.Session.String() || m.Address != "192.0.2.1" || !strings.Contains(m.Text, "Firefox 140 on Linux")):
 				t.Errorf("%s by oneself: got %+v", tt.want, m)
-			case tt.by.ID != ada.ID && (m.By != tt.by.Name || m.Session != "" || !strings.Contains(m.Text, " by "+tt.by.Name)):
+			case tt.by.ID != ada.ID && (m.By != tt.by.Name || m.Session != "" || !strings.Contains(m.Text, how)):
 				t.Errorf("%s by %s: got %+v", tt.want, tt.by.Name, m)
 			}
 		}

@@ -30,14 +30,14 @@ func TestMessages(t *testing.T) {
 		{"a sign-in", signIn.Facts, "New sign-in of ada", []string{
 			"ada signed in on Firefox 140 on Linux, in Linköping, Sweden, through Bredband2 AB, from 89.160.20.112. It is the first sign-in from this device. It is the first in 90 days from Sweden.",
 			"Time: 3 Nov 2025, 12:30 UTC.",
-			"If that was not you, open the page below: it signs that session and its device out, and leads on to a new password."}},
+			"If that was not you, open the page below: a button there, “This was not me”, signs that session and its device out, and leads on to a new password."}},
 		{"a factor", with(func(f *Facts) { f.Type, f.What = FactorAdded, "The passkey “phone”" }), "A way to sign in was added for ada", []string{
 			"The passkey “phone” was added to the account ada.",
 			"It was done through Bredband2 AB, from 89.160.20.112.",
 			"Time: 3 Nov 2025, 12:30 UTC.",
-			"If that was not you, open the page below: it signs that session and its device out, and leads on to a new password."}},
+			"If that was not you, open the page below: a button there, “This was not me”, signs that session and its device out, and leads on to a new password."}},
 		{"a password, by another", Facts{Type: PasswordChanged, Time: at, User: "ada", By: "command line"}, "Password of ada changed", []string{
-			"The password of ada was changed by command line.",
+			"The password of ada was changed on the command line.",
 			"Time: 3 Nov 2025, 12:30 UTC.",
 			"If you know nothing of it, sign in at the page below, see who is signed in, and change your password."}},
 		{"a summary", Facts{Type: Summary, Time: at, User: "ada", Count: 7}, "7 more alerts of ada", []string{
