@@ -110,7 +110,11 @@ func (s *Server) words(ctx context.Context, lang, search string, state db.State)
 	var filters []app.AddressFilter
 	texts := map[app.Area]string{} // looked at for each word
 	for _, text := range pageWords(search) {
-		words = append(words, db.Word{Text: text})
+		if header, ok := inHeaders[strings.ToLower(text)]; ok {
+			words = append(words, db.Word{Text: header})
+		} else {
+			words = append(words, db.Word{Text: text})
+		}
 		word := dictionary(text)
 		if utf8.RuneCountInString(word) < shortWord {
 			word = " " + word + " "
@@ -133,6 +137,9 @@ func (s *Server) words(ctx context.Context, lang, search string, state db.State)
 	}
 	return words, err
 }
+
+// inHeaders are the words of user agents for systems that the pages call otherwise.
+var inHeaders = map[string]string{"macos": "Macintosh", "chromeos": "CrOS"}
 
 // shortWord is from how many characters on a word is looked for within those of places and
 // networks: shorter ones are in most, and mean none of them.
