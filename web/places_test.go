@@ -222,7 +222,7 @@ func TestSearchFindsWhatIsShown(t *testing.T) {
 		{"linköping", "bob", "89.160.20.112", firefox},
 		{"vienna", "ada", "84.112.0.1", firefox},
 		{"zurich", "ada", "129.132.1.1", "curl/8.14.1"},
-		{"denver", "ada", "2601::1", "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36"},
+		{"denver", "ada", "2601::1", "Mozilla/5.0 (Macintosh; Intel Mac OS X; rv:140.0) Gecko/20100101 Firefox/140.0"},
 		{"são paulo", "bob", "186.204.0.1", "Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36"},
 		{"home", "bob", "10.1.2.3", firefox},
 		{"carrier", "bob", "100.64.1.1", firefox},
