@@ -32,6 +32,12 @@ function faults(doc, width) {
 		if (box.left < 0 || box.right > width + 0.5) say("off the page", e);
 		if (e.matches("button, .button") && e.scrollWidth > e.clientWidth + 1) say("wider than its box", e);
 	}
+	for (const head of doc.querySelectorAll("table.list thead:not(.unseen) tr")) {
+		const cells = [...(head.closest("table").querySelector("tbody tr:not(.group)")?.cells ?? [])];
+		if (width > 1000) cells.forEach((c, i) => {
+			if (head.cells[i] && Math.abs(head.cells[i].getBoundingClientRect().left - c.getBoundingClientRect().left) > 1) say("not above its column", head.cells[i]);
+		});
+	}
 	const range = doc.createRange(), walk = doc.createTreeWalker(doc.querySelector("body"), NodeFilter.SHOW_TEXT);
 	for (let node; (node = walk.nextNode()); ) {
 		const e = node.parentElement;
