@@ -109,10 +109,11 @@ func TestOnlyDataIsWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 30 { // in steps, so that the server waits for none of them long
-		_, stepErr := store.Exec(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+	for range 10 { // in steps, between which the server, which tries ten times a second, gets its turn
+		_, stepErr := store.Exec(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6000)
 			INSERT INTO events (uuid, created, action, actor, client_ip, context) SELECT randomblob(16), i, 'login', hex(randomblob(50)), '192.0.2.1', '{}' FROM n`)
 		err = errors.Join(err, stepErr)
+		time.Sleep(150 * time.Millisecond)
 	}
 	if err := errors.Join(err, store.Close()); err != nil {
 		t.Fatal(err)
