@@ -168,24 +168,11 @@ func (s *Server) chooseOwnAlerts(c *gin.Context) error {
 // stranger is the session of the path, living or ended, if the caller may say that it was
 // somebody else: it is of their account, and not the one that they use now.
 func (s *Server) stranger(c *gin.Context) (app.Session, error) {
-	sess, err := s.visible(c)
-	if errors.Is(err, db.ErrNotFound) {
-		id, err := sessionUUID(c)
-		if err != nil {
-			return sess, err
-		}
-		e, err := s.app.EndedSession(c.Request.Context(), caller(c), id)
-		if err != nil {
-			return sess, err
-		}
-		sess = e.Session
-	} else if err != nil {
-		return sess, err
+	r, err := s.record(c)
+	if err == nil && !notMe(c, r.Session) {
+		err = db.ErrNotFound
 	}
-	if !notMe(c, sess) {
-		return sess, db.ErrNotFound
-	}
-	return sess, nil
+	return r.Session, err
 }
 
 func notMe(c *gin.Context, sess app.Session) bool {

@@ -33,9 +33,9 @@ func cameFrom(text string) string {
 	return u.Path + "?" + query
 }
 
-// listOf is the list that a session stands in, for who looks at it.
-func (s *Server) listOf(c *gin.Context, sess app.Session) string {
-	if sess.UserID != caller(c).User.ID {
+// listOf is the list that a person's sessions and devices stand in, for who looks at it.
+func (s *Server) listOf(c *gin.Context, user int64) string {
+	if user != caller(c).User.ID {
 		return "/sessions?view=everybody"
 	}
 	return homePath

@@ -111,13 +111,8 @@ func (s *Server) renderDevice(c *gin.Context, status int, d db.Device, page *vie
 	page.Layout = s.layout(c, "sessions")
 	page.Flash = s.flash(c)
 	page.TrustedUntil = s.app.TrustedUntil(d)
-	page.Since, page.LastLogin, page.MaxName, page.Back = d.Created, d.LastLogin, db.MaxDeviceName, s.listOfUser(c, d.UserID)
+	page.Since, page.LastLogin, page.MaxName, page.Back = d.Created, d.LastLogin, db.MaxDeviceName, s.listOf(c, d.UserID)
 	return s.render(c, status, "device", page)
-}
-
-// listOfUser is the list that a person's devices stand in, for who looks at it.
-func (s *Server) listOfUser(c *gin.Context, user int64) string {
-	return s.listOf(c, app.Session{Session: db.Session{UserID: user}})
 }
 
 func (s *Server) nameDevice(c *gin.Context) error {
@@ -141,7 +136,7 @@ func (s *Server) nameDevice(c *gin.Context) error {
 		return err
 	}
 	s.say(c, s.pages.Text(s.language(c), "Saved."))
-	redirect(c, s.listOfUser(c, d.UserID))
+	redirect(c, s.listOf(c, d.UserID))
 	return nil
 }
 
@@ -173,7 +168,7 @@ func (s *Server) confirmDevice(c *gin.Context, forget bool) error {
 		return err
 	}
 	return s.render(c, http.StatusOK, "confirm", &view.ConfirmPage{
-		Layout: s.layout(c, "sessions"), Device: row, Forget: forget, Sessions: row.Sessions, Action: c.Request.URL.Path, Back: s.listOfUser(c, d.UserID),
+		Layout: s.layout(c, "sessions"), Device: row, Forget: forget, Sessions: row.Sessions, Action: c.Request.URL.Path, Back: s.listOf(c, d.UserID),
 	})
 }
 
@@ -203,6 +198,6 @@ func (s *Server) endDevice(c *gin.Context, said string, end func(context.Context
 		return nil
 	}
 	s.say(c, s.pages.Text(lang, said, s.pages.Called(lang, row.SessionRow)))
-	redirect(c, s.listOfUser(c, d.UserID))
+	redirect(c, s.listOf(c, d.UserID))
 	return nil
 }

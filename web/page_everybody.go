@@ -97,11 +97,10 @@ func (s *Server) sessionsPage(c *gin.Context) error {
 
 // parseViewFilter reads the address of everybody's view.
 func parseViewFilter(c *gin.Context) view.SessionFilter {
-	f := view.SessionFilter{
+	return view.SessionFilter{
 		Search: c.Query("search"), User: db.Normal(strings.TrimSpace(c.Query("user"))), Country: c.Query("country"), Network: networkFilter(c.Query("network")),
 		Kind: c.Query("kind"), State: c.Query("state"), Group: c.Query("group"), Heading: c.Query("heading"), Sort: c.Query("sort"), Page: pageNumber(c),
 	}
-	return f
 }
 
 // everybody finds what the filter chooses, and how many there are. It returns
@@ -242,7 +241,7 @@ func (s *Server) groups(lang string, shown, found []app.Record, f view.SessionFi
 	for _, r := range shown {
 		row := newSessionRow(lang, r.Session)
 		if !r.Ended.IsZero() {
-			row = newEndedRow(lang, r)
+			row = newRecordRow(lang, r)
 		}
 		row.From = from
 		if at := headingOf(f.Group, r); len(groups) == 0 || at != under {

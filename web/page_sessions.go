@@ -59,9 +59,12 @@ func newSessionRow(lang string, sess app.Session) view.SessionRow {
 	return row
 }
 
-// newEndedRow is one that ended.
-func newEndedRow(lang string, e app.Record) view.SessionRow {
+// newRecordRow is one that lives or has ended.
+func newRecordRow(lang string, e app.Record) view.SessionRow {
 	row := newSessionRow(lang, e.Session)
+	if e.Ended.IsZero() {
+		return row
+	}
 	row.Ended, row.EndedBy = e.Ended, endings[e.Reason]
 	if e.Reason == db.Revoked && e.EndedBy != e.Username {
 		row.EndedBy = view.EndedByAdmin
@@ -138,7 +141,7 @@ func (s *Server) ownSessions(c *gin.Context) error {
 		return err
 	}
 	for _, e := range ended {
-		page.Ended = append(page.Ended, newEndedRow(lang, e))
+		page.Ended = append(page.Ended, newRecordRow(lang, e))
 	}
 	page.Map = newMap(lang, sessions, func(*geoip.Place) string { return "/sessions" })
 	if page.Chart, err = s.signIns(c, db.EventFilter{Subject: asks.User.ID}); err != nil {
@@ -257,7 +260,7 @@ var endings = map[db.Reason]string{
 	db.Restored:        view.EndedRestored,
 }
 
-// signedInBy says in English keys how a session began.
+// historyDays is for how long what has ended is kept.
 func (s *Server) historyDays() int { return int(s.app.Config.History.Hours() / 24) }
 
 func (s *Server) noPlaces() bool {
@@ -292,37 +295,39 @@ func (s *Server) visible(c *gin.Context) (app.Session, error) {
 	return sess, s.app.MarkDevices(c.Request.Context(), &sess)
 }
 
+// record is the session of the path, living or ended, if the caller may see it.
+func (s *Server) record(c *gin.Context) (r app.Record, err error) {
+	r.Session, err = s.visible(c)
+	if !errors.Is(err, db.ErrNotFound) {
+		return r, err
+	}
+	id, err := sessionUUID(c)
+	if err != nil {
+		return r, err
+	}
+	if r, err = s.app.EndedSession(c.Request.Context(), caller(c), id); err != nil {
+		return r, err
+	}
+	return r, s.app.MarkDevices(c.Request.Context(), &r.Session)
+}
+
 // sessionPage shows all that is known of one session, living or ended.
 func (s *Server) sessionPage(c *gin.Context) error {
 	page := view.SessionPage{NoPlaces: s.noPlaces()}
 	lang, ctx := s.language(c), c.Request.Context()
-	sess, err := s.visible(c)
-	switch {
-	case err == nil:
-		if err := s.app.MarkFirst(ctx, &sess); err != nil {
-			return err
-		}
-		page.SessionRow = newSessionRow(lang, sess)
-	case errors.Is(err, db.ErrNotFound):
-		id, err := sessionUUID(c)
-		if err != nil {
-			return err
-		}
-		e, err := s.app.EndedSession(ctx, caller(c), id)
-		if err == nil {
-			err = errors.Join(s.app.MarkDevices(ctx, &e.Session), s.app.MarkFirst(ctx, &e.Session))
-		}
-		if err != nil {
-			return err
-		}
-		sess, page.SessionRow = e.Session, newEndedRow(lang, e)
-	default:
+	r, err := s.record(c)
+	if err == nil {
+		err = s.app.MarkFirst(ctx, &r.Session)
+	}
+	if err != nil {
 		return err
 	}
+	sess := r.Session
+	page.SessionRow = newRecordRow(lang, r)
 	page.Layout = s.layout(c, "sessions")
 	page.TrustedUntil = s.app.TrustedUntil(sess.Device)
 	page.SignedInBy = view.SignedInBy[sess.Method]
-	switch at, err := s.app.LastProof(c.Request.Context(), sess.UUID); {
+	switch at, err := s.app.LastProof(ctx, sess.UUID); {
 	case err == nil && at.After(sess.Created):
 		page.Proven = at
 	case err != nil && !errors.Is(err, db.ErrNotFound): // it has ended
@@ -357,14 +362,14 @@ func (s *Server) sessionPage(c *gin.Context) error {
 	page.SystemFull = longer(system, withVersion(a.OS, a.OSMajor, a.OSMinor, a.OSPatch, a.OSPatchMinor))
 	page.ClientFull = longer(client, withVersion(a.Browser, a.BrowserMajor, a.BrowserMinor, a.BrowserPatch))
 	page.UserAgent = a.String
-	hosts, err := s.app.SessionHosts(c.Request.Context(), sess.UUID)
+	hosts, err := s.app.SessionHosts(ctx, sess.UUID)
 	if err != nil {
 		return err
 	}
 	for _, host := range hosts {
 		page.Apps = append(page.Apps, view.AppUse{Host: host.Host, FirstUsed: host.First, LastUsed: host.Last})
 	}
-	signedIn, err := s.app.AppSessions(c.Request.Context(), sess.UUID)
+	signedIn, err := s.app.AppSessions(ctx, sess.UUID)
 	if err != nil {
 		return err
 	}
@@ -376,7 +381,7 @@ func (s *Server) sessionPage(c *gin.Context) error {
 		page.Apps[i].SignedIn = on.Created
 	}
 	page.From = cameFrom(c.Query("from"))
-	page.Back = cmp.Or(page.From, s.listOf(c, sess))
+	page.Back = cmp.Or(page.From, s.listOf(c, sess.UserID))
 	page.Map = newMap(lang, []app.Session{sess}, func(*geoip.Place) string { return "" })
 	page.NotMe = notMe(c, sess)
 	page.Flash = s.flash(c)
@@ -391,7 +396,7 @@ func (s *Server) revokeForm(c *gin.Context) error {
 	}
 	page := view.ConfirmPage{Layout: s.layout(c, "sessions"), Sessions: []view.SessionRow{newSessionRow(s.language(c), sess)}, Action: c.Request.URL.Path}
 	page.From = cameFrom(c.Query("from"))
-	page.Back = cmp.Or(page.From, s.listOf(c, sess))
+	page.Back = cmp.Or(page.From, s.listOf(c, sess.UserID))
 	return s.render(c, http.StatusOK, "confirm", &page)
 }
 
@@ -417,7 +422,7 @@ func (s *Server) revoke(c *gin.Context) error {
 		name += " (" + row.Place + ")"
 	}
 	s.say(c, s.pages.Text(lang, "Signed out %s.", name))
-	redirect(c, cmp.Or(cameFrom(form.Get("from")), s.listOf(c, sess)))
+	redirect(c, cmp.Or(cameFrom(form.Get("from")), s.listOf(c, sess.UserID)))
 	return nil
 }
 
