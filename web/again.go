@@ -88,11 +88,11 @@ func (s *Server) renderAgain(c *gin.Context, status int, page view.AgainPage) er
 	if page.Code, _, err = s.app.ProvesByCode(c.Request.Context(), caller(c)); err != nil {
 		return err
 	}
-	has, err := s.factors(c, *caller(c).User)
+	has, err := s.app.Factors(c.Request.Context(), caller(c), caller(c).User.ID)
 	if err != nil {
 		return err
 	}
-	page.Passkeys = s.offersPasskeys(c) && slices.ContainsFunc(has.Passkeys, func(f view.Factor) bool { return f.Elsewhere == "" })
+	page.Passkeys = s.offersPasskeys(c) && s.hasPasskey(has)
 	if page.Back = s.cameFrom(c.Request); page.Back == "" {
 		page.Back = "/profile"
 	}

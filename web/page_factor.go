@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 
 	"lastseen/app"
@@ -98,8 +97,7 @@ func (s *Server) renderCode(c *gin.Context, status int, page view.CodePage) erro
 	page.App, page.Username = s.appHost(page.RD), p.User.Username
 	page.Trust = view.NewSpan(s.app.Config.TrustDevices)
 	page.Codes, page.Recovery = len(p.Factors.TOTPs) > 0, p.Factors.Recovery > 0
-	host, _ := s.app.PasskeyHost()
-	page.HasPasskey = slices.ContainsFunc(p.Factors.Passkeys, func(k db.Passkey) bool { return k.RPID == host })
+	page.HasPasskey = s.hasPasskey(p.Factors)
 	page.Passkeys = s.offersPasskeys(c) && page.HasPasskey
 	c.Writer.Header()["Content-Security-Policy"] = loginPolicy
 	return s.render(c, status, "code", &page)
@@ -171,8 +169,7 @@ func (s *Server) setUp(c *gin.Context) error {
 	if form.Has("answer") {
 		return s.enrolPasskey(c, p, form, page)
 	}
-	client := s.signingIn(c)
-	codes, token, sess, err := s.app.SignInByEnrolling(c.Request.Context(), s.own(c.Request, pendingCookie), newTOTP(form), client, s.tokens(c.Request))
+	codes, token, sess, err := s.app.SignInByEnrolling(c.Request.Context(), s.own(c.Request, pendingCookie), newTOTP(form), s.signingIn(c), s.tokens(c.Request))
 	var input *db.InputError
 	switch {
 	case errors.Is(err, app.ErrUnauthenticated), errors.Is(err, app.ErrBadCredentials), errors.Is(err, db.ErrConflict):
@@ -186,9 +183,15 @@ func (s *Server) setUp(c *gin.Context) error {
 	case err != nil:
 		return err
 	}
+	return s.enrolled(c, p.User, token, sess, codes, wayBack(page.RD, page.State))
+}
+
+// enrolled signs in who has set up the factor that they must have, and shows the recovery
+// codes that came with it.
+func (s *Server) enrolled(c *gin.Context, user db.User, token string, sess db.Session, codes []string, back string) error {
 	s.signedInAs(c, token, sess)
-	c.Set(callerKey, app.Caller{User: &p.User, Session: sess.UUID, IP: client.IP})
-	return s.renderRecovery(c, codes, "/login?"+wayBack(page.RD, page.State))
+	c.Set(callerKey, app.Caller{User: &user, Session: sess.UUID, IP: sess.IP})
+	return s.renderRecovery(c, codes, "/login?"+back)
 }
 
 func (s *Server) totpForm(c *gin.Context) error {

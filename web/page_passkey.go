@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"lastseen/app"
@@ -17,6 +18,12 @@ import (
 func (s *Server) offersPasskeys(c *gin.Context) bool {
 	_, ok := s.app.PasskeyHost()
 	return ok && strings.EqualFold(c.Request.Host, s.app.Config.PublicURL.Host)
+}
+
+// hasPasskey reports whether one of somebody's passkeys is for this host.
+func (s *Server) hasPasskey(has db.Factors) bool {
+	host, _ := s.app.PasskeyHost()
+	return slices.ContainsFunc(has.Passkeys, func(k db.Passkey) bool { return k.RPID == host })
 }
 
 // asks answers a page's script with what to ask the browser for.
@@ -89,9 +96,7 @@ func (s *Server) signInByPasskey(c *gin.Context, form url.Values) error {
 
 // enrolPasskey is the form's of who must have a factor, sent with a new passkey.
 func (s *Server) enrolPasskey(c *gin.Context, p app.Pending, form url.Values, page view.TOTPPage) error {
-	client := s.signingIn(c)
-	name := form.Get("passkey_name")
-	codes, token, sess, err := s.app.EnrolPasskey(c.Request.Context(), s.own(c.Request, pendingCookie), name, passkeyAnswer(form), client, s.tokens(c.Request))
+	codes, token, sess, err := s.app.EnrolPasskey(c.Request.Context(), s.own(c.Request, pendingCookie), form.Get("passkey_name"), passkeyAnswer(form), s.signingIn(c), s.tokens(c.Request))
 	if errors.Is(err, app.ErrUnauthenticated) || errors.Is(err, app.ErrBadCredentials) {
 		return s.signInAnew(c, page.RD, page.State)
 	}
@@ -101,9 +106,7 @@ func (s *Server) enrolPasskey(c *gin.Context, p app.Pending, form url.Values, pa
 	if err != nil {
 		return err
 	}
-	s.signedInAs(c, token, sess)
-	c.Set(callerKey, app.Caller{User: &p.User, Session: sess.UUID, IP: client.IP})
-	return s.renderRecovery(c, codes, "/login?"+wayBack(page.RD, page.State))
+	return s.enrolled(c, p.User, token, sess, codes, wayBack(page.RD, page.State))
 }
 
 // passkeyProblem is what a page says of why there is no new passkey, or "".
