@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"lastseen/app"
@@ -49,19 +50,16 @@ func devicesOf(lang string, sessions []app.Session) []*view.DeviceRow {
 
 // adopt gives the session that asks a device, if it is from before there were devices.
 func (s *Server) adopt(c *gin.Context, sessions []app.Session) error {
-	for i := range sessions {
-		sess := &sessions[i]
-		if !sess.Current || sess.Device.ID != 0 {
-			continue
-		}
-		client := s.signingIn(c)
-		done, err := s.app.Adopt(c.Request.Context(), sess, client)
-		if done {
-			s.setDevice(c, client.Device)
-		}
-		return err
+	i := slices.IndexFunc(sessions, func(sess app.Session) bool { return sess.Current && sess.Device.ID == 0 })
+	if i < 0 {
+		return nil
 	}
-	return nil
+	client := s.signingIn(c)
+	done, err := s.app.Adopt(c.Request.Context(), &sessions[i], client)
+	if done {
+		s.setDevice(c, client.Device)
+	}
+	return err
 }
 
 // setDevice hands the browser its device's token.

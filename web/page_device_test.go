@@ -1,6 +1,7 @@
 package web
 
 import (
+	"database/sql"
 	"net/http"
 	"net/url"
 	"os"
@@ -208,6 +209,35 @@ func TestSessionsWithoutDevice(t *testing.T) {
 	next, _ := ts.signInWith("bob", device)
 	if _, body := ts.get(nil, "/sessions", "Cookie", next, "User-Agent", firefox); !strings.Contains(heading.FindString(body), "on 2 devices") {
 		t.Errorf("its next sign-in is on another device: %s", heading.FindString(body))
+	}
+}
+
+// Where nothing can be stored, as on a full disk, the page shows what there is, and stores
+// later what it would have.
+func TestSessionsPageStoresLater(t *testing.T) {
+	ts, open, _ := alone(t)
+	pool, err := sql.Open("sqlite", "file:"+ts.store.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	do := func(statement string) {
+		t.Helper()
+		if _, err := pool.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do(`CREATE TRIGGER no_device BEFORE INSERT ON devices BEGIN SELECT RAISE(ABORT, 'full'); END`)
+	do(`CREATE TRIGGER no_setting BEFORE INSERT ON settings BEGIN SELECT RAISE(ABORT, 'full'); END`)
+	page := open()
+	if deviceLink.MatchString(page) {
+		t.Errorf("it was stored: %s", page)
+	}
+	mustAdvise(t, page, "full", app.UseGate, app.AddUser)
+	do(`DROP TRIGGER no_device`)
+	do(`DROP TRIGGER no_setting`)
+	if page := open(); !deviceLink.MatchString(page) {
+		t.Errorf("it is not stored later: %s", page)
 	}
 }
 

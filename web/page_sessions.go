@@ -111,12 +111,10 @@ func (s *Server) sessionsOf(c *gin.Context, user int64) ([]app.Session, error) {
 func (s *Server) ownSessions(c *gin.Context) error {
 	ctx, asks := c.Request.Context(), caller(c)
 	sessions, err := s.sessionsOf(c, asks.User.ID)
-	if err == nil {
-		err = s.adopt(c, sessions)
-	}
 	if err != nil {
 		return err
 	}
+	s.later(s.adopt(c, sessions))
 	ended, _, err := s.app.History(ctx, asks, db.SessionFilter{User: &asks.User.ID, State: db.Ended, Limit: 100})
 	if err != nil {
 		return err
@@ -149,14 +147,20 @@ func (s *Server) ownSessions(c *gin.Context) error {
 	}
 	if asks.User.Superuser {
 		steps, err := s.app.FirstSteps(ctx)
-		if err != nil {
-			return err
-		}
+		s.later(err)
 		for _, step := range steps {
 			page.Steps = append(page.Steps, string(step))
 		}
 	}
 	return s.render(c, http.StatusOK, "sessions", &page)
+}
+
+// later is for what a page stores although it was only asked for: where that cannot be, such
+// as on a full disk, the page is shown all the same, and the next one tries again.
+func (s *Server) later(err error) {
+	if err != nil && s.unavailable.due() {
+		s.log.Warn("a page could not store what it would", "err", err)
+	}
 }
 
 // dismissFirstSteps takes the first steps from the page for good.
