@@ -2,13 +2,13 @@ package view
 
 import "time"
 
-// chartDay is how many sign-ins a day saw.
+// ChartDay is how many sign-ins a day saw.
 type ChartDay struct {
 	Day               time.Time
 	Succeeded, Failed int
 }
 
-// chart draws sign-ins by day as bars, failed ones standing on the succeeded.
+// Chart draws sign-ins by day as bars, failed ones standing on the succeeded.
 type Chart struct {
 	Days              []chartBar
 	Succeeded, Failed int

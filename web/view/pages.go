@@ -11,10 +11,10 @@ import (
 )
 
 // What the pages show. A handler fills one of these with plain data and hands it to
-// [pages.render]; the words, and how a time or a number is written, are the template's.
+// [Pages.Render]; the words, and how a time or a number is written, are the template's.
 // Every text may come from a stranger: the templates escape and isolate it.
 
-// layout is the frame around every page, and part of each of their structs.
+// Layout is the frame around every page, and part of each of their structs.
 type Layout struct {
 	Now          time.Time
 	Nav          string // the entry that is marked: sessions, events, tokens, users, rules, alerts, doctor, profile
@@ -31,13 +31,13 @@ type Layout struct {
 	Version      string
 }
 
-// flash says what just happened. Its text is ready to read, see [pages.text].
+// Flash says what just happened. Its text is ready to read, see [Pages.Text].
 type Flash struct {
 	Kind string // good, warning, or bad
 	Text string
 }
 
-// attribution is the line that the makers of a loaded place database ask for.
+// Attribution is the line that the makers of a loaded place database ask for.
 type Attribution struct{ Text, URL string }
 
 type languageChoice struct {
@@ -45,7 +45,7 @@ type languageChoice struct {
 	Current    bool
 }
 
-// languageChoices lists our languages under their own names, for the footer.
+// LanguageChoices lists our languages under their own names, for the footer.
 func (p *Pages) LanguageChoices(current string) []languageChoice {
 	var all []languageChoice
 	for _, w := range p.languages {
@@ -54,11 +54,11 @@ func (p *Pages) LanguageChoices(current string) []languageChoice {
 	return all
 }
 
-// msg marks an English text in Go code that a page will say in its reader's language,
+// Msg marks an English text in Go code that a page will say in its reader's language,
 // for the test that looks for untranslated ones.
 func Msg(key string) string { return key }
 
-// How a session ended, for sessionRow.EndedBy.
+// How a session ended, for SessionRow.EndedBy.
 var (
 	EndedSignOut  = Msg("signed out")
 	EndedRevoked  = Msg("signed out from another device")
@@ -71,7 +71,7 @@ var (
 	EndedRestored = Msg("ended when a backup was restored")
 )
 
-// SignedInBy says how a session began, by its method, for sessionPage.SignedInBy.
+// SignedInBy says how a session began, by its method, for SessionPage.SignedInBy.
 var SignedInBy = map[string]string{
 	"password":          Msg("with a password"),
 	"password+totp":     Msg("with a password and a code"),
@@ -100,7 +100,7 @@ var EventWords = map[string]string{
 	"model_deleted": Msg("removed"),
 }
 
-// choice is an option of a select.
+// Choice is an option of a select.
 type Choice struct{ Value, Text string }
 
 // Signing in.
@@ -240,7 +240,7 @@ type LogoutPage struct {
 	Next   string
 }
 
-// errorPage says what is wrong and what to do, in English keys of the language files.
+// ErrorPage says what is wrong and what to do, in English keys of the language files.
 type ErrorPage struct {
 	Layout
 	Status         int
@@ -254,7 +254,7 @@ type ErrorPage struct {
 
 // Sessions.
 
-// sessionRow is one session in a list.
+// SessionRow is one session in a list.
 type SessionRow struct {
 	UUID                       string
 	Name                       string // what its device is called, or ""
@@ -294,7 +294,7 @@ func (d DeviceRow) Marked() bool {
 	return slices.ContainsFunc(d.Sessions, func(r SessionRow) bool { return r.FirstFrom != "" })
 }
 
-// sessionGroup is a part of the list under a heading; a list without grouping is one
+// SessionGroup is a part of the list under a heading; a list without grouping is one
 // group without a Label.
 type SessionGroup struct {
 	Label  string
@@ -337,7 +337,7 @@ func (p SessionsPage) Devices() int {
 	return len(p.Others) + 1
 }
 
-// sessionFilter is the query of everybody's view.
+// SessionFilter is the query of everybody's view.
 type SessionFilter struct {
 	Search, User, Country, Network, Kind string
 	State                                string // active (also as ""), ended, or all
@@ -422,7 +422,7 @@ func (f SessionFilter) Export(format string) string {
 	return "/sessions/export." + format + "?" + f.values().Encode()
 }
 
-// pager is where a list stands. Its zero value shows nothing.
+// Pager is where a list stands. Its zero value shows nothing.
 type Pager struct {
 	Page, Pages    int
 	First, Last    int // the numbers of the rows shown
@@ -808,7 +808,7 @@ type RulesPage struct {
 	ErrorIn string // allow, open or challenge
 }
 
-// apiPage describes the API from its own document. Whoever is signed in can try
+// APIPage describes the API from its own document. Whoever is signed in can try
 // what reads; the answer is on the page, so that it needs no script.
 type APIPage struct {
 	Layout
@@ -821,7 +821,7 @@ type APIGroup struct {
 	Operations        []APICall
 }
 
-// apiCall is an operation as the page shows it.
+// APICall is an operation as the page shows it.
 type APICall struct {
 	ID, Method, Path, Summary, Description string
 
@@ -842,7 +842,7 @@ type APIField struct {
 
 type APIAnswer struct{ Status, Description string }
 
-// apiTried is an answer that whoever looks asked for.
+// APITried is an answer that whoever looks asked for.
 type APITried struct {
 	Request string
 	Status  int

@@ -26,7 +26,7 @@ import (
 //go:embed templates static languages
 var pageFiles embed.FS
 
-// pages are the viewer's templates, languages and assets. Any number of requests may
+// Pages are the viewer's templates, languages and assets. Any number of requests may
 // use it at once.
 type Pages struct {
 	languages []*words // English first
@@ -113,7 +113,7 @@ type field struct {
 	Name, Kind string
 }
 
-// render writes a page, such as "sessions", in a language from [pages.language]. It
+// Render writes a page, such as "sessions", in a language from [Pages.Language]. It
 // writes nothing when the template fails, so that w can still carry an error page.
 func (p *Pages) Render(w io.Writer, page, lang string, data any) error {
 	templates, ok := p.templates[lang]
@@ -132,7 +132,7 @@ func (p *Pages) Render(w io.Writer, page, lang string, data any) error {
 	return err
 }
 
-// language picks the best language we have: the chosen one, usually a cookie's value,
+// Language picks the best language we have: the chosen one, usually a cookie's value,
 // or else by the Accept-Language header.
 func (p *Pages) Language(chosen, accept string) string {
 	for _, w := range p.languages {
@@ -144,7 +144,7 @@ func (p *Pages) Language(chosen, accept string) string {
 	return p.languages[i].code
 }
 
-// text says a message, by its English key, in one of our languages. What the args hold
+// Text says a message, by its English key, in one of our languages. What the args hold
 // may come from strangers; the result is plain text.
 func (p *Pages) Text(lang, key string, args ...any) string {
 	for _, w := range p.languages {
@@ -228,7 +228,7 @@ func (p *Pages) asset(name string) (string, error) {
 	return "", fmt.Errorf("no asset %s", name)
 }
 
-// serveAsset answers a GET or HEAD for the last part of an asset's address. It reports
+// ServeAsset answers a GET or HEAD for the last part of an asset's address. It reports
 // false, having written nothing, when there is no such asset.
 func (p *Pages) ServeAsset(w http.ResponseWriter, r *http.Request, name string) bool {
 	a, ok := p.assets[name]
@@ -284,7 +284,7 @@ func clean(s string) string {
 	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
 
-// visible shows such characters by their numbers, for where the text itself is the
+// Visible shows such characters by their numbers, for where the text itself is the
 // matter, as with a raw user agent.
 func Visible(s string) string {
 	var b strings.Builder

@@ -8,7 +8,7 @@ import (
 	"lastseen/web/view/worldmap"
 )
 
-// dot is a place on the map of the world and how many sessions it stands for.
+// Dot is a place on the map of the world and how many sessions it stands for.
 type Dot struct {
 	Lat, Long float64
 	Count     int
@@ -32,7 +32,7 @@ type WorldMap struct {
 func (*WorldMap) Width() int  { return worldmap.Width }
 func (*WorldMap) Height() int { return worldmap.Height }
 
-// newWorldMap joins dots that lead to the same list and lie so close together that one
+// NewWorldMap joins dots that lead to the same list and lie so close together that one
 // would cover the other. Circles grow with the square root of their count, so that
 // areas compare, and large ones lie below small ones.
 func NewWorldMap(dots []Dot, unplaced int) *WorldMap {
