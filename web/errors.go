@@ -61,8 +61,8 @@ var statuses = []struct {
 	{app.ErrInvalidToken, http.StatusForbidden, "Token invalid/expired", "This token is not valid", "Make a new one."},
 	{errMalformedAuth, http.StatusForbidden, "Malformed header", "This request is malformed", "Go back and try again."},
 	{errScope, http.StatusForbidden, "The scope of this token does not cover the request.", "This token may not do that", "Make one with a wider scope."},
-	{errNotLately, http.StatusForbidden, "Sign in again first, or use an API key: this changes how the account is entered.", "Is it you?", "Sign in again, and try once more."},
-	{app.ErrLastFactor, http.StatusForbidden, "The last second factor stays, since one is required.", "You may not do this", "This site asks you for a second factor, so you must keep one. Set up another before you remove this."},
+	{errNotLately, http.StatusForbidden, "Sign in again first, or use an API key: this changes how the account is entered.", "Is it you?", "Sign in and try again."},
+	{app.ErrLastFactor, http.StatusForbidden, "The last second factor stays, since one is required.", "You may not do this", lastFactor},
 	{errForeignAuth, http.StatusForbidden, "Unsupported authentication type", "This request is malformed", "Go back and try again."},
 	{errNoProxy, http.StatusForbidden, "Not a trusted proxy.", "This is for the proxy in front of an app", "If this request came through it, name its address in --trusted-proxies; the log says which that is."},
 	{errOwnHost, http.StatusForbidden, "The gate is asked about the sign-in's own address.", "The gate guards the sign-in itself", "Nobody could ever sign in. Leave the gate out of the proxy's configuration of this host."},
@@ -86,9 +86,9 @@ var statuses = []struct {
 	{errMalformed, http.StatusBadRequest, "Malformed request.", "This request is malformed", "Go back and try again."},
 	{db.ErrConflict, http.StatusBadRequest, "This already exists, or must not be removed.", "That is not possible", "It already exists, or must not be removed."},
 	{db.ErrUnavailable, http.StatusServiceUnavailable, "The database is not available.", "The database is not available", "Try again in a moment; the log says more."},
-	{app.ErrSealed, http.StatusServiceUnavailable, "The key that codes are checked with is gone.", "Something went wrong", "This server cannot check codes: the key that it needs is gone. Use a recovery code, or ask an administrator of this site."},
+	{app.ErrSealed, http.StatusServiceUnavailable, "The key that codes are checked with is gone.", "Something went wrong", keyIsGone},
 	{context.DeadlineExceeded, http.StatusServiceUnavailable, "The request took too long.", "That took too long", "Ask for less, or try again in a moment."},
-	{context.Canceled, 499, "Client closed request.", "You left", "Try again."},
+	{context.Canceled, 499, "Client closed request.", "That took too long", "Ask for less, or try again in a moment."},
 }
 
 // fail answers with what an error means. Whoever asked never reads the error itself.

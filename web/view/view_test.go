@@ -223,6 +223,8 @@ func usedKeys(t *testing.T) (used, texts map[string]bool) {
 		collect(used, folder, `\bpick\(`+text+`, `+text)
 		collect(texts, folder, text)
 	}
+	const forAPI = `"(?:[^"\\]|\\.)*"`
+	collect(used, "../errors.go", `, (?:http\.Status\w+|499), `+forAPI+`, `+text+`, (?:`+text+`|\w+)\}`)
 	for _, folder := range []string{"../../app/*.go", "../../db/*.go"} { // what they say of input
 		collect(used, folder, `\bInputError\{[^"{}]*(?:"[a-z_]*", (?:Problem: )?)?`+text+`\}`)
 		collect(used, folder, `\bproblem = `+text)
