@@ -207,7 +207,6 @@ func (p AgainPage) Minutes() int { return minutes(p.RetryAfter) }
 type SetupPage struct {
 	Layout
 	Token, Username string
-	AskToken        bool // the address carried none
 	MinLength       int
 	Error           string // an English key; "" when nothing is wrong yet
 }
@@ -249,7 +248,6 @@ type ErrorPage struct {
 	Groups         []string
 	Asked          string // for what: a host, or a path here
 	Back, BackText string // a link, if one helps
-	Request        string // an id to quote, if the log has it
 }
 
 // Sessions.
