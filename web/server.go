@@ -110,6 +110,7 @@ func (s *Server) routes() *gin.Engine {
 	post("/setup", s.setup)
 	get("/link/:token", s.linkForm)
 	post("/link/:token", s.takeLink)
+
 	get("/sessions", s.signedIn(s.sessionsPage))
 	get("/sessions/live", s.signedIn(s.liveRevision))
 	get("/sessions/export.csv", s.signedIn(s.exportCSV))
@@ -123,6 +124,8 @@ func (s *Server) routes() *gin.Engine {
 	post("/sessions/:uuid/revoke", s.signedIn(s.revoke))
 	get("/sessions/:uuid/not-me", s.signedIn(s.notMeForm))
 	post("/sessions/:uuid/not-me", s.signedIn(s.notMe))
+	post("/sessions/:uuid/sign-out-app", s.signedIn(s.signOutApp))
+
 	get("/devices/:uuid", s.signedIn(s.devicePage))
 	post("/devices/:uuid/name", s.signedIn(s.nameDevice))
 	post("/devices/:uuid/distrust", s.signedIn(s.distrustDevice))
@@ -130,7 +133,6 @@ func (s *Server) routes() *gin.Engine {
 	post("/devices/:uuid/sign-out", s.signedIn(s.signOutDevice))
 	get("/devices/:uuid/forget", s.signedIn(s.forgetDeviceForm))
 	post("/devices/:uuid/forget", s.signedIn(s.forgetDevice))
-	post("/sessions/:uuid/sign-out-app", s.signedIn(s.signOutApp))
 
 	get("/.well-known/change-password", s.changePasswordAt)
 	get("/profile", s.signedIn(s.profileForm))
