@@ -253,16 +253,8 @@ func TestLinksAreKeptAsHashes(t *testing.T) {
 	if strings.Contains(ts.log.String(), token) {
 		t.Error("the log holds it")
 	}
-	events, _, err := ts.app.Events(t.Context(), app.Operator, db.EventFilter{Limit: 100})
-	if err != nil || len(events) == 0 {
-		t.Fatal(err)
-	}
-	for _, e := range events {
-		for _, v := range e.Context {
-			if text, ok := v.(string); ok && strings.Contains(text, token) {
-				t.Errorf("an event holds it: %v", e)
-			}
-		}
+	if strings.Contains(ts.stored(), token) {
+		t.Error("the database holds it")
 	}
 	if _, page := ts.get(ts.signIn("ada"), "/events"); !strings.Contains(page, "invited") {
 		t.Error("the events do not tell of it")

@@ -87,13 +87,12 @@ func (ts *testServer) postAs(cookie, path string, form url.Values) (*http.Respon
 
 // said is what the page that an answer leads to will say.
 func (ts *testServer) said(res *http.Response) string {
-	for _, cookie := range res.Cookies() {
-		if cookie.Name == flashCookie {
-			text, _ := url.QueryUnescape(cookie.Value)
-			return text[len(ts.flashMAC("")):]
-		}
+	cookie := cookieNamed(res, flashCookie)
+	if cookie == nil {
+		return ""
 	}
-	return ""
+	text, _ := url.QueryUnescape(cookie.Value)
+	return text[len(ts.flashMAC("")):]
 }
 
 var deviceLink = regexp.MustCompile(`/devices/[0-9a-f-]{36}`)
@@ -194,15 +193,11 @@ func TestSessionsWithoutDevice(t *testing.T) {
 	if len(chosen) != 5 {
 		t.Errorf("to be signed out together: %d, want the five", len(chosen))
 	}
-	device := ""
-	for _, c := range res.Cookies() {
-		if c.Name == deviceCookie {
-			device = c.Name + "=" + c.Value
-		}
-	}
-	if device == "" {
+	got := cookieNamed(res, deviceCookie)
+	if got == nil {
 		t.Fatal("the browser got no cookie")
 	}
+	device := got.Name + "=" + got.Value
 	if res, _ := ts.get(nil, "/sessions", "Cookie", cookie+"; "+device, "User-Agent", safari); strings.Contains(strings.Join(res.Header["Set-Cookie"], ""), deviceCookie) {
 		t.Error("it got another one")
 	}
@@ -241,6 +236,20 @@ func TestSessionsPageStoresLater(t *testing.T) {
 	}
 }
 
+// stored is the whole database, as bytes.
+func (ts *testServer) stored() string {
+	ts.t.Helper()
+	backup := filepath.Join(ts.t.TempDir(), "backup.db")
+	if err := ts.store.Backup(ts.t.Context(), backup, ""); err != nil {
+		ts.t.Fatal(err)
+	}
+	content, err := os.ReadFile(backup)
+	if err != nil {
+		ts.t.Fatal(err)
+	}
+	return string(content)
+}
+
 // What the cookie holds is kept nowhere.
 func TestDeviceTokenIsKeptNowhere(t *testing.T) {
 	ts := newServer(t)
@@ -250,13 +259,8 @@ func TestDeviceTokenIsKeptNowhere(t *testing.T) {
 	if strings.Contains(ts.log.String(), token) {
 		t.Error("it is logged")
 	}
-	backup := filepath.Join(t.TempDir(), "backup.db")
-	if err := ts.store.Backup(t.Context(), backup, ""); err != nil {
-		t.Fatal(err)
-	}
-	stored, err := os.ReadFile(backup)
-	if err != nil || strings.Contains(string(stored), token) {
-		t.Errorf("it is stored, or %v", err)
+	if strings.Contains(ts.stored(), token) {
+		t.Error("it is stored")
 	}
 	if app.DeviceToken(token) != token {
 		t.Errorf("%q is no token", token)
