@@ -102,15 +102,6 @@ func (ts *testServer) halfway(name string) *http.Client {
 	return b
 }
 
-func cookieNamed(res *http.Response, name string) *http.Cookie {
-	for _, cookie := range res.Cookies() {
-		if cookie.Name == name && (cookie.Value != "" || name != sessionCookie) { // signing out drops it
-			return cookie
-		}
-	}
-	return nil
-}
-
 func (ts *testServer) enter(b *http.Client, code string) *http.Response {
 	ts.t.Helper()
 	res, _ := ts.post(b, "/login/code", url.Values{"code": {code}, "rd": {"/profile"}})
@@ -528,16 +519,6 @@ func TestNoSessionIsKeptOverTheSteps(t *testing.T) {
 	if now := jarValue(ts, before, sessionCookie); len(now) != secretLength {
 		t.Errorf("got %q", now)
 	}
-}
-
-func jarValue(ts *testServer, b *http.Client, name string) string {
-	u, _ := url.Parse(ts.url)
-	for _, cookie := range b.Jar.Cookies(u) {
-		if cookie.Name == name {
-			return cookie.Value
-		}
-	}
-	return ""
 }
 
 // Where a sign-in is to lead outlives its second step, with a cookie of the app's own too.

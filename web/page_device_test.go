@@ -79,12 +79,6 @@ func TestDevicesAreCounted(t *testing.T) {
 	}
 }
 
-// postAs sends a form with a cookie.
-func (ts *testServer) postAs(cookie, path string, form url.Values) (*http.Response, string) {
-	ts.t.Helper()
-	return ts.do(nil, "POST", path, strings.NewReader(form.Encode()), "Content-Type", "application/x-www-form-urlencoded", "Cookie", cookie)
-}
-
 // said is what the page that an answer leads to will say.
 func (ts *testServer) said(res *http.Response) string {
 	cookie := cookieNamed(res, flashCookie)

@@ -273,6 +273,31 @@ func (ts *testServer) post(client *http.Client, path string, form url.Values, he
 		append([]string{"Content-Type", "application/x-www-form-urlencoded"}, header...)...)
 }
 
+// postAs sends a form with a cookie.
+func (ts *testServer) postAs(cookie, path string, form url.Values) (*http.Response, string) {
+	ts.t.Helper()
+	return ts.do(nil, "POST", path, strings.NewReader(form.Encode()), "Content-Type", "application/x-www-form-urlencoded", "Cookie", cookie)
+}
+
+func cookieNamed(res *http.Response, name string) *http.Cookie {
+	for _, cookie := range res.Cookies() {
+		if cookie.Name == name && (cookie.Value != "" || name != sessionCookie) { // signing out drops it
+			return cookie
+		}
+	}
+	return nil
+}
+
+func jarValue(ts *testServer, b *http.Client, name string) string {
+	u, _ := url.Parse(ts.url)
+	for _, cookie := range b.Jar.Cookies(u) {
+		if cookie.Name == name {
+			return cookie.Value
+		}
+	}
+	return ""
+}
+
 // api asks the API with a key and decodes the answer into v, unless v is nil.
 func (ts *testServer) api(key, method, path string, v any) (status int, body string) {
 	ts.t.Helper()
