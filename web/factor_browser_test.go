@@ -28,21 +28,9 @@ func TestSecondFactorInBrowser(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	value := func(expression string) string {
-		t.Helper()
-		s, err := chromedp.Run(ctx, chromedp.Evaluate[string](expression))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
-	signIn := func(page string) {
-		t.Helper()
-		do(chromedp.Navigate(page), chromedp.SendKeys(chromedp.CSS("#username"), "ada"),
-			chromedp.SendKeys(chromedp.CSS("#password"), password), chromedp.Click(chromedp.CSS("form button.main")))
-	}
-	signIn(ts.url + "/login?rd=/profile/totp")
-	do(chromedp.WaitVisible(chromedp.CSS(".qr")))
+	value := func(expression string) string { t.Helper(); return browsertest.Value(t, ctx, expression) }
+	signIn := browsertest.SignIn("ada", password)
+	do(chromedp.Navigate(ts.url+"/login?rd=/profile/totp"), signIn, chromedp.WaitVisible(chromedp.CSS(".qr")))
 	phone := authenticator{ts, value(`document.querySelector("#secret").textContent`)}
 	do(chromedp.SendKeys(chromedp.CSS("#code"), phone.code()), chromedp.Click(chromedp.CSS("form button.main")), chromedp.WaitVisible(chromedp.CSS("#codes")))
 	recovery := value(`document.querySelector("#codes code").textContent`)
@@ -54,8 +42,7 @@ func TestSecondFactorInBrowser(t *testing.T) {
 	} {
 		ts.advance(time.Minute)
 		do(chromedp.Navigate(ts.url+"/logout"), chromedp.Click(chromedp.CSS("main form button")), chromedp.WaitVisible(chromedp.CSS("#password")))
-		signIn(ts.url + tt.page)
-		do(chromedp.WaitVisible(chromedp.CSS("#code")))
+		do(chromedp.Navigate(ts.url+tt.page), signIn, chromedp.WaitVisible(chromedp.CSS("#code")))
 		if tt.code == "" {
 			do(chromedp.SendKeys(chromedp.CSS("#code"), phone.code()), chromedp.Click(chromedp.CSS("form button.main")))
 		} else {

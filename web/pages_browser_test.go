@@ -134,8 +134,7 @@ func TestSignOutElsewhere(t *testing.T) {
 	one, two := browsertest.Start(t), browsertest.Start(t)
 	for _, ctx := range []context.Context{one, two} {
 		err := chromedp.Do(ctx, browsertest.Look(1280, "light"), chromedp.Navigate(ts.url+"/profile"),
-			chromedp.SendKeys(chromedp.CSS("#username"), "ada"), chromedp.SendKeys(chromedp.CSS("#password"), password),
-			chromedp.Click(chromedp.CSS("form button.main")), chromedp.WaitVisible(chromedp.CSS("#current_password")))
+			browsertest.SignIn("ada", password), chromedp.WaitVisible(chromedp.CSS("#current_password")))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,8 +163,7 @@ func TestSignOutWithoutScript(t *testing.T) {
 		return err
 	})
 	err := chromedp.Do(ctx, browsertest.Look(360, "light"), disable, chromedp.Navigate(ts.url+"/login"),
-		chromedp.SendKeys(chromedp.CSS("#username"), "ada"), chromedp.SendKeys(chromedp.CSS("#password"), password),
-		chromedp.Click(chromedp.CSS("form button.main")), chromedp.WaitVisible(chromedp.CSS("table.sessions")),
+		browsertest.SignIn("ada", password), chromedp.WaitVisible(chromedp.CSS("table.sessions")),
 		chromedp.Click(chromedp.CSS("table.sessions .act button")), chromedp.WaitVisible(chromedp.CSS("ul.ending")),
 		chromedp.Click(chromedp.CSS("main button.danger")), chromedp.WaitVisible(chromedp.CSS("#said p")))
 	if err != nil {
@@ -215,9 +213,8 @@ func TestKeyboard(t *testing.T) {
 		}
 	}
 	reach(".chosen button")
-	count, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.activeElement.textContent`))
-	if err != nil || count != "Sign out the selected (3)" {
-		t.Errorf("the button says %q, %v", count, err)
+	if count := browsertest.Value(t, ctx, `document.activeElement.textContent`); count != "Sign out the selected (3)" {
+		t.Errorf("the button says %q", count)
 	}
 	if err := chromedp.Do(ctx, chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(chromedp.CSS("ul.ending"))); err != nil {
 		t.Fatal(err)
@@ -226,9 +223,8 @@ func TestKeyboard(t *testing.T) {
 	if err := chromedp.Do(ctx, chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(chromedp.CSS("#said p"))); err != nil {
 		t.Fatal(err)
 	}
-	at, err := chromedp.Run(ctx, chromedp.Evaluate[string](`location.search`))
-	if err != nil || at != "?user=bob&view=everybody" || ts.living("bob") != 2 {
-		t.Errorf("at %s, %v; bob has %d sessions, want 2", at, err, ts.living("bob"))
+	if at := browsertest.Value(t, ctx, `location.search`); at != "?user=bob&view=everybody" || ts.living("bob") != 2 {
+		t.Errorf("at %s; bob has %d sessions, want 2", at, ts.living("bob"))
 	}
 }
 

@@ -71,13 +71,8 @@ func TestPasskeyInABrowser(t *testing.T) {
 	laptop := newVirtual(t, ctx, webauthn.VirtualAuthenticatorOptions{
 		Protocol: webauthn.AuthenticatorProtocolCtap2, Transport: webauthn.AuthenticatorTransportInternal, HasResidentKey: true, HasUserVerification: true, IsUserVerified: true,
 	})
-	password := func(path string) []chromedp.Action[chromedp.Void] {
-		return []chromedp.Action[chromedp.Void]{
-			browsertest.Look(1280, "light"), chromedp.Navigate(ts.url + path),
-			chromedp.SendKeys(css("#username"), "bob"), chromedp.SendKeys(css("#password"), password), chromedp.Click(css("form button.main")),
-		}
-	}
-	run("signing in", append(password("/profile"), chromedp.WaitVisible(css("#factors")))...)
+	byPassword := browsertest.SignIn("bob", password)
+	run("signing in", browsertest.Look(1280, "light"), chromedp.Navigate(ts.url+"/profile"), byPassword, chromedp.WaitVisible(css("#factors")))
 	run("setting it up, by keyboard alone", chromedp.Focus(css(`a[href="/profile/passkey"]`)), chromedp.KeyEvent("\r"), chromedp.WaitVisible(css("#passkey_name")),
 		chromedp.Focus(css("#passkey_name")), chromedp.KeyEvent("\r"), chromedp.WaitVisible(css("ul.codes, .codes")))
 	if got := laptop.credentials(); len(got) != 1 || got[0].RpID != "localhost" || !got[0].IsResidentCredential {
@@ -104,7 +99,7 @@ func TestPasskeyInABrowser(t *testing.T) {
 
 	call(laptop, webauthn.SetUserVerified, webauthn.SetUserVerifiedParams{AuthenticatorID: laptop.id, IsUserVerified: false})
 	run("unverified", signOut, chromedp.Navigate(ts.url+"/login?rd=/profile"), chromedp.WaitVisible(button), chromedp.Click(button), chromedp.WaitVisible(css("[data-problem]:not([hidden])")))
-	run("as a second factor", append(password("/profile"), chromedp.WaitVisible(finish), chromedp.Click(finish), chromedp.WaitVisible(css("#factors")))...)
+	run("as a second factor", chromedp.Navigate(ts.url+"/profile"), byPassword, chromedp.WaitVisible(finish), chromedp.Click(finish), chromedp.WaitVisible(css("#factors")))
 	methods := map[string]int{}
 	sessions, _, err := ts.app.Sessions(t.Context(), app.Operator, db.SessionFilter{Limit: 100})
 	for _, s := range sessions {

@@ -34,20 +34,12 @@ func TestSignInInBrowser(t *testing.T) {
 	ctx := browsertest.Start(t)
 	signIn := func(page string, then ...chromedp.Action[chromedp.Void]) {
 		t.Helper()
-		steps := append([]chromedp.Action[chromedp.Void]{chromedp.Navigate(page), chromedp.SendKeys(chromedp.CSS("#username"), "ada"),
-			chromedp.SendKeys(chromedp.CSS("#password"), password), chromedp.Click(chromedp.CSS("form button.main"))}, then...)
+		steps := append([]chromedp.Action[chromedp.Void]{chromedp.Navigate(page), browsertest.SignIn("ada", password)}, then...)
 		if err := chromedp.Do(ctx, steps...); err != nil {
 			t.Fatalf("%s: %v", page, err)
 		}
 	}
-	value := func(expression string) string {
-		t.Helper()
-		s, err := chromedp.Run(ctx, chromedp.Evaluate[string](expression))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
+	value := func(expression string) string { t.Helper(); return browsertest.Value(t, ctx, expression) }
 	until := func(expression string) {
 		t.Helper()
 		for range 100 { // a page that is just being left answers nothing

@@ -62,3 +62,21 @@ func Look(width int64, theme string) chromedp.Action[chromedp.Void] {
 		return err
 	})
 }
+
+// Value is what an expression of JavaScript comes to on the page, which is a string.
+func Value(t *testing.T, ctx context.Context, expression string) string {
+	t.Helper()
+	s, err := chromedp.Run(ctx, chromedp.Evaluate[string](expression))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// SignIn fills in the form of the sign-in page, and sends it.
+func SignIn(name, password string) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		return chromedp.Do(ctx, chromedp.SendKeys(chromedp.CSS("#username"), name), chromedp.SendKeys(chromedp.CSS("#password"), password),
+			chromedp.Click(chromedp.CSS("form button.main")))
+	})
+}
