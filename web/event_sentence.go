@@ -92,6 +92,10 @@ var eventSentences = map[string]eventSentence{
 		by:   view.Msg("%[1]s took the name “%[3]s” from a device of %[2]s"),
 		self: view.Msg("%[2]s took the name “%[3]s” from a device"),
 	},
+	"model_updated device distrusted": {
+		by:   view.Msg("%[1]s stopped trusting the device “%[3]s” of %[2]s"),
+		self: view.Msg("%[2]s stopped trusting the device “%[3]s”"),
+	},
 	"model_deleted device": {by: view.Msg("%[1]s let the device “%[3]s” of %[2]s be forgotten"), self: view.Msg("%[2]s let the device “%[3]s” be forgotten")},
 
 	"model_created totpdevice":     {by: view.Msg("%[2]s added the authenticator app “%[3]s”")},
@@ -184,5 +188,5 @@ func eventChange(e db.Event) (change, to string) {
 		return state("is_superuser", "superuser", "ordinary"), ""
 	}
 	return cmp.Or(state("is_active", "enabled", "disabled"), state("unlocked", "unlocked", ""),
-		state("factors_reset", "factors_reset", ""), state("reset_link", "reset_link", ""), state("sessions_kept", "kept", ""), state("named", "named", "unnamed")), ""
+		state("factors_reset", "factors_reset", ""), state("reset_link", "reset_link", ""), state("sessions_kept", "kept", ""), state("named", "named", "unnamed"), state("trusted", "", "distrusted")), ""
 }

@@ -44,6 +44,15 @@ func TestEventSentences(t *testing.T) {
 		_, _, err := ts.app.CreateToken(ctx, actor.Actor(), app.NewToken{User: user(owner), Identifier: name})
 		return err
 	}
+	phone, _ := ts.withCodes("bob")
+	ts.trusting("bob", phone)
+	device := func() uuid.UUID {
+		devices, err := ts.app.Devices(ctx, cli, user("bob").ID)
+		if err != nil || len(devices) == 0 {
+			t.Fatalf("got %d devices, %v", len(devices), err)
+		}
+		return devices[0].UUID
+	}
 	var rule db.Rule
 	for _, tt := range []struct {
 		do              func() error
@@ -139,6 +148,15 @@ func TestEventSentences(t *testing.T) {
 		{func() error { return ts.app.DeleteUser(ctx, ada.Actor(), user("otto")) }, "ada deleted otto", "ada hat otto gelöscht"},
 		{func() error { return ts.app.DeleteUser(ctx, cli.Actor(), user("erika")) },
 			"erika was deleted on the command line", "erika wurde auf der Kommandozeile gelöscht"},
+
+		// Of bob's device, which he has signed in on.
+		{func() error { return ts.app.NameDevice(ctx, as("bob"), device(), "Kitchen") }, "bob named a device “Kitchen”", "bob hat ein Gerät „Kitchen“ genannt"},
+		{func() error { return ts.app.Distrust(ctx, as("bob"), device()) },
+			"bob stopped trusting the device “Kitchen”", "bob vertraut dem Gerät „Kitchen“ nicht mehr"},
+		{func() error { return ts.app.NameDevice(ctx, ada, device(), "") },
+			"ada took the name “Kitchen” from a device of bob", "ada hat einem Gerät von bob den Namen „Kitchen“ genommen"},
+		{func() error { _, err := ts.app.ForgetDevice(ctx, ada, device()); return err },
+			"ada let the device “Go-http-client” of bob be forgotten", "ada hat das Gerät „Go-http-client“ von bob vergessen lassen"},
 
 		// What a sign-in follows at once.
 		{func() error {
