@@ -1,5 +1,4 @@
 ALTER TABLE sessions DROP COLUMN proven;
-ALTER TABLE users DROP COLUMN must_change;
 DROP TABLE links;
 DROP TABLE pending_signins;
 DROP TABLE recovery_codes;

@@ -76,8 +76,6 @@ CREATE TABLE links (
 CREATE INDEX links_user    ON links (user_id);
 CREATE INDEX links_expires ON links (expires);
 
-ALTER TABLE users ADD COLUMN must_change INTEGER NOT NULL DEFAULT 0; -- somebody else set the password: it is good for setting another
-
 -- When the person last proved who they are: at the sign-in, or when asked again since.
 ALTER TABLE sessions ADD COLUMN proven INTEGER NOT NULL DEFAULT 0;
 UPDATE sessions SET proven = created;
