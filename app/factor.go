@@ -41,9 +41,8 @@ const (
 // factors and has proven this: "" for nothing. A device that they trust stands for the
 // second factor after a password, and for nothing else.
 func wanted(require string, user db.User, has db.Factors, proven string, trusted bool) Step {
-	first, second, _ := strings.Cut(proven, "+")
 	switch {
-	case second != "" || first == ByPasskey:
+	case both(proven):
 		return ""
 	case has.Any() && trusted && proven == ByPassword:
 		return ""
@@ -53,6 +52,12 @@ func wanted(require string, user db.User, has db.Factors, proven string, trusted
 		return Enrol
 	}
 	return ""
+}
+
+// both reports whether a method proves all that anybody can be asked for.
+func both(method string) bool {
+	first, second, _ := strings.Cut(method, "+")
+	return first == ByPasskey || second != "" && second != ByTrust
 }
 
 // mustHaveFactor reports whether the settings ask a user for a second factor.
@@ -267,7 +272,7 @@ func (a *App) ProvesByCode(ctx context.Context, caller Caller) (needs bool, has 
 	if errors.Is(err, db.ErrNotFound) {
 		err = ErrUnauthenticated // it ended meanwhile
 	}
-	if first, second, _ := strings.Cut(sess.Method, "+"); err != nil || first == ByPasskey || second != "" && second != ByTrust {
+	if err != nil || both(sess.Method) {
 		return false, has, err
 	}
 	has, err = a.store.Factors(ctx, caller.User.ID)
