@@ -133,18 +133,18 @@ func (a *App) newTOTP(actor Actor, user db.User, has db.Factors, n NewTOTP) (add
 // with the first factor. What is wrong with n is an db.InputError; what no page of ours
 // sent is ErrSealed, and what was added before db.ErrConflict.
 func (a *App) AddTOTP(ctx context.Context, caller Caller, n NewTOTP) (codes []string, err error) {
-	user, has, err := a.factorsOf(ctx, caller.User.ID)
+	has, err := a.store.Factors(ctx, caller.User.ID)
 	if err != nil {
 		return nil, err
 	}
-	added, codes, err := a.newTOTP(caller.Actor(), user, has, n)
+	added, codes, err := a.newTOTP(caller.Actor(), *caller.User, has, n)
 	if err != nil {
 		return nil, err
 	}
 	if err := a.store.AddFactor(ctx, *added); err != nil {
 		return nil, err
 	}
-	a.Log.Info("second factor added", "kind", db.KindTOTP, "user", user.Username, "by", caller.User.Username, "ip", caller.IP)
+	a.Log.Info("second factor added", "kind", db.KindTOTP, "user", caller.User.Username, "by", caller.User.Username, "ip", caller.IP)
 	return codes, nil
 }
 
@@ -164,13 +164,6 @@ func (a *App) SignInByEnrolling(ctx context.Context, pending string, n NewTOTP, 
 		a.Log.Info("second factor added", "kind", db.KindTOTP, "user", p.User.Username, "by", p.User.Username, "ip", client.IP)
 	}
 	return codes, token, sess, err
-}
-
-func (a *App) factorsOf(ctx context.Context, id int64) (user db.User, has db.Factors, err error) {
-	if user, err = a.store.User(ctx, id); err == nil {
-		has, err = a.store.Factors(ctx, id)
-	}
-	return user, has, err
 }
 
 // Factors are those of a user whom the caller may see.

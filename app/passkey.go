@@ -284,11 +284,11 @@ func (a *App) FinishByPasskey(ctx context.Context, pending string, sent PasskeyA
 
 // AskToProve asks a passkey of the caller's who they are.
 func (a *App) AskToProve(ctx context.Context, caller Caller) (PasskeyRequest, error) {
-	user, has, err := a.factorsOf(ctx, caller.User.ID)
+	has, err := a.store.Factors(ctx, caller.User.ID)
 	if err != nil {
 		return PasskeyRequest{}, err
 	}
-	return a.askPasskey(ctx, ToProve, user, has)
+	return a.askPasskey(ctx, ToProve, *caller.User, has)
 }
 
 // ProveByPasskey is ProveAgain by the answer of a passkey.
@@ -300,29 +300,29 @@ func (a *App) ProveByPasskey(ctx context.Context, caller Caller, sent PasskeyAns
 
 // AskToRegister asks for a new passkey of the caller's.
 func (a *App) AskToRegister(ctx context.Context, caller Caller) (PasskeyRequest, error) {
-	user, has, err := a.factorsOf(ctx, caller.User.ID)
+	has, err := a.store.Factors(ctx, caller.User.ID)
 	if err != nil {
 		return PasskeyRequest{}, err
 	}
-	return a.makePasskey(ctx, ToRegister, user, has)
+	return a.makePasskey(ctx, ToRegister, *caller.User, has)
 }
 
 // AddPasskey adds a passkey to the caller, and returns the recovery codes that come with
 // the first factor. A bad name is a db.InputError, an answer that is not one to what was
 // asked ErrPasskey, a passkey that is there already db.ErrConflict.
 func (a *App) AddPasskey(ctx context.Context, caller Caller, name string, sent PasskeyAnswer) (codes []string, err error) {
-	user, has, err := a.factorsOf(ctx, caller.User.ID)
+	has, err := a.store.Factors(ctx, caller.User.ID)
 	if err != nil {
 		return nil, err
 	}
-	added, codes, err := a.newPasskey(ctx, ToRegister, caller.Actor(), user, has, name, sent)
+	added, codes, err := a.newPasskey(ctx, ToRegister, caller.Actor(), *caller.User, has, name, sent)
 	if err != nil {
 		return nil, err
 	}
 	if err := a.store.AddFactor(ctx, *added); err != nil {
 		return nil, err
 	}
-	a.Log.Info("second factor added", "kind", db.KindPasskey, "user", user.Username, "by", caller.User.Username, "ip", caller.IP)
+	a.Log.Info("second factor added", "kind", db.KindPasskey, "user", caller.User.Username, "by", caller.User.Username, "ip", caller.IP)
 	return codes, nil
 }
 
