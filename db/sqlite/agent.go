@@ -46,20 +46,8 @@ func agentID(ctx context.Context, tx *sql.Tx, a *db.Agent) (id int64, err error)
 
 // StaleAgents are up to limit agent strings that other definitions parsed.
 func (s *Store) StaleAgents(ctx context.Context, definitions string, limit int) ([]string, error) {
-	rows, err := s.list.QueryContext(ctx, `SELECT string FROM user_agents WHERE definitions < $1 OR definitions > $1 LIMIT $2`, definitions, limit)
-	if err != nil {
-		return nil, s.err(err)
-	}
-	defer rows.Close()
-	var found []string
-	for rows.Next() {
-		var agent string
-		if err := rows.Scan(&agent); err != nil {
-			return nil, s.err(err)
-		}
-		found = append(found, agent)
-	}
-	return found, s.err(rows.Err())
+	found, err := queryAll(ctx, s.list, whole[string], `SELECT string FROM user_agents WHERE definitions < $1 OR definitions > $1 LIMIT $2`, definitions, limit)
+	return found, s.err(err)
 }
 
 // StoreAgents keeps what newer definitions say of agents.

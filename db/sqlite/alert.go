@@ -38,7 +38,7 @@ func newAlerts(ctx context.Context, q querier, limit int) ([]db.Alert, error) {
 
 // HeldAlerts are the users of alerts that are held back.
 func (s *Store) HeldAlerts(ctx context.Context) (users []int64, err error) {
-	users, err = queryAll(ctx, s.read, func(id *int64) []any { return []any{id} }, `SELECT DISTINCT user_id FROM alerts WHERE state = 'held'`)
+	users, err = queryAll(ctx, s.read, whole[int64], `SELECT DISTINCT user_id FROM alerts WHERE state = 'held'`)
 	return users, s.err(err)
 }
 
@@ -179,7 +179,7 @@ func (s *Store) NotDelivered(ctx context.Context, failed []db.Delivery, p db.Ale
 // more, the older half become one, of the summary of so many alerts.
 func (s *Store) BoundDeliveries(ctx context.Context, most int, summary func(number int) db.Alert) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
-		full, err := queryAll(ctx, tx, func(target *string) []any { return []any{target} }, `SELECT target FROM alert_deliveries GROUP BY target HAVING count(*) > $1`, most)
+		full, err := queryAll(ctx, tx, whole[string], `SELECT target FROM alert_deliveries GROUP BY target HAVING count(*) > $1`, most)
 		if err != nil {
 			return err
 		}

@@ -57,20 +57,9 @@ func (s *Store) AppSession(ctx context.Context, hash []byte) (a db.AppSession, e
 
 // AppSessions are those of a session, by host.
 func (s *Store) AppSessions(ctx context.Context, session uuid.UUID) ([]db.AppSession, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT s.uuid, a.host, a.created FROM sessions s JOIN app_sessions a ON a.session_id = s.id WHERE s.uuid = $1 ORDER BY a.host`, session[:])
-	if err != nil {
-		return nil, s.err(err)
-	}
-	defer rows.Close()
-	var all []db.AppSession
-	for rows.Next() {
-		var a db.AppSession
-		if err := rows.Scan(&a.Session, &a.Host, timeColumn{&a.Created}); err != nil {
-			return nil, s.err(err)
-		}
-		all = append(all, a)
-	}
-	return all, s.err(rows.Err())
+	all, err := queryAll(ctx, s.read, func(a *db.AppSession) []any { return []any{&a.Session, &a.Host, timeColumn{&a.Created}} },
+		`SELECT s.uuid, a.host, a.created FROM sessions s JOIN app_sessions a ON a.session_id = s.id WHERE s.uuid = $1 ORDER BY a.host`, session[:])
+	return all, s.err(err)
 }
 
 // EndAppSession ends that of a session on a host, with its codes there that are not

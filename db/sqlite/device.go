@@ -122,7 +122,7 @@ func (s *Store) NameDevice(ctx context.Context, id uuid.UUID, name string, event
 // with its own event. Where there may be many EndSessionsOn goes first, in steps.
 func (s *Store) DeleteDevice(ctx context.Context, id uuid.UUID, reason db.Reason, event db.Event, describe func(db.Session) db.Event) (ended []uuid.UUID, err error) {
 	err = s.inTx(ctx, func(tx *sql.Tx) error {
-		found, err := querySessions(ctx, tx, `SELECT `+sessionColumns+` FROM `+sessionTables+`
+		found, err := queryAll(ctx, tx, sessionFields, `SELECT `+sessionColumns+` FROM `+sessionTables+`
 			WHERE s.device_id = (SELECT id FROM devices WHERE uuid = $1) ORDER BY s.id`, id[:])
 		if err != nil {
 			return err

@@ -129,20 +129,8 @@ func (s *Store) EventIPs(ctx context.Context, f db.EventFilter) ([]netip.Addr, e
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	where, args := eventConditions(f)
-	rows, err := s.list.QueryContext(ctx, `SELECT DISTINCT e.client_ip FROM events e WHERE `+where, args...)
-	if err != nil {
-		return nil, s.err(err)
-	}
-	defer rows.Close()
-	var ips []netip.Addr
-	for rows.Next() {
-		var ip netip.Addr
-		if err := rows.Scan(addrColumn{&ip}); err != nil {
-			return nil, s.err(err)
-		}
-		ips = append(ips, ip)
-	}
-	return ips, s.err(rows.Err())
+	ips, err := queryAll(ctx, s.list, addrField, `SELECT DISTINCT e.client_ip FROM events e WHERE `+where, args...)
+	return ips, s.err(err)
 }
 
 // CountEvents counts the events that the filter chooses, by action and span;
@@ -154,19 +142,8 @@ func (s *Store) CountEvents(ctx context.Context, f db.EventFilter, span time.Dur
 	// Division rounds towards zero, so what it divides must not be negative.
 	offset := (origin.UnixMicro()%span.Microseconds() + span.Microseconds()) % span.Microseconds()
 	args = append(args, span.Microseconds(), offset)
-	rows, err := s.list.QueryContext(ctx, fmt.Sprintf(`SELECT e.action, (e.created - $%[2]d) / $%[1]d * $%[1]d + $%[2]d AS start, count(*) FROM events e
+	fields := func(c *db.EventCount) []any { return []any{&c.Action, timeColumn{&c.Time}, &c.Count} }
+	counts, err := queryAll(ctx, s.list, fields, fmt.Sprintf(`SELECT e.action, (e.created - $%[2]d) / $%[1]d * $%[1]d + $%[2]d AS start, count(*) FROM events e
 		WHERE %[3]s GROUP BY e.action, start ORDER BY start, e.action`, len(args)-1, len(args), where), args...)
-	if err != nil {
-		return nil, s.err(err)
-	}
-	defer rows.Close()
-	var counts []db.EventCount
-	for rows.Next() {
-		var c db.EventCount
-		if err := rows.Scan(&c.Action, timeColumn{&c.Time}, &c.Count); err != nil {
-			return nil, s.err(err)
-		}
-		counts = append(counts, c)
-	}
-	return counts, s.err(rows.Err())
+	return counts, s.err(err)
 }

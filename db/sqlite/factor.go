@@ -42,7 +42,7 @@ func (s *Store) FactorCounts(ctx context.Context, superusers bool) (with int, wi
 	if err != nil {
 		return 0, nil, s.err(err)
 	}
-	without, err = queryAll(ctx, s.read, func(name *string) []any { return []any{name} }, `SELECT username FROM users u WHERE active AND (superuser OR NOT $1)
+	without, err = queryAll(ctx, s.read, whole[string], `SELECT username FROM users u WHERE active AND (superuser OR NOT $1)
 		AND NOT EXISTS (SELECT 1 FROM totps WHERE user_id = u.id) AND NOT EXISTS (SELECT 1 FROM passkeys WHERE user_id = u.id) ORDER BY username`, superusers)
 	return with, without, s.err(err)
 }
@@ -51,23 +51,6 @@ func (s *Store) FactorCounts(ctx context.Context, superusers bool) (with int, wi
 func (s *Store) TOTPs(ctx context.Context) ([]db.TOTP, error) {
 	all, err := queryAll(ctx, s.read, totpFields, `SELECT `+totpColumns+` FROM totps ORDER BY user_id, name, id`)
 	return all, s.err(err)
-}
-
-// queryAll scans every row of a query.
-func queryAll[T any](ctx context.Context, q querier, fields func(*T) []any, query string, args ...any) (all []T, err error) {
-	rows, err := q.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var one T
-		if err := rows.Scan(fields(&one)...); err != nil {
-			return nil, err
-		}
-		all = append(all, one)
-	}
-	return all, rows.Err()
 }
 
 // AddFactor stores a factor and its event; recovery codes only where the user has no

@@ -98,21 +98,6 @@ func (s *Store) DeleteRule(ctx context.Context, id int64, event func(db.Rule) db
 
 // GroupNames are the names of all groups.
 func (s *Store) GroupNames(ctx context.Context) ([]string, error) {
-	return s.names(s.list.QueryContext(ctx, `SELECT name FROM groups ORDER BY name`))
-}
-
-func (s *Store) names(rows *sql.Rows, err error) ([]string, error) {
-	if err != nil {
-		return nil, s.err(err)
-	}
-	defer rows.Close()
-	var all []string
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, s.err(err)
-		}
-		all = append(all, name)
-	}
-	return all, s.err(rows.Err())
+	names, err := queryAll(ctx, s.list, whole[string], `SELECT name FROM groups ORDER BY name`)
+	return names, s.err(err)
 }

@@ -29,19 +29,8 @@ func sessionFields(s *db.Session) []any {
 // FindSessions are the public names of up to two living sessions that begin with so many
 // hexadecimal digits, as from and to bound them.
 func (s *Store) FindSessions(ctx context.Context, from, to uuid.UUID) (found []uuid.UUID, err error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT uuid FROM sessions WHERE uuid BETWEEN $1 AND $2 LIMIT 2`, from[:], to[:])
-	if err != nil {
-		return nil, s.err(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id uuid.UUID
-		if err := rows.Scan(&id); err != nil {
-			return nil, s.err(err)
-		}
-		found = append(found, id)
-	}
-	return found, s.err(rows.Err())
+	found, err = queryAll(ctx, s.read, whole[uuid.UUID], `SELECT uuid FROM sessions WHERE uuid BETWEEN $1 AND $2 LIMIT 2`, from[:], to[:])
+	return found, s.err(err)
 }
 
 // CreateSession stores a sign-in: the session, its event and device, what its proof uses up, that its
@@ -221,7 +210,7 @@ func (s *Store) endMany(ctx context.Context, where string, args []any, now time.
 	where += fmt.Sprintf(` AND id <= $%d LIMIT %d`, len(args)+1, stepRows)
 	args = append(args, last)
 	err = s.inSteps(ctx, func(tx *sql.Tx) (bool, error) {
-		found, err := querySessions(ctx, tx, `SELECT `+sessionColumns+` FROM `+sessionTables+` WHERE s.id IN (SELECT id FROM sessions WHERE `+where+`) ORDER BY s.id`, args...)
+		found, err := queryAll(ctx, tx, sessionFields, `SELECT `+sessionColumns+` FROM `+sessionTables+` WHERE s.id IN (SELECT id FROM sessions WHERE `+where+`) ORDER BY s.id`, args...)
 		if err != nil || len(found) == 0 {
 			return false, err
 		}
@@ -294,19 +283,10 @@ func (s *Store) IPs(ctx context.Context, ended bool, after int64, since time.Tim
 	if err := s.list.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM `+table).Scan(&newest); err != nil {
 		return nil, 0, s.err(err)
 	}
-	rows, err := s.list.QueryContext(ctx, query, args...)
-	if err != nil {
+	if ips, err = queryAll(ctx, s.list, addrField, query, args...); err != nil {
 		return nil, 0, s.err(err)
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var ip netip.Addr
-		if err := rows.Scan(addrColumn{&ip}); err != nil {
-			return nil, 0, s.err(err)
-		}
-		ips = append(ips, ip)
-	}
-	return ips, newest, s.err(rows.Err())
+	return ips, newest, nil
 }
 
 // AccountIPs are the addresses that sessions of accounts were last used from, of those that
@@ -315,7 +295,7 @@ func (s *Store) AccountIPs(ctx context.Context, users []int64, most int) ([]db.A
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	list, _ := json.Marshal(users) // numbers always marshal
-	rows, err := s.list.QueryContext(ctx, `WITH account AS (SELECT value AS id FROM json_each($1)),
+	used, err := queryAll(ctx, s.list, func(u *db.AccountIP) []any { return []any{&u.UserID, addrColumn{&u.IP}, timeColumn{&u.First}} }, `WITH account AS (SELECT value AS id FROM json_each($1)),
 		fitting AS MATERIALIZED (SELECT id FROM account WHERE
 			(SELECT count(*) FROM (SELECT 1 FROM sessions WHERE user_id = account.id LIMIT $2 + 1)) <= $2 AND
 			(SELECT count(*) FROM (SELECT 1 FROM ended_sessions WHERE user_id = account.id LIMIT $2 + 1)) <= $2)
@@ -323,19 +303,7 @@ func (s *Store) AccountIPs(ctx context.Context, users []int64, most int) ([]db.A
 			SELECT s.user_id, s.last_ip, s.created FROM fitting CROSS JOIN sessions s INDEXED BY sessions_user ON s.user_id = fitting.id UNION ALL
 			SELECT e.user_id, e.last_ip, e.created FROM fitting CROSS JOIN ended_sessions e INDEXED BY ended_sessions_user ON e.user_id = fitting.id)
 		GROUP BY user_id, last_ip`, string(list), most)
-	if err != nil {
-		return nil, s.err(err)
-	}
-	defer rows.Close()
-	var used []db.AccountIP
-	for rows.Next() {
-		var u db.AccountIP
-		if err := rows.Scan(&u.UserID, addrColumn{&u.IP}, timeColumn{&u.First}); err != nil {
-			return nil, s.err(err)
-		}
-		used = append(used, u)
-	}
-	return used, s.err(rows.Err())
+	return used, s.err(err)
 }
 
 // Revision changes whenever a session of a user begins or ends, or of anybody for 0, and
@@ -358,25 +326,4 @@ func (s *Store) Revision(ctx context.Context, user int64) (string, error) {
 func freeNumbers(ctx context.Context, tx *sql.Tx) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO settings (name, value) VALUES ('numbers_freed', '1') ON CONFLICT (name) DO UPDATE SET value = value + 1`)
 	return err
-}
-
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
-func querySessions(ctx context.Context, q querier, query string, args ...any) ([]db.Session, error) {
-	rows, err := q.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var found []db.Session
-	for rows.Next() {
-		var sess db.Session
-		if err := rows.Scan(sessionFields(&sess)...); err != nil {
-			return nil, err
-		}
-		found = append(found, sess)
-	}
-	return found, rows.Err()
 }

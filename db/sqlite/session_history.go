@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -213,22 +212,10 @@ func recordConditions(f db.SessionFilter) (string, []any) {
 	return strings.Join(where, " AND "), args
 }
 
-func queryRecords(ctx context.Context, q interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}, from, where string, args ...any) ([]db.EndedSession, error) {
-	rows, err := q.QueryContext(ctx, `SELECT `+sessionColumns+`, s.ended, s.reason, s.ended_by FROM (`+from+`) s
+func queryRecords(ctx context.Context, q querier, from, where string, args ...any) ([]db.EndedSession, error) {
+	fields := func(e *db.EndedSession) []any {
+		return append(sessionFields(&e.Session), timeColumn{&e.Ended}, &e.Reason, &e.EndedBy)
+	}
+	return queryAll(ctx, q, fields, `SELECT `+sessionColumns+`, s.ended, s.reason, s.ended_by FROM (`+from+`) s
 		JOIN users u ON u.id = s.user_id JOIN user_agents a ON a.id = s.agent_id WHERE `+where, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var found []db.EndedSession
-	for rows.Next() {
-		var e db.EndedSession
-		if err := rows.Scan(append(sessionFields(&e.Session), timeColumn{&e.Ended}, &e.Reason, &e.EndedBy)...); err != nil {
-			return nil, err
-		}
-		found = append(found, e)
-	}
-	return found, rows.Err()
 }

@@ -64,21 +64,9 @@ func firstReach(ctx context.Context, tx *sql.Tx, sh db.SessionHost, r db.Reach, 
 
 // Reaches are the hosts that a session, living or ended, reached; the last first.
 func (s *Store) Reaches(ctx context.Context, session uuid.UUID) ([]db.Reach, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT host, first_used, last_used FROM session_hosts WHERE session = $1
-		ORDER BY last_used DESC, host`, session[:])
-	if err != nil {
-		return nil, s.err(err)
-	}
-	defer rows.Close()
-	var all []db.Reach
-	for rows.Next() {
-		var r db.Reach
-		if err := rows.Scan(&r.Host, timeColumn{&r.First}, timeColumn{&r.Last}); err != nil {
-			return nil, s.err(err)
-		}
-		all = append(all, r)
-	}
-	return all, s.err(rows.Err())
+	all, err := queryAll(ctx, s.read, func(r *db.Reach) []any { return []any{&r.Host, timeColumn{&r.First}, timeColumn{&r.Last}} },
+		`SELECT host, first_used, last_used FROM session_hosts WHERE session = $1 ORDER BY last_used DESC, host`, session[:])
+	return all, s.err(err)
 }
 
 // Reached reports whether any session reached a host.

@@ -56,7 +56,7 @@ func (s *Store) Sessions(ctx context.Context, f db.SessionFilter) (page []db.Ses
 	if err != nil || f.Limit == 0 || f.Offset >= total {
 		return nil, total, s.err(err)
 	}
-	page, err = querySessions(ctx, s.list, q.page(f, total, hits), q.args...)
+	page, err = queryAll(ctx, s.list, sessionFields, q.page(f, total, hits), q.args...)
 	return page, total, s.err(err)
 }
 

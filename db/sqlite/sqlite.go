@@ -254,6 +254,30 @@ func (s *Store) transact(ctx context.Context, conn *sql.Conn, f func(tx *sql.Tx)
 	return err
 }
 
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// queryAll scans every row of a query, each into its fields.
+func queryAll[T any](ctx context.Context, q querier, fields func(*T) []any, query string, args ...any) (all []T, err error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var row T
+		if err := rows.Scan(fields(&row)...); err != nil {
+			return nil, err
+		}
+		all = append(all, row)
+	}
+	return all, rows.Err()
+}
+
+// whole is the field of a row of one column, which scans as it is.
+func whole[T any](value *T) []any { return []any{value} }
+
 // oneRow turns a statement that matched nothing into db.ErrNotFound.
 func oneRow(res sql.Result, err error) error {
 	if err != nil {
@@ -305,6 +329,8 @@ func (c addrColumn) Scan(src any) error {
 	*c.a = addr
 	return err
 }
+
+func addrField(a *netip.Addr) []any { return []any{addrColumn{a}} }
 
 // addrText is how addresses are stored.
 func addrText(a netip.Addr) string {

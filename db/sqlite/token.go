@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -91,22 +90,14 @@ func (s *Store) Tokens(ctx context.Context, f db.TokenFilter) (page []db.Token, 
 		return nil, total, s.err(err)
 	}
 	args = append(args, f.Limit, f.Offset)
-	rows, err := s.list.QueryContext(ctx, fmt.Sprintf(`SELECT %s FROM %s ORDER BY %s LIMIT $%d OFFSET $%d`, tokenColumns, from,
+	page, err = queryAll(ctx, s.list, tokenFields, fmt.Sprintf(`SELECT %s FROM %s ORDER BY %s LIMIT $%d OFFSET $%d`, tokenColumns, from,
 		orderBy(f.Ordering, tokenOrderings, db.Order{Column: "identifier"}, "id"), len(args)-1, len(args)), args...)
 	if err != nil {
 		return nil, 0, s.err(err)
 	}
-	defer rows.Close()
-	var users []int64
-	for rows.Next() {
-		var t db.Token
-		if err := rows.Scan(tokenFields(&t)...); err != nil {
-			return nil, 0, s.err(err)
-		}
-		page, users = append(page, t), append(users, t.User.ID)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return nil, 0, s.err(err)
+	users := make([]int64, len(page))
+	for i, t := range page {
+		users[i] = t.User.ID
 	}
 	groups, err := groupsOf(ctx, s.list, users)
 	for i := range page {

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -218,22 +217,13 @@ func orderBy(ordering []db.Order, columns map[string]string, standard db.Order, 
 
 // queryUsers reads users and then, in one query, the groups of all of them.
 func (s *Store) queryUsers(ctx context.Context, q querier, query string, args ...any) ([]db.User, error) {
-	rows, err := q.QueryContext(ctx, query, args...)
-	if err != nil {
+	users, err := queryAll(ctx, q, userFields, query, args...)
+	if err != nil || len(users) == 0 {
 		return nil, err
 	}
-	defer rows.Close()
-	var users []db.User
-	var ids []int64
-	for rows.Next() {
-		var u db.User
-		if err := rows.Scan(userFields(&u)...); err != nil {
-			return nil, err
-		}
-		users, ids = append(users, u), append(ids, u.ID)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil || len(users) == 0 {
-		return nil, err
+	ids := make([]int64, len(users))
+	for i, u := range users {
+		ids[i] = u.ID
 	}
 	groups, err := groupsOf(ctx, q, ids)
 	for i := range users {
