@@ -195,10 +195,21 @@ func (a *App) checkAddress() Check {
 
 func (a *App) checkFactors(ctx context.Context) Check {
 	c := Check{State: Good, Name: "Second factors"}
-	required := a.Config.RequireSecondFactor
-	with, without, err := a.store.FactorCounts(ctx, required == "superusers")
+	yes := true
+	_, with, err := a.store.Users(ctx, db.UserFilter{Factor: &yes})
 	if err != nil {
 		return failed(c.Name, err)
+	}
+	var without []string
+	if missing, asked := a.MissingFactor(); asked {
+		missing.Limit = 1 << 30
+		users, _, err := a.store.Users(ctx, missing)
+		if err != nil {
+			return failed(c.Name, err)
+		}
+		for _, user := range users {
+			without = append(without, user.Username)
+		}
 	}
 	elsewhere, err := a.passkeysElsewhere(ctx)
 	if err != nil {
@@ -219,7 +230,7 @@ func (a *App) checkFactors(ctx context.Context) Check {
 		c.Do = Said("Put that key in its place, or let them in anew by `lastseen user factors reset NAME`; until then their recovery codes sign them in.")
 	case statErr == nil && info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows":
 		c.State, c.Do = Warning, Said("Others can read the key that decrypts them: chmod 0600 %s.", path)
-	case len(without) > 0 && (required == "superusers" || required == "everybody"):
+	case len(without) > 0:
 		c.State, c.Found = Warning, c.Found.And(Said("These must have one, and set it up at their next sign-in: %s.", someOf(without)))
 		c.Do = Said("What they are signed in to goes on: end their sessions if they should not wait.")
 	case len(elsewhere) > 0:
@@ -255,8 +266,7 @@ func (a *App) checkAlerts(ctx context.Context) Check {
 	c.Found = Said("Targets: %d.", len(targets)).And(mail).And(Said("Waiting to be sent: %d.", work.New+work.Held+work.Deliveries))
 	switch {
 	case len(problems) > 0:
-		at := problems[0].Created.UTC().Format("2006-01-02 15:04:05 UTC")
-		c.State, c.Found = Warning, c.Found.And(Said("The last failure, at %s: %s.", at, problems[0].Problem))
+		c.State, c.Found = Warning, c.Found.And(Said("The last failure, at %s: %s.", utc(problems[0].Created), problems[0].Problem))
 		c.Do = Said("See that the receiver runs and takes it, then try `lastseen alert test`. Each alert is tried again for a day.")
 	case len(targets) == 0 && a.Config.Mail == nil:
 		c.Do = Said("To be told of sign-ins from new devices and countries, add a target on the page Alerts, or by `lastseen alert add URL`.")

@@ -60,7 +60,6 @@ type Store interface {
 
 	// Factors.
 	Factors(ctx context.Context, user int64) (db.Factors, error)
-	FactorCounts(ctx context.Context, superusers bool) (with int, without []string, err error)
 	FactorOwner(ctx context.Context, kind db.FactorKind, id int64) (user int64, err error)
 	TOTPs(ctx context.Context) ([]db.TOTP, error)
 	AddFactor(ctx context.Context, n db.NewFactor) error

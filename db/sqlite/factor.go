@@ -35,18 +35,6 @@ func (s *Store) Factors(ctx context.Context, user int64) (f db.Factors, err erro
 	return f, s.err(err)
 }
 
-// FactorCounts says how many users have a factor, and the names of the active ones, or of
-// the superusers among them, who have none.
-func (s *Store) FactorCounts(ctx context.Context, superusers bool) (with int, without []string, err error) {
-	err = s.read.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT user_id FROM totps UNION SELECT user_id FROM passkeys)`).Scan(&with)
-	if err != nil {
-		return 0, nil, s.err(err)
-	}
-	without, err = queryAll(ctx, s.read, whole[string], `SELECT username FROM users u WHERE active AND (superuser OR NOT $1)
-		AND NOT EXISTS (SELECT 1 FROM totps WHERE user_id = u.id) AND NOT EXISTS (SELECT 1 FROM passkeys WHERE user_id = u.id) ORDER BY username`, superusers)
-	return with, without, s.err(err)
-}
-
 // TOTPs are everybody's.
 func (s *Store) TOTPs(ctx context.Context) ([]db.TOTP, error) {
 	all, err := queryAll(ctx, s.read, totpFields, `SELECT `+totpColumns+` FROM totps ORDER BY user_id, name, id`)
@@ -67,7 +55,7 @@ func addFactor(ctx context.Context, tx *sql.Tx, n db.NewFactor) error {
 		user = n.Passkey.UserID
 	}
 	var has bool
-	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM totps WHERE user_id = $1) OR EXISTS (SELECT 1 FROM passkeys WHERE user_id = $1)`, user).Scan(&has)
+	err := tx.QueryRowContext(ctx, `SELECT `+hasFactor+` FROM users u WHERE u.id = $1`, user).Scan(&has)
 	if err != nil {
 		return err
 	}
@@ -133,7 +121,7 @@ func replaceRecovery(ctx context.Context, tx *sql.Tx, user int64, hashes [][]byt
 func (s *Store) SetRecoveryCodes(ctx context.Context, user int64, hashes [][]byte, event db.Event) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
 		var has bool
-		err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM totps WHERE user_id = $1) OR EXISTS (SELECT 1 FROM passkeys WHERE user_id = $1)`, user).Scan(&has)
+		err := tx.QueryRowContext(ctx, `SELECT `+hasFactor+` FROM users u WHERE u.id = $1`, user).Scan(&has)
 		if err == nil && !has {
 			err = db.ErrNotFound
 		}
@@ -167,8 +155,7 @@ func (s *Store) DeleteFactor(ctx context.Context, user int64, kind db.FactorKind
 		if err := oneRow(tx.ExecContext(ctx, `DELETE FROM `+factorRows[kind]+` AND user_id = $2`, id, user)); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `DELETE FROM recovery_codes WHERE user_id = $1 AND NOT EXISTS (SELECT 1 FROM totps WHERE user_id = $1)
-			AND NOT EXISTS (SELECT 1 FROM passkeys WHERE user_id = $1)`, user)
+		_, err := tx.ExecContext(ctx, `DELETE FROM recovery_codes WHERE user_id = $1 AND NOT EXISTS (SELECT 1 FROM users u WHERE u.id = $1 AND `+hasFactor+`)`, user)
 		if err != nil {
 			return err
 		}
