@@ -22,7 +22,7 @@ import (
 	"lastseen/geoip"
 )
 
-// Errors that callers tell apart. What is wrong with input is an db.InputError.
+// Errors that callers tell apart. What is wrong with input is a db.InputError.
 var (
 	ErrBadCredentials  = errors.New("wrong user name or password")
 	ErrUnauthenticated = errors.New("not signed in")

@@ -105,7 +105,7 @@ func (a *App) Adopt(ctx context.Context, sess *Session, client Client) (bool, er
 }
 
 // NameDevice stores what a device that the caller may see is called, "" for nothing. A
-// name that is too long or no line of text is an db.InputError.
+// name that is too long or no line of text is a db.InputError.
 func (a *App) NameDevice(ctx context.Context, caller Caller, id uuid.UUID, name string) error {
 	name = db.Normal(strings.TrimSpace(name))
 	switch {

@@ -49,7 +49,7 @@ func (a *App) Enrolment(user db.User, factor, sealed string) (Enrolment, error) 
 			factor, sealed = id.String(), base64.RawURLEncoding.EncodeToString(stored)
 		}
 	} else {
-		_, secret, err = a.openEnrolment(user, factor, sealed)
+		_, _, secret, err = a.openEnrolment(user, factor, sealed)
 	}
 	if err != nil {
 		return Enrolment{}, err
@@ -61,17 +61,17 @@ func (a *App) Enrolment(user db.User, factor, sealed string) (Enrolment, error) 
 	return Enrolment{Factor: factor, Sealed: sealed, Key: base32Text.EncodeToString(secret), URI: totpURI(issuer, user.Username, secret)}, nil
 }
 
-// openEnrolment is the secret of an enrolment that a page carried; ErrSealed for what is none.
-func (a *App) openEnrolment(user db.User, factor, sealed string) (id uuid.UUID, secret []byte, err error) {
+// openEnrolment is the secret of an enrolment that a page carried, and what is stored of
+// it; ErrSealed for what is none.
+func (a *App) openEnrolment(user db.User, factor, sealed string) (id uuid.UUID, stored, secret []byte, err error) {
 	if id, err = uuid.Parse(factor); err != nil {
-		return id, nil, ErrSealed
+		return id, nil, nil, ErrSealed
 	}
-	stored, err := base64.RawURLEncoding.DecodeString(sealed)
-	if err != nil {
-		return id, nil, ErrSealed
+	if stored, err = base64.RawURLEncoding.DecodeString(sealed); err != nil {
+		return id, nil, nil, ErrSealed
 	}
 	secret, err = a.unseal(stored, totpPlace(user, id)...)
-	return id, secret, err
+	return id, stored, secret, err
 }
 
 // totpPlace is what a secret is sealed for.
@@ -101,7 +101,7 @@ func (a *App) newTOTP(actor Actor, user db.User, has db.Factors, n NewTOTP) (add
 	if len(has.TOTPs) >= maxFactors {
 		return nil, nil, errTooMany
 	}
-	id, secret, err := a.openEnrolment(user, n.Factor, n.Sealed)
+	id, stored, secret, err := a.openEnrolment(user, n.Factor, n.Sealed)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -112,10 +112,6 @@ func (a *App) newTOTP(actor Actor, user db.User, has db.Factors, n NewTOTP) (add
 			return nil, nil, &db.InputError{Field: "code", Problem: "This code is of another time: the clock of your device or of the server is wrong."}
 		}
 		return nil, nil, &db.InputError{Field: "code", Problem: "This code is not right. Give the one that the app shows now."}
-	}
-	stored, err := base64.RawURLEncoding.DecodeString(n.Sealed)
-	if err != nil {
-		return nil, nil, ErrSealed
 	}
 	added = &db.NewFactor{
 		TOTP: &db.TOTP{UUID: id, UserID: user.ID, Name: name, Secret: stored, Step: step, Created: now},
@@ -130,7 +126,7 @@ func (a *App) newTOTP(actor Actor, user db.User, has db.Factors, n NewTOTP) (add
 }
 
 // AddTOTP adds an authenticator app to a caller, and returns the recovery codes that come
-// with the first factor. What is wrong with n is an db.InputError; what no page of ours
+// with the first factor. What is wrong with n is a db.InputError; what no page of ours
 // sent is ErrSealed, and what was added before db.ErrConflict.
 func (a *App) AddTOTP(ctx context.Context, caller Caller, n NewTOTP) (codes []string, err error) {
 	has, err := a.store.Factors(ctx, caller.User.ID)

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/base32"
 	"errors"
 	"fmt"
 	"strings"
@@ -33,7 +32,6 @@ func (a *App) Import(ctx context.Context, actor Actor, from source.User, dry boo
 	if n.Email != "" && checkEmail(n.Email) != nil {
 		done.Remains, n.Email = "the mail address is none and was left out", ""
 	}
-	n.Groups = nil
 	for _, group := range from.Groups {
 		if CheckGroup(group) != nil {
 			done.Remains = strings.TrimPrefix(fmt.Sprintf("%s; the group %q was left out, as no group can be called so", done.Remains, group), "; ")
@@ -47,7 +45,7 @@ func (a *App) Import(ctx context.Context, actor Actor, from source.User, dry boo
 	var secret []byte
 	if from.TOTP != "" {
 		var err error
-		if secret, err = base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(strings.ToUpper(strings.Trim(strings.ReplaceAll(from.TOTP, " ", ""), "="))); err != nil || len(secret) < 10 {
+		if secret, err = base32Text.DecodeString(strings.ToUpper(strings.Trim(strings.ReplaceAll(from.TOTP, " ", ""), "="))); err != nil || len(secret) < 10 {
 			return done, errors.New("the secret of the second factor cannot be read, and without it they would sign in with less")
 		}
 	}
@@ -58,10 +56,10 @@ func (a *App) Import(ctx context.Context, actor Actor, from source.User, dry boo
 		done.Password = true
 	}
 	_, err := a.store.UserByName(ctx, done.Username)
-	if done.Exists = err == nil; done.Exists || dry || !errors.Is(err, db.ErrNotFound) {
-		if errors.Is(err, db.ErrNotFound) {
-			err = nil
-		}
+	if done.Exists = err == nil; errors.Is(err, db.ErrNotFound) {
+		err = nil
+	}
+	if err != nil || done.Exists || dry {
 		return done, err
 	}
 	user, err := a.createUser(ctx, actor, n, false)

@@ -354,9 +354,6 @@ func (a *App) SignOut(ctx context.Context, caller Caller) error {
 	return err
 }
 
-// Enrich adds to a session that ended what is known of its address and agent.
-func (a *App) Enrich(sess db.Session) Session { return a.enrich(sess, Caller{}) }
-
 // A Record is a session that lives, when Ended is zero, or one that history keeps.
 type Record struct {
 	Session

@@ -81,7 +81,7 @@ func (n NewUser) check() error {
 	return errors.Join(errs...)
 }
 
-// CreateUser makes a user. What is wrong with n is an db.InputError, a name that
+// CreateUser makes a user. What is wrong with n is a db.InputError, a name that
 // is taken db.ErrConflict.
 func (a *App) CreateUser(ctx context.Context, actor Actor, n NewUser) (db.User, error) {
 	return a.createUser(ctx, actor, n, false)
