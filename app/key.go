@@ -43,12 +43,7 @@ func ReadKey(dataDir string) (text string, err error) {
 
 // WriteKey puts a key into a data directory that has none.
 func WriteKey(dataDir, text string) error {
-	f, err := os.OpenFile(KeyPath(dataDir), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text + "\n")
-	return errors.Join(err, f.Sync(), f.Close())
+	return createPrivate(KeyPath(dataDir), text+"\n")
 }
 
 func parseKey(text string) ([]byte, error) {

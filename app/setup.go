@@ -41,7 +41,8 @@ func (a *App) bootstrap(ctx context.Context) error {
 		os.Remove(a.setupTokenFile())
 	default:
 		token := newSecret()
-		if err := writePrivate(a.setupTokenFile(), token+"\n"); err != nil {
+		os.Remove(a.setupTokenFile()) // so that the mode is ours, whatever was there
+		if err := createPrivate(a.setupTokenFile(), token+"\n"); err != nil {
 			return fmt.Errorf("keep the setup token: %w", err)
 		}
 		a.mu.Lock()
@@ -51,15 +52,18 @@ func (a *App) bootstrap(ctx context.Context) error {
 	return nil
 }
 
-// writePrivate writes a file that only its owner can read.
-func writePrivate(path, content string) error {
-	os.Remove(path) // so that the mode is ours, whatever was there
+// createPrivate makes a file that only its owner can read, where there is none. One that
+// cannot be written whole is removed: half a key would keep a whole one from being made.
+func createPrivate(path, content string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = f.WriteString(content)
-	return errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		os.Remove(path)
+	}
+	return err
 }
 
 // SetupToken is the one-time token of the setup page, "" when there is nothing to set up.
