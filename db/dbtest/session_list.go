@@ -5,13 +5,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"lastseen/db"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"lastseen/db"
 
 	"github.com/google/uuid"
 )
@@ -255,5 +256,169 @@ func (on suite) TestAccountIPs(t *testing.T) {
 		if err != nil || strings.Join(got, ", ") != tt.want {
 			t.Errorf("%v, most %d: got %q, %v, want %q", tt.users, tt.most, got, err, tt.want)
 		}
+	}
+}
+
+// fill stores n sessions of several users, addresses and agents.
+func fill(t testing.TB, s Store, n int) []db.Session {
+	var all []db.Session
+	var users []db.User
+	for i := range 5 {
+		users = append(users, CreateUser(t, s, fmt.Sprintf("user%d", i), i == 0))
+	}
+	for i := range n {
+		all = append(all, CreateSession(t, s, users[i%5], fmt.Sprintf("192.0.2.%d", i%7), Start.Add(time.Duration(i%11)*time.Minute)))
+	}
+	return all
+}
+
+func (on suite) TestSessionsPagesNeverOverlap(t *testing.T) {
+	s := on.open(t)
+	all := fill(t, s, 60)
+	pagesNeverOverlap(t, len(all), db.SessionFilter{}, s.Sessions)
+	for i, sess := range all {
+		if i%3 == 0 {
+			endSession(t, s, sess.UUID, Start.Add(time.Duration(i%7)*time.Minute))
+		}
+	}
+	history := func(ctx context.Context, f db.SessionFilter) (page []db.Session, total int, err error) {
+		found, total, err := s.History(ctx, f)
+		for _, e := range found {
+			page = append(page, e.Session)
+		}
+		return page, total, err
+	}
+	pagesNeverOverlap(t, 40, db.SessionFilter{}, s.Sessions)
+	pagesNeverOverlap(t, 20, db.SessionFilter{State: db.Ended}, history)
+	pagesNeverOverlap(t, 60, db.SessionFilter{State: db.Any}, history)
+}
+
+// pagesNeverOverlap looks at all pages of a list, in each order.
+func pagesNeverOverlap(t *testing.T, want int, f db.SessionFilter, list func(context.Context, db.SessionFilter) ([]db.Session, int, error)) {
+	t.Helper()
+	for _, column := range []string{"user__username", "user", "last_ip", "last_user_agent", "last_used", "expires", "uuid"} {
+		for _, descending := range []bool{false, true} {
+			seen := map[uuid.UUID]bool{}
+			var keys []string
+			for offset := 0; offset < want; offset += 7 {
+				f.Now, f.Ordering, f.Limit, f.Offset = Start, []db.Order{{Column: column, Descending: descending}}, 7, offset
+				page, total, err := list(t.Context(), f)
+				if err != nil || total != want {
+					t.Fatalf("%s: %d in all, %v, want %d", column, total, err, want)
+				}
+				for _, sess := range page {
+					if seen[sess.UUID] {
+						t.Errorf("%s, descending %v: %s is on two pages", column, descending, sess.UUID)
+					}
+					seen[sess.UUID] = true
+					keys = append(keys, map[string]string{
+						"user__username": sess.Username, "user": fmt.Sprintf("%05d", sess.UserID), "last_ip": sess.IP.String(),
+						"last_user_agent": sess.Agent.String, "last_used": sess.LastUsed.String(), "expires": sess.Expires.String(),
+						"uuid": sess.UUID.String(),
+					}[column])
+				}
+			}
+			if len(seen) != want {
+				t.Errorf("%s, descending %v: %d on all pages, want %d", column, descending, len(seen), want)
+			}
+			if descending {
+				slices.Reverse(keys)
+			}
+			if !slices.IsSorted(keys) {
+				t.Errorf("%s, descending %v: not in order", column, descending)
+			}
+		}
+	}
+}
+
+func (on suite) TestSessionFilters(t *testing.T) {
+	s := on.open(t)
+	all := fill(t, s, 35)
+	ptr := func(s string) *string { return &s }
+	id := int64(2)
+	tests := []struct {
+		name   string
+		filter db.SessionFilter
+		want   int
+	}{
+		{"all", db.SessionFilter{}, 35},
+		{"user", db.SessionFilter{User: &id}, 7},
+		{"user name", db.SessionFilter{Username: ptr("user3")}, 7},
+		{"user name in another case", db.SessionFilter{Username: ptr("User3")}, 0},
+		{"unknown user name", db.SessionFilter{Username: ptr("nobody")}, 0},
+		{"address", db.SessionFilter{IP: ptr("192.0.2.3")}, 5},
+		{"addresses", db.SessionFilter{IPs: []string{"192.0.2.3", "192.0.2.4"}}, 10},
+		{"no addresses", db.SessionFilter{IPs: []string{}}, 0},
+		{"agent", db.SessionFilter{Agent: ptr("agent of user1")}, 7},
+		{"kind", db.SessionFilter{Kind: ptr("desktop")}, 35},
+		{"other kind", db.SessionFilter{Kind: ptr("phone")}, 0},
+		{"search in agents", db.SessionFilter{Search: []string{"AGENT OF USER4"}}, 7},
+		{"search in addresses", db.SessionFilter{Search: []string{"0.2.5"}}, 5},
+		{"every word", db.SessionFilter{Search: []string{"user4", "0.2.5"}}, 1},
+		{"wildcards are letters", db.SessionFilter{Search: []string{"%"}}, 0},
+		{"so are underscores", db.SessionFilter{Search: []string{"user_"}}, 0},
+	}
+	check := func(state db.State) {
+		t.Helper()
+		for _, tt := range tests {
+			f := tt.filter
+			f.State, f.Now, f.Limit = state, Start, 100
+			var found, total int
+			var err error
+			if state == db.Living {
+				var page []db.Session
+				page, total, err = s.Sessions(t.Context(), f)
+				found = len(page)
+			} else {
+				var page []db.EndedSession
+				page, total, err = s.History(t.Context(), f)
+				found = len(page)
+			}
+			if err != nil || total != tt.want || found != tt.want {
+				t.Errorf("%s, state %d: got %d of %d, %v, want %d", tt.name, state, found, total, err, tt.want)
+			}
+			seen := map[uuid.UUID]bool{}
+			err = s.ExportSessions(t.Context(), f, func(some []db.EndedSession) error {
+				for _, e := range some {
+					seen[e.UUID] = true
+					found--
+				}
+				return nil
+			})
+			if err != nil || len(seen) != tt.want || found != 0 {
+				t.Errorf("%s, state %d: exported %d, %v, want %d", tt.name, state, len(seen), err, tt.want)
+			}
+		}
+	}
+	check(db.Living)
+	check(db.Any)
+	for i, sess := range all {
+		if i == 20 {
+			check(db.Any)
+		}
+		endSession(t, s, sess.UUID, Start)
+	}
+	check(db.Ended)
+	check(db.Any)
+}
+
+func (on suite) TestExpiredAreNotListed(t *testing.T) {
+	s := on.open(t)
+	all := fill(t, s, 22)
+	now := Start.Add(24*time.Hour + 3*time.Minute) // those of the minutes 0 to 3 have expired
+	page, total, err := s.Sessions(t.Context(), db.SessionFilter{Now: now, Limit: 100})
+	if err != nil || total != 14 || len(page) != 14 {
+		t.Errorf("got %d of %d, %v, want 14", len(page), total, err)
+	}
+	name := "user1"
+	_, filtered, err := s.Sessions(t.Context(), db.SessionFilter{Now: now, Username: &name, Limit: 100})
+	want := 0
+	for _, sess := range all {
+		if sess.UserID == 2 && sess.Expires.After(now) {
+			want++
+		}
+	}
+	if err != nil || filtered != want {
+		t.Errorf("of one user: got %d, %v, want %d", filtered, err, want)
 	}
 }

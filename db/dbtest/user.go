@@ -1,0 +1,66 @@
+package dbtest
+
+import (
+	"errors"
+	"reflect"
+	"testing"
+
+	"lastseen/db"
+
+	"github.com/google/uuid"
+)
+
+// Both ways to read a user say the same, but for the hash.
+func (on suite) TestCachedUser(t *testing.T) {
+	s := on.open(t)
+	root := CreateUser(t, s, "root", true)
+	ada, err := s.CreateUser(t.Context(), db.User{
+		UUID: uuid.New(), Username: "ada", Name: "Ada É.", Email: "ada@home.example", PasswordHash: "x", Created: Start,
+		Groups: []db.Group{{Name: "users"}, {Name: "admins"}},
+	}, false, func(db.User) db.Event { return Event(db.ModelCreated) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	CreateSession(t, s, root, "192.0.2.1", Start) // root has a last sign-in, ada none and is disabled
+	for _, id := range []int64{root.ID, ada.ID} {
+		want, err := s.User(t.Context(), id)
+		want.PasswordHash = ""
+		if got, knownErr := s.CachedUser(id); err != nil || knownErr != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v, %v\nwant %+v, %v", got, knownErr, want, err)
+		}
+	}
+	if _, err := s.CachedUser(ada.ID + 1); !errors.Is(err, db.ErrNotFound) {
+		t.Errorf("nobody: got %v, want db.ErrNotFound", err)
+	}
+}
+
+func (on suite) TestLastSuperuser(t *testing.T) {
+	s := on.open(t)
+	root := CreateUser(t, s, "root", true)
+	CreateUser(t, s, "bob", false)
+	for name, change := range map[string]func(keep bool) error{
+		"disable": func(keep bool) error {
+			return s.SetActive(t.Context(), root.ID, false, keep, Event(db.ModelUpdated))
+		},
+		"demote": func(keep bool) error { return s.UpdateUser(t.Context(), root, Start, keep, Event(db.ModelUpdated)) },
+		"delete": func(keep bool) error { return s.DeleteUser(t.Context(), root.ID, keep, Event(db.ModelDeleted)) },
+	} {
+		root.Superuser = false // what demote stores
+		if err := change(true); !errors.Is(err, db.ErrLastSuperuser) {
+			t.Errorf("%s: got %v, want db.ErrLastSuperuser", name, err)
+		}
+		if got, err := s.User(t.Context(), root.ID); err != nil || !got.Active || !got.Superuser {
+			t.Errorf("%s that was refused left %+v, %v", name, got, err)
+		}
+	}
+	eve := CreateUser(t, s, "eve", false)
+	if err := s.DeleteUser(t.Context(), eve.ID, true, Event(db.ModelDeleted)); err != nil {
+		t.Error("another user:", err)
+	}
+	if err := s.SetActive(t.Context(), root.ID, false, false, Event(db.ModelUpdated)); err != nil {
+		t.Error("by force:", err)
+	}
+	if err := s.DeleteUser(t.Context(), root.ID, true, Event(db.ModelDeleted)); err != nil {
+		t.Error("where nobody was in charge before:", err)
+	}
+}
