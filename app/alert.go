@@ -50,10 +50,11 @@ func (a *App) signInAlert(ctx context.Context, in db.SignIn, client Client) *db.
 	location := a.Locate(sess.IP)
 	f := signInFacts{scope: geoip.ScopeOf(sess.IP), brought: client.Brought}
 	var err error
-	if f.history, err = a.store.SignInHistory(ctx, in.User.ID, in.Device, sess.Agent.Client()); err == nil && f.history.Any {
-		if location.Place != nil {
-			f.country = location.Place.Country
-		}
+	if location.Place != nil {
+		f.country = location.Place.Country
+	}
+	f.history, err = a.store.SignInHistory(ctx, in.User.ID, in.Device, sess.Agent.Client())
+	if err == nil && f.history.Any && f.scope == geoip.Public && f.country != "" { // else none can be new
 		var all map[int64]map[string]time.Time
 		all, err = a.Countries(ctx, in.User.ID)
 		f.countries = all[in.User.ID]
