@@ -51,7 +51,7 @@ func (p *Program) alertList(ctx context.Context, _ *cli.Command, a *app.App) err
 		}
 		problem := ""
 		if t.Problem.Problem != "" {
-			problem = "last failed at " + t.Problem.Created.Format("2006-01-02 15:04:05 UTC") + ": " + t.Problem.Problem
+			problem = "last failed at " + timeText(t.Problem.Created, "") + ": " + t.Problem.Problem
 		}
 		rows = append(rows, []string{t.ID, t.Name(), from, gets, problem})
 	}
