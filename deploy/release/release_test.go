@@ -82,7 +82,10 @@ func TestRelease(t *testing.T) {
 // tryDeb unpacks a package into a root of its own and runs what is in it.
 func tryDeb(t *testing.T, path string) {
 	if _, err := exec.LookPath("dpkg-deb"); err != nil {
-		t.Skip("no dpkg-deb")
+		if os.Getenv("LASTSEEN_TEST_REQUIRE") == "1" {
+			t.Fatal("dpkg-deb is missing")
+		}
+		t.Skip("dpkg-deb is missing, of the package dpkg")
 	}
 	root := t.TempDir()
 	if out, err := exec.Command("dpkg-deb", "-x", path, root).CombinedOutput(); err != nil {
