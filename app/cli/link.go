@@ -77,7 +77,7 @@ func (p *Program) link(address string, l db.Link, err error) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.Err, "Good once, until %s:\n", timeText(l.Expires, ""))
+	fmt.Fprintf(p.Err, "The link is good once, until %s.\n", timeText(l.Expires, ""))
 	_, err = fmt.Fprintln(p.Out, address)
 	return err
 }
