@@ -418,7 +418,7 @@ func (g *guard) check(proxy string, keepsCookie bool) {
 	// What a client claims of itself goes no further, signed in or not.
 	forged := []string{"X-Forwarded-For", "6.6.6.6", "X-Forwarded-Host", "forged.lastseen.test", "X-Forwarded-Uri", "/open/x", "X-Forwarded-Proto", "https",
 		"X-Original-Url", g.app + "/open/x", "X-Original-Uri", "/open/x", "X-Forwarded-Method", "HEAD", "User-Agent", "browser/1"}
-	for _, name := range []string{"Username", "Groups", "Email", "Name", "Uid", "Jwt", "Entitlements", "Meta-App"} {
+	for _, name := range []string{"Username", "Groups", "Entitlements", "Email", "Name", "Uid", "Jwt", "Meta-Jwks", "Meta-Outpost", "Meta-Provider", "Meta-App", "Meta-Version"} {
 		for _, alias := range []string{"X-authentik-" + name, "X_authentik_" + name, "X-Authentik_" + name, "x_Authentik-" + name, "X.Authentik." + name} {
 			forged = append(forged, alias, "forged")
 		}

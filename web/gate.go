@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"unicode"
 
 	"lastseen/app"
@@ -24,6 +25,7 @@ import (
 const (
 	gatePrefix  = "/outpost.goauthentik.io"
 	authPrefix  = gatePrefix + "/auth/"
+	nginxPath   = authPrefix + "nginx"
 	envoyPrefix = gatePrefix + "/auth/envoy"
 	signOutPath = gatePrefix + "/sign_out"
 )
@@ -35,7 +37,7 @@ func isGateAuth(path string) bool { return strings.HasPrefix(path, authPrefix) }
 func (s *Server) gate(c *gin.Context) error {
 	path := c.Request.URL.Path
 	switch {
-	case path == authPrefix+"nginx":
+	case path == nginxPath:
 		return s.authorize(c, s.forwardedByNginx, unauthorized)
 	case path == authPrefix+"traefik", path == authPrefix+"caddy":
 		return s.authorize(c, forwarded, s.toLogin)
@@ -295,31 +297,65 @@ func (s *Server) gateTokens(r *http.Request, a asked) []string {
 	return s.tokens(r)
 }
 
-// passHeaders are authentik's headers, in canonical form.
+// passHeaders are authentik's headers, in canonical form: those of the user, of the
+// request, and the others, which have nothing to say.
 var passHeaders = [...]string{"X-Authentik-Username", "X-Authentik-Groups", "X-Authentik-Email", "X-Authentik-Name", "X-Authentik-Uid",
-	"X-Authentik-Meta-App", "X-Authentik-Meta-Version", "X-Authentik-Entitlements", "X-Authentik-Jwt", "X-Authentik-Meta-Jwks",
+	metaApp: "X-Authentik-Meta-App", metaVersion: "X-Authentik-Meta-Version", "X-Authentik-Entitlements", "X-Authentik-Jwt", "X-Authentik-Meta-Jwks",
 	"X-Authentik-Meta-Outpost", "X-Authentik-Meta-Provider"}
 
-// pass lets a request through. All of authentik's headers are always there:
-// one that is not would let the client's own pass some proxies.
-func (s *Server) pass(c *gin.Context, d app.Decision, host string) {
-	var values [len(passHeaders)]string
-	if u := d.User; u != nil {
-		groups := ""
-		for i, g := range u.Groups {
-			if i > 0 {
-				groups += "|"
-			}
-			groups += g.Name
-		}
-		copy(values[:], []string{u.Username, groups, u.Email, u.Name, userUID(u), host, "lastseen/" + s.version})
+const (
+	metaApp = iota + 5
+	metaVersion
+)
+
+// An identity is what apps are told of a user, in the order of passHeaders.
+type identity struct {
+	user   *db.User
+	values [metaApp][]string
+}
+
+// identities are those of users who passed last, by their ID. A user who was changed is
+// another one in memory.
+type identities [64]atomic.Pointer[identity]
+
+func (all *identities) of(u *db.User) *identity {
+	slot := &all[uint64(u.ID)%uint64(len(all))]
+	if id := slot.Load(); id != nil && id.user == u {
+		return id
 	}
-	for i := range values {
-		values[i] = headerText(values[i])
+	var groups []string
+	for _, g := range u.Groups {
+		groups = append(groups, g.Name)
+	}
+	id := &identity{user: u}
+	for i, value := range [metaApp]string{u.Username, strings.Join(groups, "|"), u.Email, u.Name, userUID(u)} {
+		id.values[i] = []string{headerText(value)}
+	}
+	slot.Store(id)
+	return id
+}
+
+// nothing is an empty header, which nobody may append to.
+var nothing = []string{""}
+
+// pass lets a request through. All of authentik's headers are always there: one that is
+// not would let the client's own pass some proxies. nginx alone takes a missing one for
+// an empty one, and is spared them.
+func (s *Server) pass(c *gin.Context, d app.Decision, host string) {
+	var values [len(passHeaders)][]string
+	if d.User != nil {
+		copy(values[:], s.identities.of(d.User).values[:])
+		values[metaApp], values[metaVersion] = []string{headerText(host)}, s.metaVersion
 	}
 	h := c.Writer.Header()
+	nginx := c.Request.URL.Path == nginxPath
 	for i, name := range passHeaders {
-		h[name] = values[i : i+1 : i+1]
+		switch {
+		case values[i] != nil && values[i][0] != "":
+			h[name] = values[i]
+		case !nginx:
+			h[name] = nothing
+		}
 	}
 	c.Status(http.StatusOK)
 	c.Writer.WriteHeaderNow()
@@ -409,7 +445,7 @@ func askForKey(c *gin.Context, host string) error {
 // has one header for it, or none; what it sends under another's is the client's.
 func askedMethod(r *http.Request) string {
 	switch path := r.URL.Path; {
-	case path == authPrefix+"nginx":
+	case path == nginxPath:
 		return r.Header.Get("X-Original-Method")
 	case strings.HasPrefix(path, envoyPrefix):
 		return r.Method

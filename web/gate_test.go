@@ -65,11 +65,17 @@ func (ts *testServer) asks(g gate, host, uri string, header ...string) *http.Res
 	return res
 }
 
+// saysOnce reports whether an identity header is there as it should be: once, and before
+// nginx, which takes a missing one for an empty one, not at all when it is empty.
+func (g gate) saysOnce(values []string) bool {
+	return g.isNginx() && len(values) == 0 || len(values) == 1 && !(g.isNginx() && values[0] == "")
+}
+
 const app1 = "grafana.home.example"
 
 func cookie(token string) string { return sessionCookie + "=" + token }
 
-var identity = []string{"Username", "Groups", "Entitlements", "Email", "Name", "Uid", "Jwt",
+var identityHeaders = []string{"Username", "Groups", "Entitlements", "Email", "Name", "Uid", "Jwt",
 	"Meta-Jwks", "Meta-Outpost", "Meta-Provider", "Meta-App", "Meta-Version"}
 
 func TestGate(t *testing.T) {
@@ -100,12 +106,12 @@ func TestGate(t *testing.T) {
 					if strings.Join(groups, "|") != "Küche|admins" && strings.Join(groups, "|") != "admins|Küche" {
 						t.Errorf("groups: got %q", got)
 					}
-				} else if len(got) != 1 || got[0] != want {
+				} else if !g.saysOnce(got) || strings.Join(got, "") != want {
 					t.Errorf("%s: got %q, want %q", header, got, want)
 				}
 			}
-			for _, header := range identity {
-				if got := res.Header.Values("X-Authentik-" + header); len(got) != 1 {
+			for _, header := range identityHeaders {
+				if got := res.Header.Values("X-Authentik-" + header); !g.saysOnce(got) {
 					t.Errorf("%s: got %q, want one value", header, got)
 				}
 			}
@@ -308,8 +314,8 @@ func TestOpenPaths(t *testing.T) {
 				continue
 			}
 			res = ts.asks(g, tt.host, tt.uri, "Cookie", cookie(token))
-			for _, header := range identity {
-				if got := res.Header.Values("X-Authentik-" + header); len(got) != 1 || got[0] != "" {
+			for _, header := range identityHeaders {
+				if got := res.Header.Values("X-Authentik-" + header); !g.saysOnce(got) || strings.Join(got, "") != "" {
 					t.Errorf("%s%s by %s: %s is %q, want it empty", tt.host, tt.uri, g.name, header, got)
 				}
 			}

@@ -47,6 +47,9 @@ type Server struct {
 	metrics   *metrics.Set
 	flashKey  [32]byte // of this run, for what a page says of the last
 
+	identities  identities
+	metaVersion []string // what apps are told of us
+
 	unavailable complaint // the database
 	unready     complaint // the same, asked for by itself
 	refused     complaint // a request, for that
@@ -56,7 +59,7 @@ type Server struct {
 
 // New makes the server of an app whose public URL is known.
 func New(a *app.App, version string) *Server {
-	s := &Server{app: a, log: a.Log, pages: view.New(), origin: http.NewCrossOriginProtection(), version: version, metrics: metrics.NewSet()}
+	s := &Server{app: a, log: a.Log, pages: view.New(), origin: http.NewCrossOriginProtection(), version: version, metrics: metrics.NewSet(), metaVersion: []string{"lastseen/" + version}}
 	if err := s.origin.AddTrustedOrigin(a.Config.PublicURL.String()); err != nil {
 		panic(err) // the settings were checked
 	}
