@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -409,6 +410,42 @@ func TestQuiet(t *testing.T) {
 	}
 	if got := hook.types(); got != "[password_changed password_changed password_changed password_changed password_changed summary]" {
 		t.Errorf("got %s", got)
+	}
+}
+
+// While what is held back waits for its summary, and nothing is new, there is nothing to
+// write: who writes meanwhile holds up nothing.
+func TestHeldAlertsWriteNothing(t *testing.T) {
+	a, advance := alerting(t)
+	hook := receive(t)
+	addTarget(t, a, hook.url())
+	ada := create(t, a, NewUser{Username: "ada"})
+	for range alertsAnHour + 2 {
+		changePassword(t, a, ada)
+	}
+	sendDue(t, a)
+	other, err := sql.Open("sqlite", "file:"+DatabasePath(a.Config.DataDir)+"?_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	writing, err := other.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writing.Rollback()
+	if w, err := a.AlertWork(t.Context()); err != nil || w != (db.AlertWork{Held: 2}) {
+		t.Fatalf("got %+v, %v, want two that are held back", w, err)
+	}
+	sendDue(t, a)
+	if err := writing.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	hook.types()
+	advance(heldQuiet)
+	sendDue(t, a)
+	if got := hook.types(); got != "[summary]" {
+		t.Errorf("got %s, want the summary after all", got)
 	}
 }
 

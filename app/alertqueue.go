@@ -114,10 +114,11 @@ func (a *App) alertsDue(ctx context.Context, busy []string, targets int) (map[st
 			return nil, err
 		}
 	}
-	if work.New+work.Held > 0 {
-		if err := a.planAlerts(ctx); err != nil {
-			return nil, err
-		}
+	planned, err := a.planAlerts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if planned > 0 {
 		err := a.store.BoundDeliveries(ctx, waitingAtMost, func(n int) db.Alert {
 			return *a.newAlert(0, alert.Facts{Type: alert.Summary, Time: a.now(), Count: n})
 		})
@@ -125,7 +126,7 @@ func (a *App) alertsDue(ctx context.Context, busy []string, targets int) (map[st
 			return nil, err
 		}
 	}
-	if work.Due+work.New+work.Held == 0 || targets <= 0 {
+	if work.Due+planned == 0 || targets <= 0 {
 		return nil, nil
 	}
 	now := a.now()
@@ -157,23 +158,23 @@ func (a *App) sumUp(ctx context.Context) error {
 	})
 }
 
-// planAlerts decides to which targets goes what is new.
-func (a *App) planAlerts(ctx context.Context) error {
-	targets, err := a.AlertTargets(ctx)
-	if err != nil {
-		return err
-	}
+// planAlerts decides to which targets goes what is new, and says how much that was.
+func (a *App) planAlerts(ctx context.Context) (planned int, err error) {
 	for {
 		fresh, err := a.store.NewAlerts(ctx, planAtMost)
 		if err != nil || len(fresh) == 0 {
-			return err
+			return planned, err
+		}
+		targets, err := a.AlertTargets(ctx)
+		if err != nil {
+			return planned, err
 		}
 		wants, err := a.wantMail(ctx, fresh)
 		if err != nil {
-			return err
+			return planned, err
 		}
 		// No more than these: of one that was stored since, nobody has looked whose mail it is.
-		_, err = a.store.PlanAlerts(ctx, len(fresh), func(stored db.Alert, sent int) (to []string, hold bool) {
+		n, err := a.store.PlanAlerts(ctx, len(fresh), func(stored db.Alert, sent int) (to []string, hold bool) {
 			kind := alert.Type(stored.Type)
 			if sent >= alertsAnHour && kind != alert.Summary {
 				return nil, true
@@ -188,8 +189,8 @@ func (a *App) planAlerts(ctx context.Context) error {
 			}
 			return to, false
 		})
-		if err != nil {
-			return err
+		if planned += n; err != nil {
+			return planned, err
 		}
 	}
 }

@@ -87,10 +87,16 @@ func (s *Store) SumUp(ctx context.Context, quiet, first, last time.Time, summary
 		user   int64
 		number int
 	}
-	return s.inTx(ctx, func(tx *sql.Tx) error {
-		all, err := queryAll(ctx, tx, func(h *held) []any { return []any{&h.user, &h.number} }, `SELECT user_id, sum(number) FROM alerts h WHERE state = 'held'
+	due := func(q querier) ([]held, error) {
+		return queryAll(ctx, q, func(h *held) []any { return []any{&h.user, &h.number} }, `SELECT user_id, sum(number) FROM alerts h WHERE state = 'held'
 			AND NOT EXISTS (SELECT 1 FROM alerts s WHERE s.user_id = h.user_id AND s.type = $4 AND s.created > $3)
 			GROUP BY user_id HAVING max(created) <= $1 OR min(created) <= $2`, micros(quiet), micros(first), micros(last), db.SummaryAlert)
+	}
+	if all, err := due(s.read); err != nil || len(all) == 0 { // mostly they wait, and the writer need not
+		return s.err(err)
+	}
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		all, err := due(tx)
 		if err != nil {
 			return err
 		}
