@@ -137,6 +137,7 @@ func (a *App) AddTOTP(ctx context.Context, caller Caller, n NewTOTP) (codes []st
 	if err != nil {
 		return nil, err
 	}
+	added.By = caller.Session
 	if err := a.store.AddFactor(ctx, *added); err != nil {
 		return nil, err
 	}

@@ -246,12 +246,12 @@ func (a *App) ProveAgain(ctx context.Context, caller Caller, password, code stri
 	if err != nil {
 		return err
 	}
-	needs, has, err := a.ProvesByCode(ctx, caller)
+	second, has, err := a.second(ctx, caller)
 	if err != nil {
 		return err
 	}
-	if !needs {
-		return a.provenAgain(ctx, caller, db.Proof{})
+	if second || !has.Any() {
+		return a.provenAgain(ctx, caller, db.Proof{Alone: !second})
 	}
 	return a.attempt(ctx, user.Username, client, "code", func(bool) (*refusal, error) {
 		_, proof, refused, err := a.checkCode(user, has, code)
@@ -267,22 +267,29 @@ func (a *App) ProveAgain(ctx context.Context, caller Caller, password, code stri
 
 // ProvesByCode reports whether a caller who is asked again has to give a code too: who has a
 // second factor, and signed in without it, by a device that they trust or before they had it.
-func (a *App) ProvesByCode(ctx context.Context, caller Caller) (needs bool, has db.Factors, err error) {
+func (a *App) ProvesByCode(ctx context.Context, caller Caller) (bool, error) {
+	second, has, err := a.second(ctx, caller)
+	return !second && has.Any(), err
+}
+
+// second reports whether a caller proved a second factor at the sign-in; has is what one
+// who did not has now.
+func (a *App) second(ctx context.Context, caller Caller) (proven bool, has db.Factors, err error) {
 	sess, err := a.live.Session(ctx, caller.Session)
 	if errors.Is(err, db.ErrNotFound) {
 		err = ErrUnauthenticated // it ended meanwhile
 	}
 	if err != nil || both(sess.Method) {
-		return false, has, err
+		return err == nil, has, err
 	}
 	has, err = a.store.Factors(ctx, caller.User.ID)
-	return has.Any(), has, err
+	return false, has, err
 }
 
 // provenAgain notes a proof, which is used up.
 func (a *App) provenAgain(ctx context.Context, caller Caller, proof db.Proof) error {
 	err := a.store.ProveAgain(ctx, caller.Session, proof, a.now())
-	if errors.Is(err, db.ErrNotFound) {
+	if errors.Is(err, db.ErrNotFound) { // it ended meanwhile, or another proof is wanted by now
 		err = ErrUnauthenticated
 	}
 	return err

@@ -319,6 +319,7 @@ func (a *App) AddPasskey(ctx context.Context, caller Caller, name string, sent P
 	if err != nil {
 		return nil, err
 	}
+	added.By = caller.Session
 	if err := a.store.AddFactor(ctx, *added); err != nil {
 		return nil, err
 	}

@@ -159,6 +159,7 @@ func (a *App) proceed(ctx context.Context, e entry) (token string, sess db.Sessi
 	if step != "" {
 		return "", sess, a.pend(ctx, e, step)
 	}
+	e.proof.Alone = !has.Any() // and none is added meanwhile
 	return a.startSession(ctx, e)
 }
 

@@ -62,6 +62,7 @@ type NewFactor struct {
 	Passkey *Passkey
 	// Recovery are the hashes of the recovery codes that come with a user's first factor.
 	Recovery [][]byte
+	By       uuid.UUID            // the session that adds it, if one does
 	Event    func(id int64) Event // of the number that it got
 }
 
@@ -83,6 +84,7 @@ type Proof struct {
 	Passkey  *Passkey  // as it is from now on
 	Was      []byte    // Passkey's Credential when its answer was checked, and still
 	Device   []byte    // the hash of the token of a device that is trusted still
+	Alone    bool      // the first factor is all that is proven: only while the user has no second
 	New      *NewFactor
 }
 

@@ -85,7 +85,7 @@ func (s *Server) proveAgain(c *gin.Context, form url.Values, h handler) error {
 func (s *Server) renderAgain(c *gin.Context, status int, page view.AgainPage) error {
 	page.Layout, page.Username = s.layout(c, ""), caller(c).User.Username
 	var err error
-	if page.Code, _, err = s.app.ProvesByCode(c.Request.Context(), caller(c)); err != nil {
+	if page.Code, err = s.app.ProvesByCode(c.Request.Context(), caller(c)); err != nil {
 		return err
 	}
 	has, err := s.app.Factors(c.Request.Context(), caller(c), caller(c).User.ID)

@@ -271,6 +271,53 @@ func TestMissingFactors(t *testing.T) {
 
 // A session from before its person had a second factor goes on, and whoever is in it with
 // the password alone cannot take that factor away again.
+// What somebody proved by the password alone counts no more once there is a factor, however
+// young it is: else whoever has the password could remove the factor again.
+func TestProofsFromBeforeTheFactor(t *testing.T) {
+	ts := newLocalServer(t)
+	again := func(b *http.Client) *http.Client {
+		ts.post(b, "/profile/totp", url.Values{"again": {"get"}, "again_password": {password}})
+		return b
+	}
+	for name, tt := range map[string]struct {
+		session func(before *http.Client, phone authenticator) *http.Client // after the first factor
+		asked   bool
+	}{
+		"signed in before":     {func(before *http.Client, _ authenticator) *http.Client { return before }, true},
+		"then with a password": {func(before *http.Client, _ authenticator) *http.Client { return again(before) }, true},
+		"then with a code too": {func(before *http.Client, phone authenticator) *http.Client {
+			ts.post(before, "/profile/totp", url.Values{"again": {"get"}, "again_password": {password}, "again_code": {phone.code()}})
+			return before
+		}, false},
+		"signed in by the code": {func(_ *http.Client, phone authenticator) *http.Client {
+			b := ts.halfway("bob")
+			ts.enter(b, phone.code())
+			return b
+		}, false},
+		"somebody else's": {func(*http.Client, authenticator) *http.Client { return ts.signIn("ada") }, false},
+	} {
+		before, own := again(ts.signIn("bob")), ts.signIn("bob")
+		phone, _, _ := ts.enrol(own, "/profile/totp", "Phone")
+		ts.advance(time.Minute)
+		asked := func(b *http.Client) bool {
+			res, page := ts.get(b, "/profile/totp")
+			if res.StatusCode != 200 {
+				t.Fatalf("%s: got %d", name, res.StatusCode)
+			}
+			return strings.Contains(page, `name="again_password"`)
+		}
+		if asked(own) {
+			t.Errorf("%s: who set up the factor is asked again", name)
+		}
+		if b := tt.session(before, phone); asked(b) != tt.asked {
+			t.Errorf("%s: asked again: %v, want %v", name, !tt.asked, tt.asked)
+		}
+		if err := ts.app.ResetFactors(t.Context(), app.Operator.Actor(), mustUser(ts, "bob")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestAskedAgainFromBeforeTheFactor(t *testing.T) {
 	ts := newServer(t)
 	before := ts.signIn("bob")

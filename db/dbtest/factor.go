@@ -261,6 +261,31 @@ func (on suite) TestProofOfASession(t *testing.T) {
 	if err := s.ProveAgain(t.Context(), uuid.New(), db.Proof{}, later); !errors.Is(err, db.ErrNotFound) {
 		t.Errorf("of no session: got %v", err)
 	}
+	own, bobs := CreateSession(t, s, ada, "192.0.2.1", Start), CreateSession(t, s, CreateUser(t, s, "bob", false), "192.0.2.1", Start)
+	alone := db.Proof{Alone: true}
+	if err := s.ProveAgain(t.Context(), sess.UUID, alone, later); err != nil {
+		t.Errorf("without a factor: %v", err)
+	}
+	for i, name := range []string{"the first factor", "the second"} {
+		if err := s.AddFactor(t.Context(), db.NewFactor{TOTP: &db.TOTP{UUID: uuid.New(), UserID: ada.ID, Name: name, Secret: []byte("sealed"), Created: later}, By: own.UUID, Event: added}); err != nil {
+			t.Fatal(err)
+		}
+		counts := []time.Time{{}, later}[i]
+		for id, want := range map[uuid.UUID]time.Time{sess.UUID: counts, own.UUID: Start, bobs.UUID: Start} {
+			if at, err := s.LastProof(t.Context(), id); err != nil || !at.Equal(want) && !(want.IsZero() && at.Unix() == 0) {
+				t.Errorf("%s is added: proven %v, want %v, %v", name, at, want, err)
+			}
+		}
+		if err := s.ProveAgain(t.Context(), sess.UUID, alone, later); !errors.Is(err, db.ErrNotFound) {
+			t.Errorf("%s is there, and the first factor alone was proven: got %v", name, err)
+		}
+		if _, err := s.CreateSession(t.Context(), signIn(ada, alone)); !errors.Is(err, db.ErrNotFound) {
+			t.Errorf("%s is there, and a sign-in proved the first factor alone: got %v", name, err)
+		}
+		if err := s.ProveAgain(t.Context(), sess.UUID, db.Proof{}, later); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // A challenge is there once, and for as long as it is good.

@@ -41,8 +41,9 @@ func (s *Store) TOTPs(ctx context.Context) ([]db.TOTP, error) {
 	return all, s.err(err)
 }
 
-// AddFactor stores a factor and its event; recovery codes only where the user has no
-// factor yet. Sign-ins of the user that were pending are refused from then on.
+// AddFactor stores a factor and its event. With a user's first one come recovery codes, and
+// what was proven in their other sessions, without it, counts no more. Sign-ins of the user
+// that were pending are refused from then on.
 func (s *Store) AddFactor(ctx context.Context, n db.NewFactor) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error { return addFactor(ctx, tx, n) })
 }
@@ -54,8 +55,7 @@ func addFactor(ctx context.Context, tx *sql.Tx, n db.NewFactor) error {
 	} else {
 		user = n.Passkey.UserID
 	}
-	var has bool
-	err := tx.QueryRowContext(ctx, `SELECT `+hasFactor+` FROM users u WHERE u.id = $1`, user).Scan(&has)
+	has, err := enrolled(ctx, tx, user)
 	if err != nil {
 		return err
 	}
@@ -80,8 +80,17 @@ func addFactor(ctx context.Context, tx *sql.Tx, n db.NewFactor) error {
 		if err := replaceRecovery(ctx, tx, user, n.Recovery, event.Created); err != nil {
 			return err
 		}
+		if _, err := tx.ExecContext(ctx, `UPDATE sessions SET proven = 0 WHERE user_id = $1 AND uuid <> $2`, user, n.By[:]); err != nil {
+			return err
+		}
 	}
 	return factorsChanged(ctx, tx, user, event)
+}
+
+// enrolled reports whether a user has a second factor.
+func enrolled(ctx context.Context, tx *sql.Tx, user int64) (has bool, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT `+hasFactor+` FROM users u WHERE u.id = $1`, user).Scan(&has)
+	return has, err
 }
 
 // factorsChanged ends what was begun with the factors as they were, and stores the event.
@@ -120,8 +129,7 @@ func replaceRecovery(ctx context.Context, tx *sql.Tx, user int64, hashes [][]byt
 // db.ErrNotFound for a user without a factor, whom no code would help.
 func (s *Store) SetRecoveryCodes(ctx context.Context, user int64, hashes [][]byte, event db.Event) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
-		var has bool
-		err := tx.QueryRowContext(ctx, `SELECT `+hasFactor+` FROM users u WHERE u.id = $1`, user).Scan(&has)
+		has, err := enrolled(ctx, tx, user)
 		if err == nil && !has {
 			err = db.ErrNotFound
 		}
@@ -197,7 +205,8 @@ func (s *Store) Pending(ctx context.Context, token []byte, expired time.Time) (p
 }
 
 // useProof uses up what proved a user's sign-in at a time. It is db.ErrNotFound when the
-// pending sign-in is no more, or the factor, or the device is not trusted; and db.ErrUsed when a code was used.
+// pending sign-in is no more, or the factor, the device is not trusted, or the user has a
+// factor by now; and db.ErrUsed when a code was used.
 func useProof(ctx context.Context, tx *sql.Tx, user int64, p db.Proof, at time.Time) error {
 	if p.Pending != nil {
 		err := oneRow(tx.ExecContext(ctx, `DELETE FROM pending_signins WHERE token_hash = $1 AND user_id = $2 AND created > $3`, p.Pending, user, micros(p.Since)))
@@ -234,6 +243,13 @@ func useProof(ctx context.Context, tx *sql.Tx, user int64, p db.Proof, at time.T
 		if trusted, err := trusts(ctx, tx, user, p.Device, at); err != nil {
 			return err
 		} else if !trusted {
+			return db.ErrNotFound
+		}
+	}
+	if p.Alone {
+		if has, err := enrolled(ctx, tx, user); err != nil {
+			return err
+		} else if has {
 			return db.ErrNotFound
 		}
 	}
