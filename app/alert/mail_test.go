@@ -2,12 +2,19 @@ package alert
 
 import (
 	"context"
-	"io"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"math/big"
 	"mime"
-	"mime/multipart"
 	"net"
 	"strings"
 	"testing"
+	"time"
+
+	"lastseen/app/alert/smtptest"
 
 	"github.com/google/uuid"
 )
@@ -59,27 +66,27 @@ func TestMail(t *testing.T) {
 	config, pool := certificate(t)
 	for _, tt := range []struct {
 		name      string
-		server    *smtpServer
+		server    *smtptest.Server
 		scheme    string
 		as        string // before the host
 		stranger  bool   // to the client, the server is on another machine
 		encrypted bool
 		err       string // a part of it; "" when the mail arrives
 	}{
-		{name: "STARTTLS", server: &smtpServer{tls: config, auth: "ada:s3cret"}, scheme: "smtp", as: "ada:s3cret@", stranger: true, encrypted: true},
-		{name: "implicit TLS", server: &smtpServer{tls: config, implicit: true, auth: "ada:s3cret"}, scheme: "smtps", as: "ada:s3cret@", stranger: true, encrypted: true},
-		{name: "without a password", server: &smtpServer{tls: config}, scheme: "smtp", stranger: true, encrypted: true},
-		{name: "no TLS elsewhere", server: &smtpServer{auth: "ada:s3cret"}, scheme: "smtp", as: "ada:s3cret@", stranger: true, err: "STARTTLS"},
-		{name: "on this machine", server: &smtpServer{}, scheme: "smtp"},
-		{name: "on this machine with a password", server: &smtpServer{auth: "ada:s3cret"}, scheme: "smtp", as: "ada:s3cret@"},
-		{name: "on this machine with TLS", server: &smtpServer{tls: config, auth: "ada:s3cret"}, scheme: "smtp", as: "ada:s3cret@", encrypted: true},
-		{name: "on this machine with implicit TLS", server: &smtpServer{tls: config, implicit: true}, scheme: "smtps", encrypted: true},
-		{name: "wrong password, which the server repeats", server: &smtpServer{tls: config, auth: "ada:other"}, scheme: "smtp", as: "ada:s3cret@", err: "535"},
-		{name: "refused", server: &smtpServer{refuse: "554 5.7.1 no\r\n"}, scheme: "smtp", err: "554"},
+		{name: "STARTTLS", server: &smtptest.Server{TLS: config, Auth: "ada:s3cret"}, scheme: "smtp", as: "ada:s3cret@", stranger: true, encrypted: true},
+		{name: "implicit TLS", server: &smtptest.Server{TLS: config, Implicit: true, Auth: "ada:s3cret"}, scheme: "smtps", as: "ada:s3cret@", stranger: true, encrypted: true},
+		{name: "without a password", server: &smtptest.Server{TLS: config}, scheme: "smtp", stranger: true, encrypted: true},
+		{name: "no TLS elsewhere", server: &smtptest.Server{Auth: "ada:s3cret"}, scheme: "smtp", as: "ada:s3cret@", stranger: true, err: "STARTTLS"},
+		{name: "on this machine", server: &smtptest.Server{}, scheme: "smtp"},
+		{name: "on this machine with a password", server: &smtptest.Server{Auth: "ada:s3cret"}, scheme: "smtp", as: "ada:s3cret@"},
+		{name: "on this machine with TLS", server: &smtptest.Server{TLS: config, Auth: "ada:s3cret"}, scheme: "smtp", as: "ada:s3cret@", encrypted: true},
+		{name: "on this machine with implicit TLS", server: &smtptest.Server{TLS: config, Implicit: true}, scheme: "smtps", encrypted: true},
+		{name: "wrong password, which the server repeats", server: &smtptest.Server{TLS: config, Auth: "ada:other"}, scheme: "smtp", as: "ada:s3cret@", err: "535"},
+		{name: "refused", server: &smtptest.Server{Refuse: "554 5.7.1 no\r\n"}, scheme: "smtp", err: "554"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := serveSMTP(t, tt.server)
-			m := mailer(t, tt.scheme+"://"+tt.as+s.addr)
+			s := smtptest.Serve(t, tt.server)
+			m := mailer(t, tt.scheme+"://"+tt.as+s.Addr)
 			if tt.stranger {
 				m.local, m.roots, m.name = false, pool, "mail.test"
 			}
@@ -90,24 +97,24 @@ func TestMail(t *testing.T) {
 			}
 			err = sender.Send(t.Context(), to, signIn)
 			if tt.err != "" {
-				if err == nil || !strings.Contains(err.Error(), tt.err) || !strings.Contains(err.Error(), s.addr) {
+				if err == nil || !strings.Contains(err.Error(), tt.err) || !strings.Contains(err.Error(), s.Addr) {
 					t.Errorf("got %v, want an error with %q and the server's address", err, tt.err)
 				}
 				if err != nil && (strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), "\n")) {
 					t.Errorf("the error has the password in it, or several lines: %v", err)
 				}
-				s.received(t, 0)
+				receives(t, s, 0)
 				return
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := s.received(t, 1)[0]
-			if got.encrypted != tt.encrypted {
-				t.Errorf("encrypted: got %v, want %v", got.encrypted, tt.encrypted)
+			got := receives(t, s, 1)[0]
+			if got.Encrypted != tt.encrypted {
+				t.Errorf("encrypted: got %v, want %v", got.Encrypted, tt.encrypted)
 			}
-			if !strings.Contains(got.to, "<ada@home.example>") || !strings.Contains(got.from, "<lastseen@home.example>") {
-				t.Errorf("got %s, %s", got.from, got.to)
+			if !strings.Contains(got.To, "<ada@home.example>") || !strings.Contains(got.From, "<lastseen@home.example>") {
+				t.Errorf("got %s, %s", got.From, got.To)
 			}
 			for name, want := range map[string]string{
 				"Message-Id": "<" + signIn.ID.String() + "@home.example>", "Subject": signIn.Title, "To": "<ada@home.example>",
@@ -117,7 +124,7 @@ func TestMail(t *testing.T) {
 					t.Errorf("%s: got %q, want %q", name, v, want)
 				}
 			}
-			text, page := parts(t, got)
+			text, page := got.Text, got.Page
 			if text != signIn.Text+"\n" {
 				t.Errorf("text: got %q, want %q", text, signIn.Text)
 			}
@@ -128,45 +135,26 @@ func TestMail(t *testing.T) {
 	}
 }
 
-// parts are the text and the page of a mail.
-func parts(t *testing.T, m received) (text, page string) {
+func receives(t *testing.T, s *smtptest.Server, n int) []smtptest.Mail {
 	t.Helper()
-	_, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
-	if err != nil {
-		t.Fatal(err)
+	got := s.Received()
+	if len(got) != n {
+		t.Fatalf("got %d mails, want %d", len(got), n)
 	}
-	r := multipart.NewReader(strings.NewReader(m.body), params["boundary"])
-	for {
-		p, err := r.NextPart()
-		if err == io.EOF {
-			return strings.ReplaceAll(text, "\r\n", "\n"), page
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		content, err := io.ReadAll(p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if strings.HasPrefix(p.Header.Get("Content-Type"), "text/plain") {
-			text = string(content)
-		} else {
-			page = string(content)
-		}
-	}
+	return got
 }
 
 // A name from a stranger makes no header, and no tag on the page.
 func TestMailNames(t *testing.T) {
-	s := serveSMTP(t, &smtpServer{})
+	s := smtptest.Serve(t, &smtptest.Server{})
 	m := NewMessage(uuid.New(), Facts{Type: SignIn, User: "ada\r\nBcc: eve@evil.example\r\n\r\n<b>", Device: "<script>\u202e"}, "https://id.example", 90)
 	to, _ := ParseTarget("mailto:ada@home.example")
-	if err := NewSender(mailer(t, "smtp://"+s.addr), "lastseen@home.example").Send(t.Context(), to, m); err != nil {
+	if err := NewSender(mailer(t, "smtp://"+s.Addr), "lastseen@home.example").Send(t.Context(), to, m); err != nil {
 		t.Fatal(err)
 	}
-	got := s.received(t, 1)[0]
-	text, page := parts(t, got)
-	if got.Header.Get("Bcc") != "" || strings.Contains(got.to, "eve") || strings.Contains(page, "<b>") || strings.Contains(page, "<script") {
+	got := receives(t, s, 1)[0]
+	text, page := got.Text, got.Page
+	if got.Header.Get("Bcc") != "" || strings.Contains(got.To, "eve") || strings.Contains(page, "<b>") || strings.Contains(page, "<script") {
 		t.Errorf("got headers %v, page %s", got.Header, page)
 	}
 	if strings.ContainsAny(text, "\r\u202e") {
@@ -193,8 +181,8 @@ func TestMailToNobody(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	s := serveSMTP(t, &smtpServer{})
-	if err := NewSender(mailer(t, "smtp://"+s.addr), "lastseen@home.example").Send(ctx, to, signIn); err == nil {
+	s := smtptest.Serve(t, &smtptest.Server{})
+	if err := NewSender(mailer(t, "smtp://"+s.Addr), "lastseen@home.example").Send(ctx, to, signIn); err == nil {
 		t.Error("mail was sent after the end")
 	}
 	if err := CheckSender("Lastseen <lastseen@home.example>"); err != nil {
@@ -205,4 +193,28 @@ func TestMailToNobody(t *testing.T) {
 			t.Errorf("%q is a sender", bad)
 		}
 	}
+}
+
+// certificate is one for localhost that signs itself, and who believes it.
+func certificate(t *testing.T) (*tls.Config, *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		DNSNames: []string{"mail.test"}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(parsed)
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, pool
 }
