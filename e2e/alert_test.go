@@ -4,10 +4,13 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"lastseen/app/alert/smtptest"
 )
 
 // Targets are added, shown, tested and removed beside a running server, which sends to
@@ -89,4 +92,91 @@ func TestAlertCommands(t *testing.T) {
 	if _, errs := run(1, "", "--alerts", "webhook+http://127.0.0.1:1/h1dden", "alert", "test"); !strings.Contains(errs, "127.0.0.1:1") {
 		t.Errorf("got %s", errs)
 	}
+}
+
+// Whoever has an address is told by mail of a sign-in on a device that they never used,
+// unless they want none. The link in the mail does nothing by itself; what it leads to
+// signs the stranger out, and asks for a new password.
+func TestOwnMail(t *testing.T) {
+	t.Parallel()
+	mail := smtptest.Serve(t, &smtptest.Server{Auth: "lastseen:s3cret"})
+	data := t.TempDir()
+	if _, errs, status := execute(t, data, "correct horse", "user", "create", "ada", "--email", "ada@home.example", "--password-file", "-"); status != 0 {
+		t.Fatal(errs)
+	}
+	p := start(t, data, "LASTSEEN_SMTP=smtp://lastseen:s3cret@"+mail.Addr, "LASTSEEN_MAIL_FROM=Lastseen <gate@home.example>")
+	signIn := func(agent string) *http.Client {
+		t.Helper()
+		b := browser(t)
+		b.Transport = agentOf(agent)
+		if status := p.signIn(b, "ada", "correct horse"); status != http.StatusSeeOther {
+			t.Fatalf("sign in: got %d", status)
+		}
+		return b
+	}
+	arrive := func(n int) smtptest.Mail {
+		t.Helper()
+		for range 1500 {
+			if got := mail.Received(); len(got) >= n {
+				return got[n-1]
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		t.Fatalf("mail %d did not come: %s", n, p.log())
+		return smtptest.Mail{}
+	}
+	own := signIn("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0") // the first, which is silent
+	stranger := signIn("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0")
+	got := arrive(1)
+	if !strings.HasPrefix(got.To, "TO:<ada@home.example>") || !strings.HasPrefix(got.From, "FROM:<gate@home.example>") || got.Header.Get("Subject") != "New sign-in of ada" {
+		t.Errorf("got %+v", got)
+	}
+	path, ok := strings.CutPrefix(got.Text[strings.LastIndex(strings.TrimSpace(got.Text), "\n")+1:], p.url)
+	path = strings.TrimSpace(path)
+	if !ok || !strings.HasPrefix(path, "/sessions/") {
+		t.Fatalf("no link to the session under %s: %s", p.url, got.Text)
+	}
+	if status, page := p.get(own, path); status != http.StatusOK || !strings.Contains(page, path+"/not-me") {
+		t.Errorf("the page of the link: got %d without a way to say that it was not me: %s", status, page)
+	}
+	p.mustBe(stranger, http.StatusOK, "after the page was looked at")
+	if status, _ := p.post(own, path+"/not-me", nil); status != http.StatusSeeOther {
+		t.Errorf("this was not me: got %d", status)
+	}
+	p.mustBe(stranger, http.StatusForbidden, "after it was not me")
+	if _, page := p.get(own, "/profile"); !strings.Contains(page, "Now choose a new password") || !strings.Contains(page, `id="password"`) {
+		t.Errorf("nothing leads on to a new password: %s", page)
+	}
+	// With the switch off nothing comes: what does is of the one after it was on again.
+	if status, _ := p.post(own, "/profile/alerts", url.Values{"listed": {"1"}, "type": {"sign_in"}}); status != http.StatusSeeOther {
+		t.Fatalf("switch off: got %d", status)
+	}
+	signIn("curl/8.15.0")
+	decided := false
+	for range 500 {
+		if out, _, _ := execute(t, data, "", "doctor"); strings.Contains(out, "Waiting to be sent: 0.") {
+			decided = true
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if !decided {
+		t.Fatal("nobody decides whose mail it is:", p.log())
+	}
+	if status, _ := p.post(own, "/profile/alerts", url.Values{"listed": {"1"}, "mail": {"1"}, "type": {"sign_in"}}); status != http.StatusSeeOther {
+		t.Fatalf("switch on: got %d", status)
+	}
+	signIn("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36")
+	if got := arrive(2); !strings.Contains(got.Text, "Chrome 140 on Linux") {
+		t.Errorf("want mail of the last sign-in alone, got %s", got.Text)
+	}
+}
+
+// An agentOf sends requests with that User-Agent.
+type agentOf string
+
+func (a agentOf) RoundTrip(req *http.Request) (*http.Response, error) {
+	req = req.Clone(req.Context())
+	req.Header.Set("User-Agent", string(a))
+	return http.DefaultTransport.RoundTrip(req)
 }
