@@ -20,9 +20,9 @@ PLATFORMS := linux-amd64 linux-arm64 linux-armv7 linux-armv6 linux-386 linux-ris
 # without the detector is linked for everybody, and lock and unlock go unseen.
 RACE := -race
 
-# Tests that run without it: of pages in a browser, and long comparisons in which
-# nothing runs beside anything. They share compiled packages with the build.
-PLAIN := ^(TestRealPages|TestAccessibility|TestScript|TestSignInInBrowser|TestSecondFactorInBrowser|TestPasskeyInABrowser|TestHomeScreen|TestKeyboard|TestLayout|TestSignOutElsewhere|TestSignOutWithoutScript|TestCost|TestUAPCore|TestParseAsUAPGoDoes|TestSessionsAgainstAll)$$
+# Tests that run without it: of pages in a browser, of memory, and long comparisons in
+# which nothing runs beside anything. They share compiled packages with the build.
+PLAIN := ^(TestRealPages|TestAccessibility|TestScript|TestSignInInBrowser|TestSecondFactorInBrowser|TestPasskeyInABrowser|TestHomeScreen|TestKeyboard|TestLayout|TestSignOutElsewhere|TestSignOutWithoutScript|TestCost|TestUAPCore|TestParseAsUAPGoDoes|TestSessionsAgainstAll|TestMemoryComesBack)$$
 
 # Debian keeps nginx where only root looks.
 export PATH := $(PATH):/usr/sbin
