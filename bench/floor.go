@@ -11,6 +11,7 @@ import (
 // A fixed answer is what the floor gives to every request: the bytes that ours
 // gave to one.
 type fixedAnswer struct {
+	Status int
 	Header http.Header
 	Body   []byte
 }
@@ -30,6 +31,7 @@ func serveFloor(kind, address, file string) error {
 		for name, values := range fixed.Header {
 			h[name] = values
 		}
+		w.WriteHeader(fixed.Status)
 		w.Write(fixed.Body)
 	})
 	if kind == "gin" {
@@ -40,7 +42,7 @@ func serveFloor(kind, address, file string) error {
 			for name, values := range fixed.Header {
 				h[name] = values
 			}
-			c.Status(http.StatusOK)
+			c.Status(fixed.Status)
 			c.Writer.Write(fixed.Body)
 		}
 		r.GET("/api/v3/core/authenticated_sessions/:uuid/", answer)

@@ -169,27 +169,28 @@ func oneByOne(p *process, r request, count int) (s figures, err error) {
 	}, err
 }
 
-// answer is what a server says to a request, as it goes over the wire.
-func answer(p *process, r request) (header http.Header, body []byte, err error) {
+// answer is what a server says to a request, as it goes over the wire: 200, or the 401
+// of the gate.
+func answer(p *process, r request) (fixed fixedAnswer, err error) {
 	conn, err := net.Dial("tcp", p.address)
 	if err != nil {
-		return nil, nil, err
+		return fixed, err
 	}
 	defer conn.Close()
 	if _, err := io.WriteString(conn, r.of(1, p.data, 1)); err != nil {
-		return nil, nil, err
+		return fixed, err
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
-		return nil, nil, err
+		return fixed, err
 	}
-	body, err = io.ReadAll(resp.Body)
-	if resp.StatusCode != http.StatusOK {
+	body, err := io.ReadAll(resp.Body)
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusUnauthorized {
 		err = errors.Join(err, fmt.Errorf("%s: %s", resp.Status, body))
 	}
 	resp.Header.Del("Content-Length")
 	resp.Header.Del("Date")
-	return resp.Header, body, err
+	return fixedAnswer{resp.StatusCode, resp.Header, body}, err
 }
 
 // A flow is a request that comes at a steady rate, whether or not the earlier

@@ -209,16 +209,16 @@ func (b *bench) rest(p *process, name string) error {
 func (b *bench) beside(ours *process, c throughput) error {
 	n := ours.data.sessions
 	b.say("%s, %s sessions", c.name, thousands(n))
-	header, body, err := answer(ours, c.request)
+	fixed, err := answer(ours, c.request)
 	if err != nil {
 		return err
 	}
-	fixed, err := json.Marshal(fixedAnswer{header, body})
+	text, err := json.Marshal(fixed)
 	if err != nil {
 		return err
 	}
 	file := filepath.Join(b.work, "answer.json")
-	if err := os.WriteFile(file, fixed, 0o600); err != nil {
+	if err := os.WriteFile(file, text, 0o600); err != nil {
 		return err
 	}
 	servers := []*process{ours}
