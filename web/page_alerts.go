@@ -38,12 +38,16 @@ func ticks(chosen []alert.Type) []view.Tick {
 	return all
 }
 
-func ticked(form url.Values) (types []alert.Type) {
+// ticked are the types of a form that were, and whether there were some to tick, but none was.
+func ticked(form url.Values) (types []alert.Type, none bool) {
 	for _, t := range form["type"] {
 		types = append(types, alert.Type(t))
 	}
-	return types
+	return types, form.Get("listed") != "" && len(types) == 0
 }
+
+// noneTicked is for a target, to which no types would mean all.
+var noneTicked = view.Msg("Tick at least one alert that it gets.")
 
 func (s *Server) alertsForm(c *gin.Context) error {
 	return s.renderAlerts(c, http.StatusOK, view.AlertsPage{Types: ticks(nil)})
@@ -71,9 +75,13 @@ func (s *Server) addTarget(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	t, err := s.app.AddAlertTarget(c.Request.Context(), caller(c).Actor(), form.Get("url"), ticked(form))
+	types, none := ticked(form)
+	if none {
+		return s.renderAlerts(c, http.StatusBadRequest, view.AlertsPage{Types: ticks(nil), Error: noneTicked})
+	}
+	t, err := s.app.AddAlertTarget(c.Request.Context(), caller(c).Actor(), form.Get("url"), types)
 	if text := sentence(c, err, "", ""); text != "" {
-		return s.renderAlerts(c, http.StatusBadRequest, view.AlertsPage{Types: ticks(ticked(form)), Error: text})
+		return s.renderAlerts(c, http.StatusBadRequest, view.AlertsPage{Types: ticks(types), Error: text})
 	}
 	if err != nil {
 		return err
@@ -101,7 +109,13 @@ func (s *Server) chooseAlerts(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.app.ChooseAlerts(c.Request.Context(), caller(c).Actor(), c.Param("id"), ticked(form)); err != nil {
+	types, none := ticked(form)
+	if none {
+		s.say(c, s.pages.Text(s.language(c), noneTicked))
+		redirect(c, "/alerts")
+		return nil
+	}
+	if err := s.app.ChooseAlerts(c.Request.Context(), caller(c).Actor(), c.Param("id"), types); err != nil {
 		return err
 	}
 	s.say(c, s.pages.Text(s.language(c), "Saved."))
@@ -155,8 +169,7 @@ func (s *Server) chooseOwnAlerts(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	types := ticked(form)
-	none := form.Get("listed") != "" && len(types) == 0 // of a page that has the list
+	types, none := ticked(form)
 	if err := s.app.ChooseAlertMail(c.Request.Context(), caller(c).User.ID, form.Get("mail") != "" && !none, types); err != nil {
 		return err
 	}

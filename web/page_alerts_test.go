@@ -43,6 +43,9 @@ func TestAlertPages(t *testing.T) {
 	answer = http.StatusTeapot
 	post(ada, "/alerts/1/test", nil, http.StatusSeeOther, "answered 418")
 	post(ada, "/alerts/1/types", url.Values{"type": {"sign_in", "key_created"}}, http.StatusSeeOther, "Sign-ins from a new device or country; An API token made")
+	post(ada, "/alerts/1/types", url.Values{"listed": {"1"}}, http.StatusSeeOther, "Tick at least one")
+	post(ada, "/alerts", url.Values{"url": {target}, "listed": {"1"}}, http.StatusBadRequest, "Tick at least one")
+	post(ada, "/alerts/1/types", url.Values{"listed": {"1"}, "type": {"sign_in", "key_created"}}, http.StatusSeeOther, "Sign-ins from a new device or country; An API token made")
 	post(ada, "/alerts/2/test", nil, http.StatusNotFound, "")
 	_, body := ts.get(ada, "/alerts")
 	shown += body
