@@ -281,6 +281,11 @@ func TestLockIsTold(t *testing.T) {
 			}
 		}
 		sendDue(t, a)
+		for _, m := range hook.got {
+			if m.User != "ada" || m.Title != "Account ada locked" {
+				t.Errorf("it is called as it was typed: %+v", m)
+			}
+		}
 		if got := hook.types(); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}

@@ -170,7 +170,7 @@ func (a *App) SignInByCode(ctx context.Context, pending, code string, client Cli
 			if how == ByRecovery {
 				why = "wrong code"
 			}
-			return &refusal{why: why, user: p.UserID}, nil
+			return &refusal{why: why, user: p.User}, nil
 		}
 		return nil, err
 	})
@@ -183,7 +183,7 @@ func (a *App) checkCode(user db.User, has db.Factors, typed string) (how string,
 		return ByRecovery, db.Proof{Recovery: hash}, nil, nil
 	}
 	code, now := bareCode(typed), stepAt(a.now())
-	refused = &refusal{why: "wrong code", user: user.ID}
+	refused = &refusal{why: "wrong code", user: user}
 	sealed := 0
 	for _, t := range has.TOTPs {
 		secret, err := a.totpSecret(user, t)
@@ -259,7 +259,7 @@ func (a *App) ProveAgain(ctx context.Context, caller Caller, password, code stri
 			return refused, err
 		}
 		if err = a.provenAgain(ctx, caller, proof); errors.Is(err, db.ErrUsed) {
-			return &refusal{why: "code used before", user: user.ID}, nil
+			return &refusal{why: "code used before", user: user}, nil
 		}
 		return nil, err
 	})

@@ -196,7 +196,7 @@ func (a *App) answered(ctx context.Context, purpose Purpose, user db.User, sent 
 		}
 	}
 	return a.attempt(ctx, owner.Username, client, "passkey", func(bool) (*refusal, error) {
-		refused := &refusal{user: owner.ID}
+		refused := &refusal{user: owner}
 		switch {
 		case asked != nil || malformed != nil: // no such request, or not any more
 			refused.why = wrongPasskey

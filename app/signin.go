@@ -52,9 +52,9 @@ func (a *App) verify(ctx context.Context, username, password string, client Clie
 		case user.ID == 0:
 			return &refusal{why: "unknown user"}, nil
 		case !user.Active:
-			return &refusal{why: "disabled user", user: user.ID}, nil
+			return &refusal{why: "disabled user", user: user}, nil
 		}
-		return &refusal{why: "wrong password", user: user.ID}, nil
+		return &refusal{why: "wrong password", user: user}, nil
 	})
 	if err != nil {
 		return db.User{}, err
@@ -74,7 +74,7 @@ func (a *App) verify(ctx context.Context, username, password string, client Clie
 // A refusal is why something does not prove what it should.
 type refusal struct {
 	why  string         // for the log
-	user int64          // whose account it concerns; 0 for nobody's
+	user db.User        // whose account it concerns; zero for nobody's
 	more map[string]any // for the event
 }
 
@@ -108,10 +108,10 @@ func (a *App) attempt(ctx context.Context, typed string, client Client, stage st
 	for k, v := range refused.more {
 		content[k] = v
 	}
-	actor := Actor{ID: refused.user, Name: typed, IP: client.IP, Agent: client.Agent}
-	event := a.event(actor, db.LoginFailed, refused.user, content)
-	if refused.user != 0 {
-		event = a.tells(event, actor, alert.AccountLocked, db.User{ID: refused.user, Username: typed}, "") // if it comes to that
+	actor := Actor{ID: refused.user.ID, Name: typed, IP: client.IP, Agent: client.Agent}
+	event := a.event(actor, db.LoginFailed, refused.user.ID, content)
+	if refused.user.ID != 0 {
+		event = a.tells(event, actor, alert.AccountLocked, refused.user, "") // if it comes to that
 	}
 	if err := a.store.LoginFailed(ctx, username, network, event, loginLimits); err != nil {
 		return err

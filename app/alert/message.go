@@ -4,6 +4,7 @@
 package alert
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -105,10 +106,10 @@ func NewMessage(id uuid.UUID, f Facts, origin string, history int) Message {
 		do = ifNotYou
 	case FactorAdded:
 		m.Title = "A way to sign in was added for " + f.User
-		what, do = f.What+" was added to the account "+f.User+by, ifNotYou
+		what, do = unlinked(f.What)+" was added to the account "+f.User+by, ifNotYou
 	case FactorRemoved:
 		m.Title = "A way to sign in was removed for " + f.User
-		what, do = f.What+" was removed from the account "+f.User+by, ifNotYou
+		what, do = unlinked(f.What)+" was removed from the account "+f.User+by, ifNotYou
 	case PasswordChanged:
 		m.Title = "Password of " + f.User + " changed"
 		what, do = "The password of "+f.User+" was changed"+by, ifNotYou
@@ -123,21 +124,25 @@ func NewMessage(id uuid.UUID, f Facts, origin string, history int) Message {
 		what, do = "A backup of everything was downloaded"+by, "If nobody should have done that, sign in at the page below, and look at Events and Users."
 	case KeyCreated:
 		m.Title = "API key made for " + f.User
-		what, do = "The key "+quote(f.What)+" was made for "+f.User+by+"; it signs in without a password", ifNotYou
+		what, do = "The key "+quote(unlinked(f.What))+" was made for "+f.User+by+"; it signs in without a password", ifNotYou
 	case Summary:
 		m.Title = strconv.Itoa(f.Count) + " more alerts"
-		what = strconv.Itoa(f.Count) + " alerts could not be sent here for so long that they are only counted. Events has what they told of"
+		what = strconv.Itoa(f.Count) + " alerts could not be sent here for so long that they are only counted. The page Events shows what they told of"
 		if f.User != "" {
 			m.Title += " of " + f.User
-			what = strconv.Itoa(f.Count) + " more alerts of " + f.User + " within the hour were held back. Events has what they tell of"
+			what = strconv.Itoa(f.Count) + " more alerts of " + f.User + " within the hour were held back. The page Events shows what they tell of"
 		}
 	case Test:
 		m.Title = "A test of Lastseen's alerts"
 		what = "This is a test, which somebody asked for. Alerts arrive here"
 	}
 	lines := []string{what + "."}
-	if f.Type != SignIn && f.Device+f.Place+f.Network+f.Address != "" {
-		lines = append(lines, "It was done "+f.where()+".")
+	switch where := f.where(); {
+	case where == "" || f.Type == SignIn:
+	case f.Type == AccountLocked:
+		lines = append(lines, "The last one was tried "+where+".")
+	default:
+		lines = append(lines, "It was done "+where+".")
 	}
 	lines = append(lines, "Time: "+f.Time.UTC().Format("2 Jan 2006, 15:04 UTC")+".")
 	if do != "" {
@@ -151,7 +156,7 @@ func NewMessage(id uuid.UUID, f Facts, origin string, history int) Message {
 func (f Facts) where() string {
 	var parts []string
 	if f.Device != "" {
-		parts = append(parts, "on "+f.Device)
+		parts = append(parts, "on "+unlinked(f.Device))
 	}
 	if f.Place != "" {
 		parts = append(parts, "in "+f.Place)
@@ -164,6 +169,12 @@ func (f Facts) where() string {
 	}
 	return strings.Join(parts, ", ")
 }
+
+// unlinked is a stranger's text in which no app finds an address to be tapped: anybody
+// can call their client "Unlock at evil.example", and have an account locked with it.
+func unlinked(s string) string { return host.ReplaceAllString(s, "[.]$1") }
+
+var host = regexp.MustCompile(`[.](\pL)`)
 
 func quote(s string) string { return "“" + s + "”" }
 

@@ -40,11 +40,21 @@ func TestMessages(t *testing.T) {
 			"The password of ada was changed on the command line.",
 			"Time: 3 Nov 2025, 12:30 UTC.",
 			"If you know nothing of it, sign in at the page below, see who is signed in, and change your password."}},
+		{"a key, which is called like a place to go to", with(func(f *Facts) { f.Type, f.What, f.By = KeyCreated, "http://evil.example/a.b", "eve" }), "API key made for ada", []string{
+			"The key “http://evil[.]example/a[.]b” was made for ada by eve; it signs in without a password.",
+			"It was done through Bredband2 AB, from 89.160.20.112.",
+			"Time: 3 Nov 2025, 12:30 UTC.",
+			"If that was not you, open the page below: a button there, “This was not me”, signs that session and its device out, and leads on to a new password."}},
+		{"a lock, by a client that is called so", Facts{Type: AccountLocked, Time: at, User: "ada.l", Device: "Unlock at evil.example 1.5 on Linux", Address: "192.0.2.1"}, "Account ada.l locked", []string{
+			"So many wrong passwords were tried on ada.l that only networks that it has signed in from may try more.",
+			"The last one was tried on Unlock at evil[.]example 1.5 on Linux, from 192.0.2.1.",
+			"Time: 3 Nov 2025, 12:30 UTC.",
+			"Whoever has the right password gets in again within an hour; `lastseen user unlock` lifts the lock at once."}},
 		{"a summary", Facts{Type: Summary, Time: at, User: "ada", Count: 7}, "7 more alerts of ada", []string{
-			"7 more alerts of ada within the hour were held back. Events has what they tell of.",
+			"7 more alerts of ada within the hour were held back. The page Events shows what they tell of.",
 			"Time: 3 Nov 2025, 12:30 UTC."}},
 		{"a summary of many", Facts{Type: Summary, Time: at, Count: 101}, "101 more alerts", []string{
-			"101 alerts could not be sent here for so long that they are only counted. Events has what they told of.",
+			"101 alerts could not be sent here for so long that they are only counted. The page Events shows what they told of.",
 			"Time: 3 Nov 2025, 12:30 UTC."}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
