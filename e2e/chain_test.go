@@ -90,6 +90,7 @@ func TestDependenciesAreDocumented(t *testing.T) {
 // Two builds of the same source in different places are the same bytes. With
 // LASTSEEN_TEST_REBUILD=1 the second shares no compiled package with the first.
 func TestBuildIsReproducible(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it builds twice")
 	}

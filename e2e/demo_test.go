@@ -117,6 +117,7 @@ func open(t *testing.T, b *http.Client, target string, header ...string) (status
 }
 
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t)
 	if log := strings.TrimRight(d.log(), "\n"); !strings.Contains(log[strings.LastIndex(log, "\n")+1:], "Open "+d.url) {
 		t.Errorf("the last line does not say what to open:\n%s", log)

@@ -22,6 +22,7 @@ import (
 // itself, all of it read-only but the data directory, as deploy/Containerfile has
 // it: no /tmp, no /etc, no /proc.
 func TestOnlyDataIsWritten(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 || runtime.GOOS != "linux" {
 		t.Skip("only root on Linux can mount")
 	}

@@ -49,6 +49,7 @@ func (p *process) post(b *http.Client, path string, form url.Values) (int, strin
 // A code outlives nothing that it should not, and the key of the secrets goes where the
 // operator says: a life with a second factor, over a kill, a lost key and two restores.
 func TestSecondFactor(t *testing.T) {
+	t.Parallel()
 	data, dir := t.TempDir(), t.TempDir()
 	keyFile := filepath.Join(data, "lastseen.key")
 	p := start(t, data, "LASTSEEN_BOOTSTRAP_PASSWORD=correct horse")

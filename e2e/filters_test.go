@@ -60,6 +60,7 @@ func refusals(t *testing.T, format string) (file string) {
 }
 
 func TestFail2banReadsRefusals(t *testing.T) {
+	t.Parallel()
 	regex := program(t, "", "fail2ban-regex")
 	for _, format := range []string{"text", "json"} {
 		file := refusals(t, format)

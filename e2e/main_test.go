@@ -80,7 +80,11 @@ func build(dir string) error {
 		server = plain
 		return err
 	}
-	server, err = compile("lastseen-race", "1", "-race") // of the same packages as the tests
+	flags := strings.Fields(os.Getenv("RACE")) // the Makefile's, which compiled the packages of the tests
+	if len(flags) == 0 {
+		flags = []string{"-race"}
+	}
+	server, err = compile("lastseen-race", "1", flags...)
 	return err
 }
 
@@ -92,7 +96,7 @@ func command(t *testing.T, environ []string, args ...string) *exec.Cmd {
 		file = server
 	}
 	cmd := exec.Command(file, args...)
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + os.Getenv("GOCOVERDIR")}, environ...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + os.Getenv("GOCOVERDIR"), "GORACE=" + os.Getenv("GORACE")}, environ...)
 	return cmd
 }
 
@@ -202,6 +206,7 @@ func (p *process) get(b *http.Client, path string, header ...string) (int, strin
 // What strangers send as a user agent or a name steers no terminal, and comes out
 // of --json as it went in.
 func TestStrangeTextInCommands(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	for _, user := range []struct {
 		args   []string
@@ -254,6 +259,7 @@ const me = "/api/v3/core/users/me/"
 
 // A command beside the server unlocks an account.
 func TestUnlockCommand(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	if _, errs, status := execute(t, data, "correct horse\n", "user", "create", "ada", "--password-file", "-"); status != 0 {
 		t.Fatal(errs)
@@ -289,6 +295,7 @@ func TestUnlockCommand(t *testing.T) {
 
 // What the first issue of this project promised, from the outside.
 func TestLife(t *testing.T) {
+	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	p := start(t, data)
 	link := regexp.MustCompile(`/setup\?token=(\S+)`).FindStringSubmatch(p.log())
@@ -408,6 +415,7 @@ func TestTerminationFlushes(t *testing.T) {
 }
 
 func TestOneServerOnly(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	start(t, data)
 	_, errs, status := execute(t, data, "", "serve", "--listen", "127.0.0.1:0")
@@ -541,6 +549,7 @@ func TestMetrics(t *testing.T) {
 }
 
 func TestBackupAndRestore(t *testing.T) {
+	t.Parallel()
 	data, dir := t.TempDir(), t.TempDir()
 	p := start(t, data, "LASTSEEN_BOOTSTRAP_PASSWORD=correct horse")
 	b := browser(t)

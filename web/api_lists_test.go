@@ -161,6 +161,7 @@ func TestUsers(t *testing.T) {
 // However a name is spelled in Unicode, when it is stored and when it is looked for,
 // in a filter, a search, a page or a path, it is the same name.
 func TestSpellings(t *testing.T) {
+	t.Parallel()
 	const one, two = "Zo\u00eb", "Zoe\u0308" // ë as one character and as two
 	for i, stored := range []string{one, two} {
 		gate := guarded(t)

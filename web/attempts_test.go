@@ -17,6 +17,7 @@ import (
 // host with an open path beside: whatever is said of the request, nothing passes but the
 // open path, and no answer names a user. LASTSEEN_TEST_ATTEMPTS says how often.
 func TestNobodyPasses(t *testing.T) {
+	t.Parallel()
 	attempts := 5000
 	if text := os.Getenv("LASTSEEN_TEST_ATTEMPTS"); text != "" {
 		attempts, _ = strconv.Atoi(text)
@@ -113,6 +114,7 @@ func TestNobodyPasses(t *testing.T) {
 // TestFloodOfStrangers: while a home's networks try passwords, people who come from where
 // they have signed in before get in.
 func TestFloodOfStrangers(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t, "trusted-proxies=127.0.0.1")
 	var people []string
 	for i := range 20 {

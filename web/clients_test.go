@@ -72,6 +72,7 @@ func authentikClient(t *testing.T, version string) string {
 // authentik's own clients, of the first and the latest version that we are
 // compatible with, read everything there is and end sessions.
 func TestAuthentikClients(t *testing.T) {
+	t.Parallel()
 	for generation, version := range map[string]string{"2024.8": "2024.8.3-1729836831", "2026.8": "2026.8.3"} {
 		t.Run(generation, func(t *testing.T) {
 			modules := authentikClient(t, version)

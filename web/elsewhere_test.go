@@ -48,6 +48,7 @@ func (ts *testServer) eachRoute(f func(route gin.RouteInfo, path string)) {
 // Every unsafe request that a browser sends from elsewhere is refused on every
 // route, a sibling subdomain's included, whoever is signed in.
 func TestEveryUnsafeRouteRefusesOtherOrigins(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t, "public-url=http://auth.home.example", "cookie-domain=home.example")
 	_, token := ts.session("ada", "192.0.2.1", "curl/8")
 	n := 0
@@ -83,6 +84,7 @@ func TestEveryUnsafeRouteRefusesOtherOrigins(t *testing.T) {
 // No answer is kept by a cache, taken for another type, or framed, but for files
 // that are the same for everybody.
 func TestEveryAnswerHasItsHeaders(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada := ts.signIn("ada")
 	check := func(name string, res *http.Response) {

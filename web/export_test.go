@@ -71,6 +71,7 @@ func copySessions(t *testing.T, ts *testServer, n int) {
 // What ended beyond the newest two thousand can be found, counted, sorted and exported,
 // alone and with what lives.
 func TestHistoryIsWhole(t *testing.T) {
+	t.Parallel()
 	old := maxSorted
 	maxSorted = 20
 	t.Cleanup(func() { maxSorted = old })
@@ -175,6 +176,7 @@ func TestSlowExport(t *testing.T) {
 // An export holds each session once, as it was at one moment, while they are used, begin
 // and end. LASTSEEN_TEST_EXPORT says how many there are, such as 1000000.
 func TestExportIsWhole(t *testing.T) {
+	t.Parallel()
 	n := 3000
 	if text := os.Getenv("LASTSEEN_TEST_EXPORT"); text != "" {
 		n, _ = strconv.Atoi(text)

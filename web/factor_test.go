@@ -109,6 +109,7 @@ func (ts *testServer) enter(b *http.Client, code string) *http.Response {
 }
 
 func TestSigningInWithACode(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	phone, recovery := ts.withCodes("bob")
 	b := ts.halfway("bob")
@@ -174,6 +175,7 @@ func TestSigningInWithACode(t *testing.T) {
 // GHSA-3q28-qjrv-qr39: what waits for a second factor opens nothing, under its own
 // cookie's name or the session's. Every route there is answers as it does to nobody.
 func TestHalfASignInOpensNothing(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t, "trusted-proxies=127.0.0.1", "apps=app.home.example")
 	ts.withCodes("ada")
 	token := func() string {
@@ -301,6 +303,7 @@ func TestACodeOfAnotherTime(t *testing.T) {
 
 // What changes how somebody signs in ends what they had begun.
 func TestWhatEndsHalfASignIn(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(ts *testServer, bob db.User, recovery []string) error{
 		"another factor": func(ts *testServer, bob db.User, recovery []string) error {
 			b := ts.halfway("bob")
@@ -345,6 +348,7 @@ func TestWhatEndsHalfASignIn(t *testing.T) {
 
 // Who must have a factor sets it up at the sign-in, and gets nothing before.
 func TestWhoMustHaveAFactor(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		required string
 		must     map[string]bool
@@ -421,6 +425,7 @@ func TestSetupAsksForTheFactorToo(t *testing.T) {
 // GHSA-hp74-gm6m-2qm5: what changes how an account is entered asks again, and then goes
 // on with what was sent.
 func TestAskingAgain(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	b := ts.signIn("ada")
 	bob := mustUser(ts, "bob")

@@ -138,6 +138,7 @@ func (v *visitor) mustOpen(target string) {
 
 // One sign-in opens apps of two domains, through each proxy, and its end shuts both.
 func TestAppCookies(t *testing.T) {
+	t.Parallel()
 	const first, second = "https://" + shop + "/deep/page?x=1&y=a%20b", "https://" + wiki + "/"
 	for _, g := range gates {
 		t.Run(g.name, func(t *testing.T) {
@@ -253,6 +254,7 @@ func TestAppCookies(t *testing.T) {
 
 // However a session ends, its apps' cookies are dead on the next request.
 func TestAppCookiesEnd(t *testing.T) {
+	t.Parallel()
 	g := gates[3]
 	for name, end := range map[string]func(ts *testServer, v *visitor){
 		"disabled": func(ts *testServer, _ *visitor) {
@@ -403,6 +405,7 @@ func TestCodes(t *testing.T) {
 
 // What stands in nobody's cookie, state and settings.
 func TestAppCookieEdges(t *testing.T) {
+	t.Parallel()
 	ts := separate(t)
 	// Two pages that were opened at once go on both.
 	v := ts.visitor(gates[3])

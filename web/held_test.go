@@ -54,6 +54,7 @@ func TestDemotedWhileSavingTheProfile(t *testing.T) {
 
 // A request that is held open until its session has ended does nothing.
 func TestEndedWhileSending(t *testing.T) {
+	t.Parallel()
 	for _, how := range []string{"revoke", "disable", "delete"} {
 		ts := newServer(t)
 		ts.createUser("mallory", true)

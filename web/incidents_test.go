@@ -116,6 +116,7 @@ func TestGateWithoutDatabase(t *testing.T) {
 // CVE-2025-29928, CVE-2025-4754, CVE-2026-43983: what ends a session, its user or
 // their key ends it at the gate on the next request, by whichever way they came.
 func TestGateAfterTheEnd(t *testing.T) {
+	t.Parallel()
 	type secrets struct{ cookie, key string }
 	for name, end := range map[string]func(*testServer, secrets){
 		"deleted by the API": func(ts *testServer, s secrets) {
@@ -175,6 +176,7 @@ func TestGateAfterTheEnd(t *testing.T) {
 // CVE-2026-83589, CVE-2026-81509: signing in leads to no stranger's page, by
 // whichever door the target comes in.
 func TestNoOpenRedirect(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	for _, rd := range []string{
 		"https://evil.example/", "//evil.example/", `/\evil.example/`, `\\evil.example`, "/\t/evil.example", "/%09/evil.example", "/\u00a0/evil.example",

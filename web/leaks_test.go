@@ -81,6 +81,7 @@ func TestLiveIsOnesOwn(t *testing.T) {
 }
 
 func TestLongWords(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada, key := ts.signIn("ada"), ts.key("ada")
 	for _, n := range []int{1, 256, 257, 5000, 50001, 60000} {

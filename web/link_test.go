@@ -217,6 +217,7 @@ func TestLinksLiftNoFactor(t *testing.T) {
 // Guessing links counts as guessing passwords does, and the right one is refused then too;
 // from elsewhere it is not, however many guess.
 func TestLinksAreThrottled(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t, "trusted-proxies=127.0.0.1")
 	open := ts.link("/users/invite", nil)
 	from := func(ip, path string) int {

@@ -117,6 +117,7 @@ func mangled(r *rand.Rand) string {
 // with what needs a sign-in, and none makes our code fail.
 // LASTSEEN_TEST_EXCHANGES is how many there are.
 func TestMalformedExchanges(t *testing.T) {
+	t.Parallel()
 	exchanges := 3000
 	if s := os.Getenv("LASTSEEN_TEST_EXCHANGES"); s != "" {
 		var err error

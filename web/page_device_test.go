@@ -40,6 +40,7 @@ var heading = regexp.MustCompile(`<h1[^>]*>([^<]*)`)
 
 // Thirteen sign-ins of one browser are one device, and two browsers of a kind are two.
 func TestDevicesAreCounted(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	session, device := ts.signInWith("bob", "")
 	for range 12 {
@@ -93,6 +94,7 @@ var deviceLink = regexp.MustCompile(`/devices/[0-9a-f-]{36}`)
 
 // A device is named, signed out and forgotten by forms alone, by its person and no other.
 func TestDevicePages(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	session, device := ts.signInWith("bob", "")
 	second, _ := ts.signInWith("bob", device)

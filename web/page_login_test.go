@@ -171,6 +171,7 @@ func TestTooManyFailures(t *testing.T) {
 // A superuser lets a person try again, on the page that says why they cannot,
 // and so does a command.
 func TestUnlock(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada, bob := ts.signIn("ada"), mustUser(ts, "bob")
 	page, button := fmt.Sprintf("/users/%d", bob.ID), "/unlock"

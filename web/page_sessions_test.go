@@ -19,6 +19,7 @@ import (
 
 // TestWhoMayOpenWhat asks for every page as nobody, as bob and as ada.
 func TestWhoMayOpenWhat(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada, bob := ts.signIn("ada"), ts.signIn("bob")
 	adas, _ := ts.session("ada", "81.2.69.142", firefox)

@@ -45,6 +45,7 @@ func TestCookieFitsTheName(t *testing.T) {
 
 // TestOtherScheme: the public URL's host under the other scheme is another origin.
 func TestOtherScheme(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		public, host, origin string
 		want                 int

@@ -327,6 +327,7 @@ func TestEnrollingByPasskey(t *testing.T) {
 
 // Where no passkey can be, none is offered, and the profile says why.
 func TestWherePasskeysCannotBe(t *testing.T) {
+	t.Parallel()
 	for public, possible := range map[string]bool{
 		"http://192.0.2.1:PORT": false, "http://[2001:db8::1]:PORT": false, "https://192.0.2.1": false, "http://auth.home.example": false, "https://server": false, "http://server:PORT": false,
 		"https://auth.home.example": true, "http://localhost:PORT": true,

@@ -124,6 +124,7 @@ func TestTrustedDevice(t *testing.T) {
 
 // What ends the trust in a device, each by itself.
 func TestWhatEndsTrust(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]func(ts *testServer, bob db.User) (password string, err error){
 		"a new password": func(ts *testServer, bob db.User) (string, error) {
 			return password + "!", ts.app.SetPassword(ts.t.Context(), operator, bob, password+"!", uuid.Nil)
