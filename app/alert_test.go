@@ -560,24 +560,41 @@ func TestOwnMail(t *testing.T) {
 	check("without an address", alert.SuperuserAdded, "[]")
 }
 
-// The loop sends, and ends at once when it is told to.
+// The loop sends, a sign-in at once, and ends when it is told to.
 func TestSending(t *testing.T) {
 	a, _ := alerting(t)
 	hook := receive(t)
 	addTarget(t, a, hook.url())
-	create(t, a, NewUser{Username: "ada", Superuser: true})
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() { defer close(ended); a.keepAlerts(ctx) }()
-	for hook.types() == "[]" {
-		select {
-		case <-t.Context().Done():
-			t.Fatal("nothing came")
-		case <-time.After(50 * time.Millisecond):
+	ada := create(t, a, NewUser{Username: "ada"})
+	signInOn := func(agent string) {
+		client := Client{IP: netip.MustParseAddr("192.0.2.1"), Agent: agent, Device: newSecret()}
+		if _, _, err := a.startSession(t.Context(), entry{user: ada, proven: ByPassword, client: client}); err != nil {
+			t.Error(err)
 		}
 	}
-	stop()
-	<-ended
+	signInOn(firefox)
+	for _, tt := range []struct {
+		every time.Duration
+		do    func()
+		want  string
+	}{
+		{time.Hour, func() { signInOn(iphone) }, "[sign_in]"},
+		{time.Millisecond, func() { changePassword(t, a, ada) }, "[password_changed]"},
+	} {
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); a.keepAlerts(ctx, tt.every) }()
+		tt.do()
+		got := hook.types()
+		for ; got == "[]" && ctx.Err() == nil; got = hook.types() {
+			time.Sleep(5 * time.Millisecond)
+		}
+		if got != tt.want {
+			t.Errorf("each %v: got %s, want %s", tt.every, got, tt.want)
+		}
+		stop()
+		<-ended
+	}
 }
 
 // A target's secrets are in the database only encrypted, and without the key it is shown
@@ -628,7 +645,7 @@ func BenchmarkSignInDeadTargets(b *testing.B) {
 			}
 			ctx, stop := context.WithCancel(b.Context())
 			ended := make(chan struct{})
-			go func() { defer close(ended); a.keepAlerts(ctx) }()
+			go func() { defer close(ended); a.keepAlerts(ctx, sendEvery) }()
 			var took time.Duration
 			n := 0
 			for b.Loop() {

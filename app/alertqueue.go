@@ -59,14 +59,14 @@ func (a *App) AlertProblems(ctx context.Context) (problems []db.AlertProblem, er
 	return problems, err
 }
 
-// keepAlerts sends what waits until ctx ends. What fails here is tried again, and holds up
-// nothing else.
-func (a *App) keepAlerts(ctx context.Context) {
+// keepAlerts sends what waits until ctx ends, each time that it has passed and when a sign-in
+// is to be told of. What fails here is tried again, and holds up nothing else.
+func (a *App) keepAlerts(ctx context.Context, every time.Duration) {
 	var sending sync.WaitGroup
 	defer sending.Wait()
 	var mu sync.Mutex
 	busy := map[string]bool{} // the targets that are being sent to
-	tick := time.NewTicker(sendEvery)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	var logged time.Time
 	for {
@@ -74,6 +74,7 @@ func (a *App) keepAlerts(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-a.toTell:
 		}
 		if a.Usable() != nil {
 			continue

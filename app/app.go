@@ -70,6 +70,7 @@ type App struct {
 
 	sending sync.Once
 	alerts  *alert.Sender // made when sending is done
+	toTell  chan struct{} // holds something when there is an alert that cannot wait
 
 	copying chan struct{} // held by the one copy that is made
 
@@ -89,6 +90,7 @@ func New(store Store, geo *geoip.DB, agents *useragent.Parser, c config.Config, 
 		store: store, geo: geo, agents: agents,
 		passwords: newPasswords(),
 		copying:   make(chan struct{}, 1),
+		toTell:    make(chan struct{}, 1),
 	}
 	a.live = live.New(store, live.Options{Now: a.now, Idle: c.SessionIdle, Agents: agents, Bounds: live.DefaultBounds})
 	return a
@@ -114,7 +116,7 @@ func (a *App) Run(ctx context.Context) {
 	var wait sync.WaitGroup
 	wait.Go(func() { a.geo.Watch(ctx, geoipEvery) })
 	wait.Go(func() { a.reparseAgents(ctx) })
-	wait.Go(func() { a.keepAlerts(ctx) })
+	wait.Go(func() { a.keepAlerts(ctx, sendEvery) })
 	wait.Go(func() { a.keepBackups(ctx) }) // which may take long, and must hold up no flush
 	wait.Go(func() {
 		select {

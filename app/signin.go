@@ -209,6 +209,12 @@ func (a *App) startSession(ctx context.Context, e entry) (string, db.Session, er
 	if err != nil {
 		return "", sess, err
 	}
+	if in.Event.Alert != nil { // before whoever that is can remove a target, or choose no mail
+		select {
+		case a.toTell <- struct{}{}:
+		default:
+		}
+	}
 	a.Log.Info("signed in", "user", user.Username, "ip", client.IP, "session", sess.UUID)
 	return token, sess, nil
 }
