@@ -26,14 +26,14 @@ const (
 )
 
 // requestKeys are gin's maps of what is known of a request, which it makes anew for each.
-var requestKeys = sync.Pool{New: func() any { return map[any]any{} }}
+var requestKeys = sync.Pool{New: func() any { return map[string]any{} }}
 
 // logRequests writes a line for each request that changes something or is
 // refused, and, when debugging, for every other one. Refusals by the gate and
 // failed sign-ins have lines of their own.
 func (s *Server) logRequests(c *gin.Context) {
 	start := time.Now()
-	c.Keys = requestKeys.Get().(map[any]any)
+	c.Keys = requestKeys.Get().(map[string]any)
 	defer func() {
 		clear(c.Keys)
 		requestKeys.Put(c.Keys)
