@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -183,6 +185,41 @@ type complaint struct{ last atomic.Int64 } // milliseconds
 func (c *complaint) due() bool {
 	last, now := c.last.Load(), time.Now().UnixMilli()
 	return now-last >= 1000 && c.last.CompareAndSwap(last, now)
+}
+
+// refusalsShown are as many refusals at once as are no flood.
+const refusalsShown = 10
+
+// refusals counts the requests that are refused.
+type refusals struct {
+	every time.Duration // how often a flood has a line
+
+	mu    sync.Mutex
+	count int // since the first one, or since the last line about a flood
+	flood bool
+}
+
+// note counts one, and reports whether it is part of a flood, of which a line says how
+// many there were.
+func (r *refusals) note(log *slog.Logger) (flood bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.count++; r.count == 1 && !r.flood {
+		time.AfterFunc(r.every, func() { r.sum(log) })
+	}
+	return r.flood || r.count > refusalsShown
+}
+
+// sum says how many there were, and goes on until they are few.
+func (r *refusals) sum(log *slog.Logger) {
+	r.mu.Lock()
+	count := r.count
+	r.count, r.flood = 0, count > refusalsShown
+	r.mu.Unlock()
+	if count > refusalsShown {
+		log.Info("many requests are refused", "count", count)
+		time.AfterFunc(r.every, func() { r.sum(log) })
+	}
 }
 
 // A detailError is an error with a wording of its own for the API.

@@ -28,9 +28,10 @@ const (
 // requestKeys are gin's maps of what is known of a request, which it makes anew for each.
 var requestKeys = sync.Pool{New: func() any { return map[string]any{} }}
 
-// logRequests writes a line for each request that changes something or is
-// refused, and, when debugging, for every other one. Refusals by the gate and
-// failed sign-ins have lines of their own.
+// logRequests writes a line for each request that changes something or is refused, and,
+// when debugging, for every other one. That somebody is to sign in first is what a gate
+// is for, and no more than debugging either. Of a flood of refusals a line in each second
+// says how many there were. Failed sign-ins have lines of their own.
 func (s *Server) logRequests(c *gin.Context) {
 	start := time.Now()
 	c.Keys = requestKeys.Get().(map[string]any)
@@ -42,11 +43,11 @@ func (s *Server) logRequests(c *gin.Context) {
 	c.Next()
 	status, took := c.Writer.Status(), time.Since(start)
 	s.count(c.Request.Method, c.FullPath(), status, took)
+	atGate := isGateAuth(c.Request.URL.Path)
+	toSignIn := atGate && (status == http.StatusUnauthorized || status == http.StatusFound)
+	flood := (toSignIn || status >= 400 && status < 500) && s.refusals.note(s.log)
 	level := slog.LevelInfo
-	if status < 400 && (isSafe(c.Request.Method) || isGateAuth(c.Request.URL.Path)) {
-		level = slog.LevelDebug
-	}
-	if needsNoData(c.Request.URL.Path) {
+	if flood || toSignIn || status < 400 && (isSafe(c.Request.Method) || atGate) || needsNoData(c.Request.URL.Path) {
 		level = slog.LevelDebug
 	}
 	ctx := c.Request.Context()

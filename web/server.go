@@ -55,11 +55,12 @@ type Server struct {
 	refused     complaint // a request, for that
 	hsts        bool
 	untrusted   complaint // a peer that asked the gate
+	refusals    refusals
 }
 
 // New makes the server of an app whose public URL is known.
 func New(a *app.App, version string) *Server {
-	s := &Server{app: a, log: a.Log, pages: view.New(), origin: http.NewCrossOriginProtection(), version: version, metrics: metrics.NewSet(), metaVersion: []string{"lastseen/" + version}}
+	s := &Server{app: a, log: a.Log, pages: view.New(), origin: http.NewCrossOriginProtection(), version: version, metrics: metrics.NewSet(), metaVersion: []string{"lastseen/" + version}, refusals: refusals{every: time.Second}}
 	if err := s.origin.AddTrustedOrigin(a.Config.PublicURL.String()); err != nil {
 		panic(err) // the settings were checked
 	}
