@@ -174,8 +174,7 @@ func (a *App) planAlerts(ctx context.Context) (planned int, err error) {
 		if err != nil {
 			return planned, err
 		}
-		// No more than these: of one that was stored since, nobody has looked whose mail it is.
-		n, err := a.store.PlanAlerts(ctx, len(fresh), func(stored db.Alert, sent int) (to []string, hold bool) {
+		n, err := a.store.PlanAlerts(ctx, fresh, func(stored db.Alert, sent int) (to []string, hold bool) {
 			kind := alert.Type(stored.Type)
 			if sent >= alertsAnHour && kind != alert.Summary {
 				return nil, true

@@ -102,15 +102,18 @@ func TestAYearOfAlerts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = a.store.PlanAlerts(t.Context(), 10, func(stored db.Alert, _ int) ([]string, bool) {
+		stored, err := a.store.NewAlerts(t.Context(), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range stored {
 			var f alert.Facts
-			if err := json.Unmarshal(stored.Content, &f); err != nil || f.User != user {
-				t.Errorf("got %s, %v", stored.Content, err)
+			if err := json.Unmarshal(s.Content, &f); err != nil || f.User != user {
+				t.Errorf("got %s, %v", s.Content, err)
 			}
 			told = append(told, f.Reasons...)
-			return nil, false
-		})
-		if err != nil {
+		}
+		if _, err := a.store.PlanAlerts(t.Context(), stored, func(db.Alert, int) ([]string, bool) { return nil, false }); err != nil {
 			t.Fatal(err)
 		}
 		return token, told

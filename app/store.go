@@ -112,7 +112,7 @@ type Store interface {
 	// Alerts.
 	NewAlerts(ctx context.Context, limit int) ([]db.Alert, error)
 	HeldAlerts(ctx context.Context) (users []int64, err error)
-	PlanAlerts(ctx context.Context, limit int, plan func(a db.Alert, sent int) (targets []string, hold bool)) (n int, err error)
+	PlanAlerts(ctx context.Context, alerts []db.Alert, plan func(a db.Alert, sent int) (targets []string, hold bool)) (n int, err error)
 	SumUp(ctx context.Context, quiet, first, last time.Time, summary func(user int64, number int) db.Alert) error
 	BoundDeliveries(ctx context.Context, most int, summary func(number int) db.Alert) error
 	ClaimDeliveries(ctx context.Context, now, until time.Time, busy []string, targets, each int) (claimed []db.Delivery, err error)

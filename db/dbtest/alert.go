@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,15 +34,26 @@ func tell(t *testing.T, s Store, a *db.Alert) {
 	}
 }
 
-// plan sends all that is new to these targets, but what is beyond five an hour.
-func plan(t *testing.T, s Store, targets ...string) {
+// plan sends all that is new to these targets, but what is beyond five an hour, and says
+// how much that was.
+func plan(t *testing.T, s Store, targets ...string) int {
 	t.Helper()
-	_, err := s.PlanAlerts(t.Context(), 1000, func(a db.Alert, sent int) ([]string, bool) {
+	n, err := s.PlanAlerts(t.Context(), fresh(t, s), func(a db.Alert, sent int) ([]string, bool) {
 		return targets, sent >= 5 && a.Type != db.SummaryAlert
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return n
+}
+
+func fresh(t *testing.T, s Store) []db.Alert {
+	t.Helper()
+	found, err := s.NewAlerts(t.Context(), 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
 }
 
 func claim(t *testing.T, s Store, now time.Time, targets, each int, busy ...string) []db.Delivery {
@@ -233,12 +245,17 @@ func (on suite) TestDeliveriesOnce(t *testing.T) {
 	}
 	var mu sync.Mutex
 	times := map[string]int{}
+	found := fresh(t, s)
+	tell(t, s, alertOf(100, Start)) // which is nobody's to plan: none of them has looked at it
+	var planned atomic.Int32
 	var all sync.WaitGroup
-	for range 4 {
+	for i := range 4 {
 		all.Go(func() {
-			if _, err := s.PlanAlerts(t.Context(), 15, func(db.Alert, int) ([]string, bool) { return []string{"a", "b"}, false }); err != nil {
+			n, err := s.PlanAlerts(t.Context(), found[5*i:5*i+25], func(db.Alert, int) ([]string, bool) { return []string{"a", "b"}, false })
+			if err != nil {
 				t.Error(err)
 			}
+			planned.Add(int32(n))
 			for range 8 {
 				claimed, err := s.ClaimDeliveries(t.Context(), Start, Start.Add(time.Minute), nil, 2, 5)
 				if err != nil {
@@ -258,8 +275,8 @@ func (on suite) TestDeliveriesOnce(t *testing.T) {
 			t.Errorf("%s was claimed %d times", d, n)
 		}
 	}
-	if len(times) != 80 {
-		t.Errorf("got %d deliveries, want 80", len(times))
+	if n := planned.Load(); len(times) != 80 || n != 40 || len(fresh(t, s)) != 1 {
+		t.Errorf("got %d deliveries of %d alerts, want 80 of 40, and one that is new", len(times), n)
 	}
 }
 
@@ -383,11 +400,7 @@ func (on suite) TestLockIsToldOfOnce(t *testing.T) {
 	}
 	check := func(when string, want int) {
 		t.Helper()
-		n, err := s.PlanAlerts(t.Context(), 1000, func(db.Alert, int) ([]string, bool) { return nil, false })
-		if err != nil {
-			t.Fatal(err)
-		}
-		if told += n; told != want {
+		if told += plan(t, s); told != want {
 			t.Errorf("%s: told %d times, want %d", when, told, want)
 		}
 	}

@@ -28,12 +28,8 @@ func alertFields(a *db.Alert) []any {
 
 // NewAlerts are up to limit alerts that are not planned, the oldest first.
 func (s *Store) NewAlerts(ctx context.Context, limit int) ([]db.Alert, error) {
-	found, err := newAlerts(ctx, s.read, limit)
+	found, err := queryAll(ctx, s.read, alertFields, `SELECT `+alertColumns+` FROM alerts a WHERE a.state = 'new' ORDER BY a.id LIMIT $1`, limit)
 	return found, s.err(err)
-}
-
-func newAlerts(ctx context.Context, q querier, limit int) ([]db.Alert, error) {
-	return queryAll(ctx, q, alertFields, `SELECT `+alertColumns+` FROM alerts a WHERE a.state = 'new' ORDER BY a.id LIMIT $1`, limit)
 }
 
 // HeldAlerts are the users of alerts that are held back.
@@ -42,23 +38,26 @@ func (s *Store) HeldAlerts(ctx context.Context) (users []int64, err error) {
 	return users, s.err(err)
 }
 
-// PlanAlerts takes up to limit alerts that are new, the oldest first, and asks plan for
-// the targets that each goes to; sent says how many of its account were planned within
-// the hour before it. An alert that plan holds back waits for SumUp. It returns how many
-// there were. An alert is planned once, however many processes call this.
-func (s *Store) PlanAlerts(ctx context.Context, limit int, plan func(a db.Alert, sent int) (targets []string, hold bool)) (n int, err error) {
+// PlanAlerts asks plan for the targets that each of these alerts goes to, but those that
+// are not new any more; sent says how many of its account were planned within the hour
+// before it. An alert that plan holds back waits for SumUp. It returns how many there
+// were. An alert is planned once, however many processes call this.
+func (s *Store) PlanAlerts(ctx context.Context, alerts []db.Alert, plan func(a db.Alert, sent int) (targets []string, hold bool)) (n int, err error) {
 	err = s.inTx(ctx, func(tx *sql.Tx) error {
-		found, err := newAlerts(ctx, tx, limit)
-		if err != nil {
-			return err
-		}
-		for _, a := range found {
+		n = 0
+		for _, a := range alerts {
+			var isNew bool
 			var sent int
-			err := tx.QueryRowContext(ctx, `SELECT count(*) FROM alerts WHERE user_id = $1 AND created > $2 AND state = 'planned' AND type <> $3`,
-				a.UserID, micros(a.Created.Add(-time.Hour)), db.SummaryAlert).Scan(&sent)
+			err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM alerts WHERE id = $4 AND state = 'new'),
+				(SELECT count(*) FROM alerts WHERE user_id = $1 AND created > $2 AND state = 'planned' AND type <> $3)`,
+				a.UserID, micros(a.Created.Add(-time.Hour)), db.SummaryAlert, a.ID).Scan(&isNew, &sent)
 			if err != nil {
 				return err
 			}
+			if !isNew {
+				continue
+			}
+			n++
 			targets, hold := plan(a, sent)
 			state := "planned"
 			if hold {
@@ -73,7 +72,6 @@ func (s *Store) PlanAlerts(ctx context.Context, limit int, plan func(a db.Alert,
 				}
 			}
 		}
-		n = len(found)
 		return nil
 	})
 	return n, err

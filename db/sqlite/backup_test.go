@@ -24,7 +24,11 @@ func TestRestoredAlerts(t *testing.T) {
 	}
 	plan := func(hold bool) {
 		t.Helper()
-		if _, err := s.PlanAlerts(t.Context(), 10, func(db.Alert, int) ([]string, bool) { return []string{"1"}, hold }); err != nil {
+		found, err := s.NewAlerts(t.Context(), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.PlanAlerts(t.Context(), found, func(db.Alert, int) ([]string, bool) { return []string{"1"}, hold }); err != nil {
 			t.Fatal(err)
 		}
 	}
