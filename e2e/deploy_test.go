@@ -19,7 +19,7 @@ import (
 )
 
 // The program runs as an ordinary user in a file system that holds nothing but
-// itself, all of it read-only but the data directory, as deploy/Containerfile has
+// itself, all of it read-only but the data directory, as the image has
 // it: no /tmp, no /etc, no /proc.
 func TestOnlyDataIsWritten(t *testing.T) {
 	t.Parallel()
@@ -44,8 +44,8 @@ func TestOnlyDataIsWritten(t *testing.T) {
 	}
 	address := listener.Addr().String()
 	listener.Close()
-	image := regexp.MustCompile(`(?m)^ENV (.*)$`).FindStringSubmatch(read(t, "deploy/Containerfile"))
-	environ := strings.Fields(image[1])
+	image := regexp.MustCompile(`Env: \[\]string\{"(.*?)"\}`).FindStringSubmatch(read(t, "deploy/release/image.go"))
+	environ := strings.Split(image[1], `", "`)
 	// The mounts are this process's own, and gone with it.
 	const enter = `mount --bind "$ROOT" "$ROOT" && mount --bind "$DATA" "$ROOT/data" && mount -o remount,ro,bind "$ROOT" &&
 		exec chroot --userspec=65532:65532 --groups= "$ROOT" /lastseen "$@"`
@@ -171,54 +171,5 @@ func TestUnit(t *testing.T) {
 	// In tenths: 1.5 of 10.
 	if out, err := exec.Command(analyze, "security", "--offline=true", "--threshold=15", file).CombinedOutput(); err != nil {
 		t.Errorf("security: %v\n%s", err, out)
-	}
-}
-
-// The image is built, as docs say, where there is buildah; it needs no other image.
-func TestImage(t *testing.T) {
-	buildah := program(t, "LASTSEEN_TEST_BUILDAH", "buildah")
-	if os.Getuid() != 0 {
-		t.Skip("only root can build without a user namespace")
-	}
-	context, store := t.TempDir(), t.TempDir()
-	if err := errors.Join(os.MkdirAll(filepath.Join(context, "bin/data"), 0o755), os.Mkdir(filepath.Join(context, "deploy"), 0o755),
-		os.WriteFile(filepath.Join(context, "deploy/Containerfile"), []byte(read(t, "deploy/Containerfile")), 0o644),
-		os.WriteFile(filepath.Join(context, "bin/lastseen"), []byte("a program"), 0o755)); err != nil {
-		t.Fatal(err)
-	}
-	run := func(args ...string) string {
-		t.Helper()
-		cmd := exec.Command(buildah, append([]string{"--storage-driver", "vfs", "--root", store + "/root", "--runroot", store + "/run"}, args...)...)
-		var errs strings.Builder
-		cmd.Stderr = &errs
-		out, err := cmd.Output()
-		if err != nil {
-			t.Fatalf("buildah %v: %v\n%s", args, err, &errs)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	run("bud", "--isolation", "chroot", "--format", "docker", "-f", context+"/deploy/Containerfile", "-t", "lastseen", context)
-	config := run("inspect", "--type", "image", "--format", "{{.Docker.Config.User}} {{.Docker.Config.Healthcheck.Test}} {{.Docker.Config.Volumes}} {{.Docker.Config.Entrypoint}} {{.Docker.Config.Cmd}}", "lastseen")
-	if want := "65532:65532 [CMD /lastseen healthcheck] map[/data:{}] [/lastseen] [serve]"; config != want {
-		t.Errorf("got %s, want %s", config, want)
-	}
-	container := run("from", "--pull=never", "localhost/lastseen")
-	root := run("mount", container)
-	defer run("umount", container)
-	var holds []string
-	for _, path := range []string{"", "data"} {
-		entries, err := os.ReadDir(filepath.Join(root, path))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range entries {
-			holds = append(holds, filepath.Join(path, e.Name()))
-		}
-	}
-	if got := fmt.Sprint(holds); got != "[data lastseen]" {
-		t.Errorf("the image holds %s", got)
-	}
-	if out, err := exec.Command("stat", "-c", "%u:%g", filepath.Join(root, "data")).Output(); err != nil || strings.TrimSpace(string(out)) != "65532:65532" {
-		t.Errorf("/data belongs to %s, %v", out, err)
 	}
 }

@@ -262,9 +262,11 @@ func (g *guard) spawn(name string, args ...string) {
 		}
 		if conn, err := net.Dial("tcp", "127.0.0.1:"+g.port); err == nil {
 			conn.Close()
-			res, _ := g.ask(g.browser(false), "GET", g.url("auth.lastseen.test")+"/outpost.goauthentik.io/ping", "")
-			if res.StatusCode == 204 {
-				return
+			if res, err := g.browser(false).Get(g.url("auth.lastseen.test") + "/outpost.goauthentik.io/ping"); err == nil {
+				res.Body.Close()
+				if res.StatusCode == 204 {
+					return
+				}
 			}
 		}
 		time.Sleep(20 * time.Millisecond)

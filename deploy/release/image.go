@@ -52,7 +52,7 @@ func (r *release) image() error {
 	if err != nil {
 		return err
 	}
-	if err := path.AppendIndex(index, layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": r.version})); err != nil {
+	if err := path.AppendIndex(index, layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": "lastseen:latest"})); err != nil {
 		return err
 	}
 	return r.archive(folder, filepath.Join(r.dist, "lastseen-"+r.version+"-oci.tar"))

@@ -71,6 +71,7 @@ func TestRelease(t *testing.T) {
 		tryDeb(t, filepath.Join(dist, "lastseen_1.2.3_"+map[string]string{"amd64": "amd64", "arm64": "arm64", "arm": "armhf"}[runtime.GOARCH]+".deb"))
 	})
 	t.Run("image", func(t *testing.T) { tryImage(t, filepath.Join(dist, "lastseen-1.2.3-oci.tar")) })
+	t.Run("load", func(t *testing.T) { tryLoad(t, filepath.Join(dist, "lastseen-1.2.3-oci.tar")) })
 	t.Run("bill", func(t *testing.T) {
 		content, err := os.ReadFile(filepath.Join(dist, "lastseen-1.2.3.cdx.json"))
 		if err != nil || !bytes.Contains(content, []byte(`"pkg:golang/modernc.org/sqlite@`)) {
@@ -152,6 +153,18 @@ func member(t *testing.T, packed []byte, name string) string {
 			}
 			return string(content)
 		}
+	}
+}
+
+// tryLoad has podman load an image, as docs say, where there is podman.
+func tryLoad(t *testing.T, path string) {
+	if _, err := exec.LookPath("podman"); err != nil || os.Getuid() != 0 {
+		t.Skip("no podman, or nobody who may unpack what it loads")
+	}
+	store := t.TempDir()
+	out, err := exec.Command("podman", "--storage-driver=vfs", "--root="+store+"/root", "--runroot="+store+"/run", "load", "-i", path).CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("localhost/lastseen:latest")) {
+		t.Errorf("podman load: %v: %s", err, out)
 	}
 }
 
