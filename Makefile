@@ -3,6 +3,7 @@
 GO        ?= go
 FUZZTIME  ?= 30s
 TESTFLAGS ?=
+PREFIX    ?= /usr/local
 
 VERSION := $(shell git describe --tags --match 'v*' --dirty 2>/dev/null || echo dev)
 COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
@@ -37,7 +38,7 @@ ifeq ($(CI),true)
 export LASTSEEN_TEST_REQUIRE ?= 1
 endif
 
-.PHONY: build run demo test lint bench fuzz torture release $(PLATFORMS) screenshots clean help go
+.PHONY: build run demo test lint bench fuzz torture install release $(PLATFORMS) screenshots clean help go
 
 build: go ## build bin/lastseen, one static binary
 	$(STATIC) -o bin/lastseen .
@@ -84,6 +85,17 @@ fuzz: go ## run each fuzz test for FUZZTIME (30s)
 
 torture: go ## run the long forms of the tests, for hours, and print their figures
 	@GO="$(GO)" .ci/torture
+
+PROGRAM := bin/lastseen
+
+install: into := $(DESTDIR)$(PREFIX)
+install: ## put what `make` built below PREFIX (/usr/local), with a unit and completions
+	@test -x $(PROGRAM) || { echo "There is no $(PROGRAM) yet: run make first, as yourself." >&2; exit 1; }
+	install -D $(PROGRAM) $(into)/bin/lastseen
+	sed 's,/usr/local/,$(PREFIX)/,' deploy/lastseen.service | install -Dm644 /dev/stdin $(into)/lib/systemd/system/lastseen.service
+	$(PROGRAM) completion bash | install -Dm644 /dev/stdin $(into)/share/bash-completion/completions/lastseen
+	$(PROGRAM) completion zsh | install -Dm644 /dev/stdin $(into)/share/zsh/site-functions/_lastseen
+	$(PROGRAM) completion fish | install -Dm644 /dev/stdin $(into)/share/fish/vendor_completions.d/lastseen.fish
 
 release: clean $(PLATFORMS) ## build dist/: programs, tarballs, packages, an image, for every platform, the same bytes each time
 	$(GO) -C deploy/release run . -version $(VERSION) -commit $(COMMIT) -epoch $$(git log -1 --format=%ct)

@@ -159,6 +159,9 @@ func serveWith(ctx context.Context, c config.Config, log *slog.Logger, ready fun
 		}
 		defer metricsListener.Close()
 	}
+	if err := placeForGeoIP(c.DataDir); err != nil {
+		return err
+	}
 	if c.PublicURL == nil {
 		c.PublicURL = &url.URL{Scheme: "http", Host: reachableAddress(listener.Addr())}
 	}
@@ -173,7 +176,7 @@ func serveWith(ctx context.Context, c config.Config, log *slog.Logger, ready fun
 	if token := p.app.SetupToken(); token != "" {
 		// Not through the log, which others may collect and keep. Whoever waits for the
 		// next line has it by then.
-		fmt.Fprintf(os.Stderr, "\nNobody can sign in yet. Set up the first user at\n\n  %s/setup?token=%s\n\n", c.PublicURL, token)
+		fmt.Fprint(os.Stderr, setupText(c.PublicURL, listener.Addr().(*net.TCPAddr).AddrPort(), "/setup?token="+token))
 	}
 	log.Info("listening", "address", listener.Addr().String(), "url", c.PublicURL.String(),
 		"data", c.DataDir, "trusted_proxies", fmt.Sprint(c.TrustedProxies), "version", version)
@@ -215,6 +218,50 @@ func reachableAddress(addr net.Addr) string {
 	}
 	return netip.AddrPortFrom(tcp.Addr().Unmap(), tcp.Port()).String()
 }
+
+// setupText says where the first user is set up, by a browser on another machine too.
+func setupText(public *url.URL, listen netip.AddrPort, path string) string {
+	text := fmt.Sprintf("\nNobody can sign in yet. Set up the first user at\n\n  %s%s\n\n", public, path)
+	if ip, err := netip.ParseAddr(public.Hostname()); public.Hostname() != "localhost" && (err != nil || !ip.IsLoopback()) {
+		return text
+	}
+	if listen.Addr().IsLoopback() {
+		name, err := os.Hostname()
+		if err != nil {
+			name = "HOST"
+		}
+		return text + fmt.Sprintf("Nobody else can reach that. To open it on another machine, run there\n\n  ssh -L %d:%s %s\n\n", listen.Port(), listen, name)
+	}
+	// Nothing is sent: the system only says from which address it would be.
+	to, err := net.Dial("udp", "192.0.2.1:9")
+	if err != nil {
+		return text
+	}
+	defer to.Close()
+	own := netip.AddrPortFrom(to.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap(), listen.Port())
+	return text + fmt.Sprintf("or on another machine at\n\n  http://%s%s\n\n", own, path)
+}
+
+// placeForGeoIP makes the folder of databases, with a note of what goes there.
+func placeForGeoIP(dataDir string) error {
+	dir := filepath.Join(dataDir, "geoip")
+	if err := os.Mkdir(dir, 0o700); errors.Is(err, fs.ErrExist) {
+		return nil
+	} else if err != nil {
+		return dataDirError(dataDir, err)
+	}
+	return os.WriteFile(filepath.Join(dir, "README.txt"), []byte(geoipNote), 0o600)
+}
+
+const geoipNote = `Places and networks of addresses come from two files that go here:
+
+  GeoLite2-City.mmdb   places
+  GeoLite2-ASN.mmdb    networks
+
+They are MaxMind's. Those of others do as well under these names, and DB-IP's need no
+account: https://db-ip.com/db/lite.php has "IP to City Lite" and "IP to ASN Lite" as
+MMDB, to be unpacked. What is put here is in use within ten seconds, without a restart.
+`
 
 // prepareDataDir makes the data directory, for its owner alone.
 func prepareDataDir(dir string, log *slog.Logger) error {

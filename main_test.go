@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"net/netip"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -18,5 +20,24 @@ func TestRun(t *testing.T) {
 	cancel()
 	if status := run(ctx, []string{"lastseen", "serve", "--data", t.TempDir(), "--listen", "127.0.0.1:0"}, os.Stdin, &out, &errs, nil); status == 2 {
 		t.Errorf("a context that has ended is no wrong usage: %s", errs.String())
+	}
+}
+
+// The first link is one that can be reached, or says how.
+func TestSetupText(t *testing.T) {
+	for _, tt := range []struct{ public, listen, says, never string }{
+		{"http://127.0.0.1:9000", "127.0.0.1:9000", "  ssh -L 9000:127.0.0.1:9000 ", "another machine at"},
+		{"http://[::1]:9000", "[::1]:9000", "  ssh -L 9000:[::1]:9000 ", "another machine at"},
+		{"http://localhost:9000", "[::]:9000", "/setup?token=x\n", "ssh"},
+		{"http://192.168.1.5:9000", "192.168.1.5:9000", "  http://192.168.1.5:9000/setup?token=x\n", "another machine"},
+		{"https://auth.home.example", "127.0.0.1:9000", "  https://auth.home.example/setup?token=x\n", "another machine"},
+	} {
+		public, err := url.Parse(tt.public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := setupText(public, netip.MustParseAddrPort(tt.listen), "/setup?token=x"); !strings.Contains(got, tt.says) || strings.Contains(got, tt.never) {
+			t.Errorf("%s at %s: got %s", tt.public, tt.listen, got)
+		}
 	}
 }

@@ -62,7 +62,7 @@ fi
 // unit is the unit for a packaged program.
 func (r *release) unit() []byte {
 	_, unit, _ := strings.Cut(string(r.get("lastseen.service")), "\n\n") // without how to install it by hand
-	return []byte(strings.NewReplacer("/usr/local/bin/", "/usr/bin/", "/etc/lastseen.env", "/etc/lastseen/lastseen.env").Replace(unit))
+	return []byte(strings.Replace(unit, "/usr/local/bin/", "/usr/bin/", 1))
 }
 
 // packages makes those of an architecture.
