@@ -22,6 +22,7 @@ type Store interface {
 	Ready(ctx context.Context, now time.Time) error
 	Verify(ctx context.Context) error
 	Path() string
+	Describe(ctx context.Context) (string, error)
 	Backup(ctx context.Context, path, key string) error
 	Purge(ctx context.Context, before, failures, devices time.Time) error
 	Setting(ctx context.Context, name string) (string, error)

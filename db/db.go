@@ -16,6 +16,9 @@ var (
 	ErrConflict    = errors.New("already exists")
 	ErrUnavailable = errors.New("database unavailable") // full, read-only, locked, damaged or gone
 
+	// ErrOwnBackup says that the database is copied by its own means.
+	ErrOwnBackup = errors.New("a PostgreSQL database is backed up by its own means: use pg_dump, or what copies the whole server")
+
 	// ErrLastSuperuser says that a change would leave nobody in charge.
 	ErrLastSuperuser = fmt.Errorf("%w: the last active superuser", ErrConflict)
 )

@@ -10,6 +10,12 @@ import "embed"
 //go:embed sqlite/*.sql
 var SQLite embed.FS
 
+// Postgres holds postgres/NNNN_title.up.sql and .down.sql, in the same way. Its numbers
+// are its own.
+//
+//go:embed postgres/*.sql
+var Postgres embed.FS
+
 // OpenAPI describes the API, in OpenAPI 3.0.3 and YAML.
 //
 //go:embed openapi.yaml

@@ -118,6 +118,15 @@ func (s *Store) pool(connections int, more string) (*sql.DB, error) {
 // Path is the database file.
 func (s *Store) Path() string { return s.path }
 
+// Describe says how large it is.
+func (s *Store) Describe(context.Context) (string, error) {
+	info, err := os.Stat(s.path)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%.1f MB", float64(info.Size())/1e6), nil
+}
+
 // Close closes the database; SQLite then folds the write-ahead log into it.
 func (s *Store) Close() error {
 	if s.health.cut.Load() { // closing would touch what is gone

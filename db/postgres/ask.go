@@ -1,0 +1,118 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+
+	"lastseen/db"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// A question is answered by one statement, which also tells the number of the rules.
+const (
+	askColumns = `SELECT (SELECT version FROM rules_version), s.id, s.uuid, s.user_id, s.agent_id, s.last_ip, s.via, s.method, s.remember,
+		s.created, s.last_used, s.ends, s.expires,
+		u.username, u.uuid, u.name, u.email, u.active, u.superuser, u.created, u.updated, u.password_changed, u.last_login, u.member_of`
+	askToken   = askColumns + `, '' FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = $1`
+	askSession = askColumns + `, '' FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.uuid = $1::uuid`
+	askApp     = askColumns + `, c.host FROM app_sessions c JOIN sessions s ON s.id = c.session_id JOIN users u ON u.id = s.user_id WHERE c.token_hash = $1`
+	askKey     = `SELECT (SELECT version FROM rules_version), ` + tokenColumns + ` FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.key_hash = $1`
+	askRules   = `SELECT version FROM rules_version`
+)
+
+// statement is what answers a question.
+func statement(q db.Question) (sql string, arg any) {
+	switch {
+	case q.Token != nil:
+		return askToken, q.Token
+	case q.App != nil:
+		return askApp, q.App
+	case q.Key != nil:
+		return askKey, q.Key
+	}
+	return askSession, q.Session
+}
+
+// Ask answers questions in one round trip. rules numbers the gate's rules: another one
+// says that they are others; it is 0 if nothing was found that tells it.
+func (s *Store) Ask(ctx context.Context, questions []db.Question) (answers []db.Answer, rules int64, err error) {
+	err = s.read(ctx, func(ctx context.Context, q querier) error {
+		answers, rules = make([]db.Answer, len(questions)), 0
+		switch len(questions) {
+		case 0:
+			return q.row(ctx, askRules).Scan(&rules)
+		case 1:
+			sql, arg := statement(questions[0])
+			return found(q.row(ctx, sql, arg), questions[0], &answers[0], &rules)
+		}
+		var batch pgconn.Batch
+		for _, question := range questions {
+			sql, arg := statement(question)
+			if err := q.queue(ctx, &batch, sql, arg); err != nil {
+				return err
+			}
+		}
+		results := q.conn.ExecBatch(ctx, &batch)
+		for i := 0; results.NextResult(); i++ {
+			err := found(func(f func(tuple) error) error { return first(results.ResultReader(), f) }, questions[i], &answers[i], &rules)
+			if err != nil {
+				_ = results.Close() // err says more
+				return err
+			}
+		}
+		return results.Close()
+	})
+	return answers, rules, err
+}
+
+// found takes what the row says to a question, if there is one.
+func found(row answer, q db.Question, a *db.Answer, rules *int64) error {
+	var err error
+	if q.Key != nil {
+		var t tokenRow
+		err = row.Scan(append([]any{rules}, tokenFields(&t)...)...)
+		if err == nil {
+			a.Token, err = t.token()
+		}
+	} else {
+		var memberOf []string
+		sess, u := &a.Session, &a.User
+		err = row.Scan(rules, &sess.ID, &sess.UUID, &sess.UserID, &sess.AgentID, addrColumn{&sess.IP}, addrColumn{&sess.Via}, &sess.Method, &sess.Remember,
+			timeColumn{&sess.Created}, timeColumn{&sess.LastUsed}, timeColumn{&sess.Ends}, timeColumn{&sess.Expires},
+			&u.Username, &u.UUID, &u.Name, &u.Email, &u.Active, &u.Superuser, timeColumn{&u.Created}, timeColumn{&u.Updated}, timeColumn{&u.PasswordChanged}, timeColumn{&u.LastLogin}, &memberOf, &a.Host)
+		if err == nil {
+			u.ID = sess.UserID
+			u.Groups, err = groups(memberOf)
+		}
+	}
+	if errors.Is(err, db.ErrNotFound) {
+		return nil
+	}
+	a.Found = err == nil
+	return err
+}
+
+// SessionByToken finds a living session by its token's hash, without Username
+// and Agent: see User and Agent. It does not look at expiry or at whether the
+// user is active: the caller judges.
+func (s *Store) SessionByToken(hash []byte) (db.Session, error) {
+	return s.point(db.Question{Token: hash})
+}
+
+// SessionByUUID finds one by its public name.
+func (s *Store) SessionByUUID(id uuid.UUID) (db.Session, error) {
+	return s.point(db.Question{Session: id})
+}
+
+func (s *Store) point(q db.Question) (db.Session, error) {
+	answers, _, err := s.Ask(context.Background(), []db.Question{q})
+	if err == nil && !answers[0].Found {
+		err = db.ErrNotFound
+	}
+	if err != nil {
+		return db.Session{}, err
+	}
+	return answers[0].Session, nil
+}

@@ -1,0 +1,173 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"lastseen/db"
+	"lastseen/schema"
+
+	"github.com/golang-migrate/migrate/v4"
+	"github.com/golang-migrate/migrate/v4/database"
+	"github.com/golang-migrate/migrate/v4/source/iofs"
+)
+
+// NewerError says that another, newer version of the program wrote the database.
+type NewerError struct {
+	Path      string
+	Got, Want int
+}
+
+func (e *NewerError) Error() string {
+	return fmt.Sprintf("the database %s has schema %d, this program knows up to %d: run the newer lastseen that wrote it", e.Path, e.Got, e.Want)
+}
+
+// Latest is the schema version that this program migrates to.
+func Latest() int {
+	latest := 0
+	names, _ := fs.Glob(schema.Postgres, "postgres/*.up.sql")
+	for _, name := range names {
+		number, _, _ := strings.Cut(path.Base(name), "_")
+		n, _ := strconv.Atoi(number)
+		latest = max(latest, n)
+	}
+	return latest
+}
+
+// migrateTimeout is how long a migration may take, waiting for another machine's included.
+const migrateTimeout = 10 * time.Minute
+
+// migrate brings the schema to the latest version. Of several that start at once one does
+// it, and the others wait.
+func (s *Store) migrate(ctx context.Context, o Options) error {
+	reading, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	var from int
+	err := s.once(reading, func(ctx context.Context, q querier) (err error) {
+		from, err = version(ctx, q)
+		return err
+	})
+	if err != nil {
+		return s.err(err)
+	}
+	if from == Latest() {
+		return nil
+	}
+	ctx, cancel = context.WithTimeout(ctx, migrateTimeout)
+	defer cancel()
+	// All is one transaction: a migration that is cut off has done nothing. The lock is the
+	// transaction's, and so behind a pooler too.
+	_, err = s.transact(ctx, `BEGIN`, func(ctx context.Context, q querier) error {
+		if err := lock(ctx, q, lockMigrate); err != nil {
+			return err
+		}
+		from, err := version(ctx, q) // as it is by now
+		if err != nil || from == Latest() {
+			return err
+		}
+		if from > Latest() {
+			return &NewerError{s.name, from, Latest()}
+		}
+		if !o.Migrate {
+			return fmt.Errorf("the database %s has schema %d, this program needs %d: start a server with this program first", s.name, from, Latest())
+		}
+		if from == 0 {
+			var tables int
+			if err := q.row(ctx, `SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()`).Scan(&tables); err != nil {
+				return err
+			}
+			if tables > 0 {
+				return fmt.Errorf("%s is the database of another program: give --database one of its own", s.name)
+			}
+		}
+		if err := migrateTo(ctx, q, Latest()); err != nil {
+			return fmt.Errorf("cannot migrate %s from schema %d to %d: %w", s.name, from, Latest(), err)
+		}
+		return nil
+	})
+	return s.err(err)
+}
+
+// version is the schema version of a database, 0 for an empty one.
+func version(ctx context.Context, q querier) (v int, err error) {
+	var there bool
+	err = q.row(ctx, `SELECT to_regclass('schema_migrations') IS NOT NULL`).Scan(&there)
+	if err != nil || !there {
+		return 0, err
+	}
+	err = q.row(ctx, `SELECT version FROM schema_migrations`).Scan(&v)
+	if errors.Is(err, db.ErrNotFound) {
+		err = nil
+	}
+	return v, err
+}
+
+// migrateTo brings the schema to a version.
+func migrateTo(ctx context.Context, q querier, version int) error {
+	source, err := iofs.New(schema.Postgres, "postgres")
+	if err != nil {
+		return err
+	}
+	m, err := migrate.NewWithInstance("iofs", source, "postgres", &driver{ctx, q})
+	if err != nil {
+		return err
+	}
+	if err = m.Migrate(uint(version)); errors.Is(err, migrate.ErrNoChange) {
+		err = nil
+	}
+	sourceErr, _ := m.Close()
+	return errors.Join(err, sourceErr)
+}
+
+// A driver has golang-migrate do its work in a transaction that holds lockMigrate.
+type driver struct {
+	ctx context.Context
+	q   querier
+}
+
+// Run runs a migration.
+func (d *driver) Run(migration io.Reader) error {
+	sql, err := io.ReadAll(migration)
+	if err == nil {
+		_, err = d.q.conn.do(d.ctx, string(sql))
+	}
+	return err
+}
+
+// SetVersion notes which migration there was last.
+func (d *driver) SetVersion(version int, dirty bool) error {
+	_, err := d.q.conn.do(d.ctx, fmt.Sprintf(`CREATE TABLE IF NOT EXISTS schema_migrations (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL);
+		TRUNCATE schema_migrations; INSERT INTO schema_migrations VALUES (%d, %t)`, version, dirty))
+	return err
+}
+
+// Version is which migration there was last, or database.NilVersion.
+func (d *driver) Version() (v int, dirty bool, err error) {
+	v, err = version(d.ctx, d.q)
+	if v == 0 {
+		v = database.NilVersion
+	}
+	return v, false, err
+}
+
+// What else a database.Driver is to do.
+func (d *driver) Open(string) (database.Driver, error) { return d, nil }
+func (d *driver) Close() error                         { return nil }
+func (d *driver) Lock() error                          { return nil }
+func (d *driver) Unlock() error                        { return nil }
+func (d *driver) Drop() error                          { return errors.ErrUnsupported }
+
+// transactLong is a transaction that may take as long as a migration.
+func (s *Store) transactLong(ctx context.Context, f func(ctx context.Context, q querier) error) error {
+	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
+	defer cancel()
+	_, err := s.transact(ctx, `BEGIN`, f)
+	return s.err(err)
+}

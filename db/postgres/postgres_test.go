@@ -1,0 +1,149 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"lastseen/db"
+	"lastseen/db/dbtest"
+	"lastseen/db/pgtest"
+	"lastseen/schema"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+// template is a database whose schema is the latest.
+var template = pgtest.NewTemplate(func(url string) error {
+	s, err := Open(context.Background(), url, Options{Migrate: true})
+	if err != nil {
+		return err
+	}
+	return s.Close()
+})
+
+// open is a store on a database, as each machine opens it.
+func open(t testing.TB, url string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), url, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// run runs a statement, or without args several.
+func run(t testing.TB, s *Store, sql string, args ...any) {
+	t.Helper()
+	err := s.once(t.Context(), func(ctx context.Context, q querier) (err error) {
+		if args == nil {
+			_, err = q.conn.do(ctx, sql)
+		} else {
+			_, err = q.exec(ctx, sql, args...)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestStore is what every store must do.
+func TestStore(t *testing.T) {
+	dbtest.Run(t, func(t testing.TB) dbtest.Store { return open(t, template.New(t)) })
+}
+
+// nothing is a database without anything.
+var nothing = pgtest.NewTemplate(func(string) error { return nil })
+
+// What is not ours, or newer, or older beside servers, is refused, and left as it is.
+func TestRefusedDatabases(t *testing.T) {
+	for _, tt := range []struct {
+		name, url string
+		change    string
+		may       bool
+		want      string
+	}{
+		{"another program's", nothing.New(t), `CREATE TABLE theirs (id int)`, true, "another program"},
+		{"newer", template.New(t), `UPDATE schema_migrations SET version = version + 1`, true, "newer lastseen"},
+		{"empty, for a command", nothing.New(t), `SELECT 1`, false, "start a server"},
+	} {
+		conn, err := pgconn.Connect(t.Context(), tt.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.Exec(t.Context(), tt.change).Close(); err != nil {
+			t.Fatal(err)
+		}
+		conn.Close(t.Context())
+		s, err := Open(t.Context(), tt.url, Options{Migrate: tt.may})
+		if err == nil {
+			s.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
+		}
+	}
+}
+
+// The schema goes down and up again, to the same.
+func TestDownAndUp(t *testing.T) {
+	s := open(t, template.New(t))
+	objects := func() []string {
+		var all []string
+		err := s.read(t.Context(), func(ctx context.Context, q querier) (err error) {
+			all, err = rows(ctx, q, column[string], `SELECT table_name || ' ' || column_name || ' ' || data_type || ' ' || is_nullable FROM information_schema.columns WHERE table_schema = 'public'
+				UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1`)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	before := objects()
+	down, err := schema.Postgres.ReadFile("postgres/0001_all.down.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	up, err := schema.Postgres.ReadFile("postgres/0001_all.up.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, s, string(down))
+	if left := objects(); len(left) > 3 { // migrate's own
+		t.Errorf("left: %q", left)
+	}
+	run(t, s, string(up))
+	if after := objects(); !slices.Equal(before, after) {
+		t.Errorf("got %q, want %q", after, before)
+	}
+}
+
+// No text is one that PostgreSQL could not take.
+func TestTextThatIsNone(t *testing.T) {
+	s := open(t, template.New(t))
+	ada := dbtest.CreateUser(t, s, "ada", true)
+	dbtest.CreateSession(t, s, ada, "192.0.2.1", dbtest.Start, func(sess *db.Session) { sess.Agent = dbtest.Agent("a\x00b\xff") })
+	for _, text := range []string{"\x00", "\xff", "a\x00b\xff", `\`, "%", "ｆ"} {
+		f := db.SessionFilter{Username: &text, Agent: &text, IP: &text, Kind: &text, IPs: []string{text}, Search: []string{text}, Words: []db.Word{{Text: text, IPs: []string{text}}}, Limit: 10}
+		_, _, err := s.Sessions(t.Context(), f)
+		_, _, history := s.History(t.Context(), f)
+		_, _, users := s.Users(t.Context(), db.UserFilter{Username: &text, Groups: []string{text}, Search: []string{text}, Limit: 10})
+		_, _, tokens := s.Tokens(t.Context(), db.TokenFilter{Identifier: &text, Search: []string{text}, Limit: 10})
+		_, _, events := s.Events(t.Context(), db.EventFilter{Username: &text, IP: &text, Model: map[string]string{"pk": text}, Search: []string{text}, Limit: 10})
+		if err := errors.Join(err, history, users, tokens, events); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

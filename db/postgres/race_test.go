@@ -1,0 +1,348 @@
+package postgres
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"lastseen/db"
+	"lastseen/db/dbtest"
+
+	"github.com/google/uuid"
+)
+
+// both runs something on each of two stores at once, and returns their errors, sorted.
+func both(here, there *Store, do func(s *Store, i int) error) (errs [2]error) {
+	var wait sync.WaitGroup
+	ready := make(chan struct{})
+	for i, s := range []*Store{here, there} {
+		wait.Go(func() {
+			<-ready
+			errs[i] = do(s, i)
+		})
+	}
+	close(ready)
+	wait.Wait()
+	return errs
+}
+
+// onlyOne says what is wrong unless exactly one succeeded, and the other one failed so.
+func onlyOne(errs [2]error, other error) error {
+	switch {
+	case errs[0] == nil && errors.Is(errs[1], other), errs[1] == nil && errors.Is(errs[0], other):
+		return nil
+	}
+	return fmt.Errorf("want one success and one %v, got %v and %v", other, errs[0], errs[1])
+}
+
+// Two machines that do what must be done once, or what excludes the other, at the same
+// time. LASTSEEN_TEST_RACES says how often each is tried.
+func TestRaces(t *testing.T) {
+	tries := 40
+	if n, err := strconv.Atoi(os.Getenv("LASTSEEN_TEST_RACES")); err == nil {
+		tries = n
+	}
+	url := template.New(t)
+	here, there := open(t, url), open(t, url)
+	ctx := t.Context()
+	event := dbtest.Event(db.ModelUpdated)
+	told := func(db.User) db.Event { return event }
+	root := dbtest.CreateUser(t, here, "root", true)
+	number := 0
+	user := func(superuser bool) db.User {
+		number++
+		return dbtest.CreateUser(t, here, fmt.Sprintf("user-%d", number), superuser)
+	}
+	session := func(u db.User) db.Session { return dbtest.CreateSession(t, here, u, "192.0.2.1", dbtest.Start) }
+	living := func(u db.User) int {
+		_, total, err := there.Sessions(ctx, db.SessionFilter{User: &u.ID, Now: dbtest.Start})
+		if err != nil {
+			t.Error(err)
+		}
+		return total
+	}
+	totp := func(u db.User) db.TOTP {
+		n := db.TOTP{UUID: uuid.New(), UserID: u.ID, Name: "phone", Secret: []byte("secret"), Step: 1, Created: dbtest.Start}
+		hash := make([]byte, 32)
+		err := here.AddFactor(ctx, db.NewFactor{TOTP: &n, Recovery: [][]byte{hash}, Event: func(int64) db.Event { return event }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		factors, err := there.Factors(ctx, u.ID)
+		if err != nil || len(factors.TOTPs) != 1 || factors.Recovery != 1 {
+			t.Fatal(factors, err)
+		}
+		return factors.TOTPs[0]
+	}
+	signIn := func(s *Store, u db.User, p db.Proof) error {
+		sess := db.Session{UUID: uuid.New(), UserID: u.ID, Agent: dbtest.Agent("a"), IP: netip.MustParseAddr("192.0.2.1"), Method: "password",
+			Created: dbtest.Start, LastUsed: dbtest.Start, Ends: dbtest.Start.Add(time.Hour), Expires: dbtest.Start.Add(time.Hour)}
+		_, err := s.CreateSession(ctx, db.SignIn{User: u, Session: sess, TokenHash: sess.UUID[:], Network: "192.0.2.1/32", Proof: p, Event: event})
+		return err
+	}
+	races := map[string]func() error{
+		"a name that is taken": func() error {
+			number++
+			return onlyOne(both(here, there, func(s *Store, i int) error {
+				name := fmt.Sprintf("twin-%d", number)
+				_, err := s.CreateUser(ctx, db.User{UUID: uuid.New(), Username: name, Created: dbtest.Start, Groups: []db.Group{{Name: "g2-" + name}, {Name: "g1-" + name}}}, false, told)
+				return err
+			}), db.ErrConflict)
+		},
+		"the last superuser": func() error {
+			if err := here.UpdateUser(ctx, root, dbtest.Start, false, event); err != nil {
+				return err
+			}
+			pair := [2]db.User{user(true), user(true)}
+			plain := root
+			plain.Superuser = false
+			if err := here.UpdateUser(ctx, plain, dbtest.Start, true, event); err != nil {
+				return err
+			}
+			err := onlyOne(both(here, there, func(s *Store, i int) error {
+				switch (number/2 + i) % 3 {
+				case 0:
+					return s.SetActive(ctx, pair[i].ID, false, true, event)
+				case 1:
+					return s.DeleteUser(ctx, pair[i].ID, true, event)
+				}
+				pair[i].Superuser = false
+				return s.UpdateUser(ctx, pair[i], dbtest.Start, true, event)
+			}), db.ErrLastSuperuser)
+			root.Superuser = true
+			err = errors.Join(err, here.UpdateUser(ctx, root, dbtest.Start, false, event))
+			for _, u := range pair {
+				if e := here.UpdateUser(ctx, db.User{ID: u.ID}, dbtest.Start, false, event); !errors.Is(e, db.ErrNotFound) { // it was deleted
+					err = errors.Join(err, e)
+				}
+			}
+			return err
+		},
+		"groups": func() error {
+			u := user(false)
+			sets := [2][]string{{"a", "b"}, {"c", "b"}}
+			errs := both(here, there, func(s *Store, i int) error {
+				return s.SetGroups(ctx, u.ID, sets[i], func(string, bool) db.Event { return event })
+			})
+			u, err := here.User(ctx, u.ID)
+			names := make([]string, len(u.Groups))
+			for i, g := range u.Groups {
+				names[i] = g.Name
+			}
+			if fmt.Sprint(names) != "[a b]" && fmt.Sprint(names) != "[b c]" {
+				return fmt.Errorf("both sets in one: %v", names)
+			}
+			return errors.Join(errs[0], errs[1], err)
+		},
+		"the end of a session": func() error {
+			u := user(false)
+			sess := session(u)
+			err := onlyOne(both(here, there, func(s *Store, i int) error {
+				return s.EndSession(ctx, db.Use{UUID: sess.UUID}, db.Revoked, event)
+			}), db.ErrNotFound)
+			if _, total, e := here.History(ctx, db.SessionFilter{User: &u.ID}); total != 1 || living(u) != 0 {
+				err = errors.Join(err, fmt.Errorf("it ended %d times, %v", total, e))
+			}
+			return err
+		},
+		"the end of all sessions": func() error {
+			u := user(false)
+			for range 5 {
+				session(u)
+			}
+			var ended [2][]uuid.UUID
+			errs := both(here, there, func(s *Store, i int) (err error) {
+				ended[i], err = s.EndSessions(ctx, []int64{u.ID}, uuid.Nil, dbtest.Start, db.Revoked, func(db.Session) db.Event { return event })
+				return err
+			})
+			if n := len(ended[0]) + len(ended[1]); n != 5 || living(u) != 0 {
+				return fmt.Errorf("of 5 sessions %d are counted, and %d live", n, living(u))
+			}
+			return errors.Join(errs[0], errs[1])
+		},
+		"a sign-in beside who disables": func() error {
+			u := user(false)
+			errs := both(here, there, func(s *Store, i int) error {
+				if i == 0 {
+					return s.SetActive(ctx, u.ID, false, true, event)
+				}
+				return signIn(s, u, db.Proof{})
+			})
+			if errs[0] != nil || errs[1] != nil && !errors.Is(errs[1], db.ErrNotFound) || living(u) != 0 {
+				return fmt.Errorf("%v, %v, and %d live", errs[0], errs[1], living(u))
+			}
+			return nil
+		},
+		"a sign-in beside a new password": func() error {
+			u := user(false)
+			errs := both(here, there, func(s *Store, i int) error {
+				if i == 0 {
+					return s.SetPassword(ctx, u.ID, "", "another", uuid.Nil, event)
+				}
+				return signIn(s, u, db.Proof{})
+			})
+			if errs[0] != nil || errs[1] != nil && !errors.Is(errs[1], db.ErrNotFound) || living(u) != 0 {
+				return fmt.Errorf("%v, %v, and %d live", errs[0], errs[1], living(u))
+			}
+			return nil
+		},
+		"a code of an authenticator app": func() error {
+			u := user(false)
+			app := totp(u)
+			app.Step = 2
+			return onlyOne(both(here, there, func(s *Store, i int) error { return signIn(s, u, db.Proof{TOTP: &app}) }), db.ErrUsed)
+		},
+		"a recovery code": func() error {
+			u := user(false)
+			totp(u)
+			return onlyOne(both(here, there, func(s *Store, i int) error { return signIn(s, u, db.Proof{Recovery: make([]byte, 32)}) }), db.ErrUsed)
+		},
+		"a code of an app's host": func() error {
+			sess := session(user(false))
+			code := db.AppCode{Hash: sess.UUID[:], State: []byte("state"), Host: "app.home.example", Session: sess.UUID, Target: "https://app.home.example/", Created: dbtest.Start}
+			if err := here.CreateCode(ctx, code, time.Time{}.Add(time.Hour)); err != nil {
+				return err
+			}
+			return onlyOne(both(here, there, func(s *Store, i int) error {
+				_, _, err := s.RedeemCode(ctx, code, dbtest.Start.Add(-time.Minute), append([]byte{byte(i)}, sess.UUID[:]...))
+				return err
+			}), db.ErrNotFound)
+		},
+		"uses beside what ends": func() error {
+			u := user(false)
+			var uses []db.Use
+			for i := range 20 {
+				sess := session(u)
+				uses = append(uses, db.Use{Session: sess.ID, UUID: sess.UUID, At: dbtest.Start.Add(time.Duration(i) * time.Second), Agent: dbtest.Agent(fmt.Sprint(i)), IP: sess.IP})
+			}
+			errs := both(here, there, func(s *Store, i int) error {
+				mine := slices.Clone(uses)
+				for n := range mine {
+					mine[n].At = mine[n].At.Add(time.Duration(i) * time.Minute)
+				}
+				if i == 1 {
+					slices.Reverse(mine)
+				}
+				err := s.RecordUses(ctx, slices.Values(mine), time.Hour)
+				if i == 1 {
+					_, e := s.EndSessions(ctx, []int64{u.ID}, uses[0].UUID, dbtest.Start, db.Revoked, func(db.Session) db.Event { return event })
+					err = errors.Join(err, e)
+				}
+				return err
+			})
+			last, err := here.SessionByUUID(uses[0].UUID)
+			if want := dbtest.Start.Add(time.Minute); err == nil && !last.LastUsed.Equal(want) {
+				err = fmt.Errorf("last used %v, want %v", last.LastUsed, want)
+			}
+			return errors.Join(errs[0], errs[1], err)
+		},
+		"sign-ins under way": func() error {
+			number++
+			name, limits := fmt.Sprintf("guessed-%d", number), db.LoginLimits{Pair: 3, Network: 50, Window: time.Hour, Account: 100, Lock: time.Hour}
+			var mu sync.Mutex
+			looked := 0
+			errs := both(here, there, func(s *Store, i int) error {
+				var wait sync.WaitGroup
+				for range 4 {
+					wait.Go(func() {
+						id, before, err := s.BeginAttempt(ctx, name, "n", dbtest.Start)
+						lowered := limits.Lower(limits, before)
+						var until time.Time
+						if err == nil && lowered.Pair > 0 {
+							until, _, err = s.LoginBlockedUntil(ctx, name, "n", dbtest.Start, lowered)
+						}
+						mu.Lock()
+						defer mu.Unlock()
+						if err != nil {
+							t.Error(err)
+						} else if lowered.Pair > 0 && until.IsZero() {
+							looked++
+							if err := s.LoginFailed(ctx, name, "n", event, limits); err != nil {
+								t.Error(err)
+							}
+						}
+						if err := s.EndAttempt(ctx, id); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				wait.Wait()
+				return nil
+			})
+			if looked > 3 || looked == 0 {
+				return fmt.Errorf("%d passwords are looked at, want 3 or fewer", looked)
+			}
+			return errors.Join(errs[0], errs[1], here.UnlockUser(ctx, name, event))
+		},
+		"a purge": func() error {
+			u := user(false)
+			sess := session(u)
+			if err := here.EndSession(ctx, db.Use{UUID: sess.UUID}, db.Revoked, event); err != nil {
+				return err
+			}
+			errs := both(here, there, func(s *Store, i int) error {
+				return s.Purge(ctx, dbtest.Start.Add(time.Second), dbtest.Start, dbtest.Start)
+			})
+			_, total, err := here.History(ctx, db.SessionFilter{User: &u.ID})
+			if total != 0 {
+				err = fmt.Errorf("%d are kept", total)
+			}
+			return errors.Join(errs[0], errs[1], err)
+		},
+	}
+	for _, name := range slices.Sorted(maps.Keys(races)) {
+		t.Run(name, func(t *testing.T) {
+			for range tries {
+				if err := races[name](); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+	// What lists count is what there is.
+	all, total, err := here.Sessions(ctx, db.SessionFilter{Limit: 1 << 20})
+	if err != nil || len(all) != total {
+		t.Errorf("%d sessions are counted, %d are there, %v", total, len(all), err)
+	}
+}
+
+// Of two machines that make the first user at the same time one does.
+func TestFirstUser(t *testing.T) {
+	for range 5 {
+		url := template.New(t)
+		err := onlyOne(both(open(t, url), open(t, url), func(s *Store, i int) error {
+			_, err := s.CreateUser(t.Context(), db.User{UUID: uuid.New(), Username: fmt.Sprint("u", i), Created: dbtest.Start}, true, func(db.User) db.Event { return dbtest.Event(db.ModelCreated) })
+			return err
+		}), db.ErrConflict)
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Of several that start on an empty database at the same time one migrates it, and all serve.
+func TestMigrateAtOnce(t *testing.T) {
+	empty := nothing.New(t)
+	var wait sync.WaitGroup
+	for range 4 {
+		wait.Go(func() {
+			s, err := Open(t.Context(), empty, Options{Migrate: true, Serve: true})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer s.Close()
+			if _, err := s.HasUsers(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+}

@@ -1,0 +1,179 @@
+package postgres
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"lastseen/db"
+)
+
+// sessionOrderings are the columns to sort by, by their names in the API. Those of
+// sessions alone, but for last_used, have an index that ends in uuid, which breaks ties.
+var sessionOrderings = map[string]string{
+	"user__username": "u.username", "user": "s.user_id", "last_ip": "s.last_ip", "last_user_agent": "a.string",
+	"last_used": "s.last_used", "expires": "s.expires", "uuid": "s.uuid", "ended": "s.ended",
+}
+
+// Sessions is one page of what the filter chooses, and how many there are in all. The
+// numbers of the page are found first; then its rows are read.
+func (s *Store) Sessions(ctx context.Context, f db.SessionFilter) (page []db.Session, total int, err error) {
+	err = s.list(ctx, func(ctx context.Context, q querier) error {
+		var c conditions
+		c.add(`s.expires > ?`, f.Now.UnixMicro())
+		fits, err := c.sessions(ctx, q, f)
+		if err != nil || !fits {
+			return err
+		}
+		if err := q.row(ctx, `SELECT count(*) FROM sessions s WHERE `+c.sql(), c.args...).Scan(&total); err != nil || f.Limit == 0 || f.Offset >= total {
+			return err
+		}
+		order := sessionOrder(f.Ordering)
+		query := `SELECT ` + sessionColumns + ` FROM ` + sessionTables + ` WHERE s.id IN (SELECT s.id FROM ` + withJoins(`sessions s`, order) +
+			` WHERE ` + c.sql() + c.page(order, f.Limit, f.Offset) + `) ORDER BY ` + order
+		page, err = rows(ctx, q, sessionFields, query, c.args...)
+		return err
+	})
+	return page, total, err
+}
+
+// sessions adds what a filter asks of sessions. What a word means is asked of the small
+// tables, of users and agents, first. Nothing fits when it is false.
+func (c *conditions) sessions(ctx context.Context, q querier, f db.SessionFilter) (fits bool, err error) {
+	numbers := func(query string, arg any) ([]int64, error) { return rows(ctx, q, column[int64], query, arg) }
+	if f.User != nil {
+		c.add(`s.user_id = ?`, *f.User)
+	}
+	if f.IP != nil {
+		c.add(`s.last_ip = ?`, *f.IP)
+	}
+	if f.IPs != nil {
+		c.add(`s.last_ip = ANY(?::text[])`, f.IPs)
+	}
+	for _, part := range []struct {
+		column, query string
+		value         *string
+	}{
+		{`s.user_id`, `SELECT id FROM users WHERE username = $1`, f.Username},
+		{`s.agent_id`, `SELECT id FROM user_agents WHERE string = $1`, f.Agent},
+		{`s.agent_id`, `SELECT id FROM user_agents WHERE kind = $1`, f.Kind},
+	} {
+		if part.value == nil {
+			continue
+		}
+		ids, err := numbers(part.query, *part.value)
+		if err != nil || len(ids) == 0 {
+			return false, err
+		}
+		if len(ids) == 1 {
+			c.add(part.column+` = ?`, ids[0])
+		} else {
+			c.add(part.column+` = ANY(?::bigint[])`, ids)
+		}
+	}
+	for _, word := range f.Search {
+		if fits, err := c.word(ctx, q, db.Word{Text: word}, `strpos(folded, $1) > 0`, nil); err != nil || !fits {
+			return false, err
+		}
+	}
+	for _, word := range f.Words {
+		devices, err := devicesNamed(ctx, q, word.Text)
+		if err != nil {
+			return false, err
+		}
+		if fits, err := c.word(ctx, q, word, `strpos(folded, $1) > 0 OR strpos(folded_name, $1) > 0`, devices); err != nil || !fits {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// devicesNamed are the devices that are called so. They are few, and folded as Go does it.
+func devicesNamed(ctx context.Context, q querier, word string) (found []int64, err error) {
+	type device struct {
+		id   int64
+		name string
+	}
+	all, err := rows(ctx, q, func(d *device) []any { return []any{&d.id, &d.name} }, `SELECT id, name FROM devices WHERE name <> ''`)
+	for _, d := range all {
+		if strings.Contains(db.Fold(d.name), db.Fold(word)) {
+			found = append(found, d.id)
+		}
+	}
+	return found, err
+}
+
+// word adds what a word asks; person is what finds it in a user's row, and it fits
+// these devices, too.
+func (c *conditions) word(ctx context.Context, q querier, w db.Word, person string, devices []int64) (fits bool, err error) {
+	text := db.Fold(w.Text)
+	users, err := rows(ctx, q, column[int64], `SELECT id FROM users WHERE `+person, text)
+	if err != nil {
+		return false, err
+	}
+	agents, err := rows(ctx, q, column[int64], `SELECT id FROM user_agents WHERE strpos(lower(string), $1) > 0`, text)
+	if err != nil {
+		return false, err
+	}
+	var either []string
+	if len(users) > 0 {
+		either = append(either, `s.user_id = ANY(`+c.arg(users)+`::bigint[])`)
+	}
+	if len(agents) > 0 {
+		either = append(either, `s.agent_id = ANY(`+c.arg(agents)+`::bigint[])`)
+	}
+	if len(devices) > 0 {
+		either = append(either, `s.device_id = ANY(`+c.arg(devices)+`::bigint[])`)
+	}
+	if len(w.IPs) > 0 {
+		either = append(either, `s.last_ip = ANY(`+c.arg(w.IPs)+`::text[])`)
+	}
+	if strings.Trim(text, "0123456789abcdef.:") == "" {
+		either = append(either, `strpos(s.last_ip, `+c.arg(text)+`) > 0`)
+	}
+	if len(either) == 0 {
+		return false, nil
+	}
+	c.where = append(c.where, `(`+strings.Join(either, " OR ")+`)`)
+	return true, nil
+}
+
+// withJoins adds the tables whose columns are used and that are not there yet.
+func withJoins(tables, use string) string {
+	if strings.Contains(use, "u.") {
+		tables += ` JOIN users u ON u.id = s.user_id`
+	}
+	if strings.Contains(use, "a.") {
+		tables += ` JOIN user_agents a ON a.id = s.agent_id`
+	}
+	return tables
+}
+
+// sessionOrder is an ordering in SQL, in which no two sessions are equal. Ties go
+// the way of the first column, so that one index serves both.
+func sessionOrder(ordering []db.Order) string {
+	if len(ordering) == 0 {
+		ordering = []db.Order{{Column: "user__username"}}
+	}
+	if i := slices.IndexFunc(ordering, func(o db.Order) bool { return o.Column == "uuid" }); i >= 0 {
+		ordering = ordering[:i+1]
+	} else {
+		ordering = append(slices.Clone(ordering), db.Order{Column: "uuid", Descending: ordering[0].Descending})
+	}
+	terms := make([]string, len(ordering))
+	for i, o := range ordering {
+		terms[i] = sessionOrderings[o.Column]
+		switch {
+		case o.Column == "ended": // what lives has not
+			terms[i] += direction(o.Descending)
+		case o.Descending:
+			terms[i] += " DESC"
+		}
+	}
+	return strings.Join(terms, ", ")
+}
+
+// likePattern finds a word anywhere, in lower case.
+func likePattern(word string) string { return "%" + likeEscapes.Replace(db.Fold(word)) + "%" }
+
+var likeEscapes = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
