@@ -172,6 +172,7 @@ func TestSignInAlerts(t *testing.T) {
 
 // What is always told is told to the superusers' targets, and to the person concerned.
 func TestAlwaysTold(t *testing.T) {
+	onlySQLite(t) // of a backup, among others
 	a, advance := alerting(t)
 	hook, choosy := receive(t), receive(t)
 	root := create(t, a, NewUser{Username: "root", Superuser: true})

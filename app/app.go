@@ -80,6 +80,7 @@ type App struct {
 
 	mu            sync.Mutex // guards what follows
 	backupProblem error      // of the last scheduled backup
+	keyChecked    string     // the key that was found to be that of all machines
 	setupToken    string     // "" when there is nothing to set up
 }
 
@@ -101,12 +102,15 @@ func DatabasePath(dataDir string) string { return filepath.Join(dataDir, "lastse
 
 // Start prepares a server's instance: the idle limit in force, the first user.
 func (a *App) Start(ctx context.Context) error {
-	if kind, network := fileSystem(a.Config.DataDir); network {
+	if kind, network := fileSystem(a.Config.DataDir); network && a.Config.Database == "" {
 		a.Log.Warn("the data directory is on a network file system", "data", a.Config.DataDir, "found", strings.Trim(kind, ", "), "do", "put it on a local disk: SQLite cannot rely on the locks of network and FUSE file systems, and may lose or damage what it stores")
 	}
 	a.sweep(a.Config.DataDir)
 	if err := a.store.SetIdle(ctx, a.Config.SessionIdle); err != nil {
 		return fmt.Errorf("apply the idle limit: %w", err)
+	}
+	if err := a.keyProblem(ctx); err != nil { // a key that there is, is known to the others from now on
+		a.Log.Error("second factors do not work here", "err", err)
 	}
 	return a.bootstrap(ctx)
 }
@@ -192,6 +196,15 @@ func (a *App) Ready(ctx context.Context) error { return a.store.Ready(ctx, a.Now
 // Usable is nil as long as the database may be relied on: nothing may be decided
 // by one that is damaged, or whose files are no longer those that were opened.
 func (a *App) Usable() error { return a.store.Usable() }
+
+// Reachable is an error unless a database elsewhere answers now. What asks it anyway need
+// not call this: what does not must not seem to work while it is gone.
+func (a *App) Reachable(ctx context.Context) error {
+	if elsewhere, ok := a.store.(interface{ Ping(context.Context) error }); ok {
+		return elsewhere.Ping(ctx)
+	}
+	return nil
+}
 
 // Verify reads the whole database; damage that it finds Usable and Ready report
 // from then on.

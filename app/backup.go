@@ -18,6 +18,9 @@ import (
 // Backup writes a checked copy of the database to a file, with the key that decrypts the
 // secrets in it, or without. One is made at a time.
 func (a *App) Backup(ctx context.Context, path string, withKey bool) error {
+	if a.Config.Database != "" {
+		return db.ErrOwnBackup
+	}
 	key := ""
 	if withKey {
 		text, err := ReadKey(a.Config.DataDir)
@@ -186,6 +189,9 @@ func (c *Copy) Close() error { return errors.Join(c.File.Close(), os.RemoveAll(c
 
 // Copy makes a checked copy to be read, as Backup does.
 func (a *App) Copy(ctx context.Context, withKey bool) (copied *Copy, err error) {
+	if a.Config.Database != "" {
+		return nil, db.ErrOwnBackup
+	}
 	dir, err := os.MkdirTemp(a.Config.DataDir, ".lastseen-backup-")
 	if err != nil {
 		return nil, &db.UnavailableError{Path: a.store.Path(), Problem: "cannot be copied", Remedy: "see that the data directory can be written", Err: err}

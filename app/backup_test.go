@@ -54,6 +54,7 @@ func names(t *testing.T, a *App) string {
 }
 
 func TestScheduledBackups(t *testing.T) {
+	onlySQLite(t)
 	a, advance := keeper(t, time.Hour, 3)
 	for _, step := range []struct {
 		after time.Duration
@@ -104,6 +105,7 @@ func TestScheduledBackups(t *testing.T) {
 
 // Only files of our naming count and go.
 func TestScheduledBackupsLeaveOthersAlone(t *testing.T) {
+	onlySQLite(t)
 	a, advance := keeper(t, time.Hour, 1)
 	others := []string{"mine.db", "lastseen-20200101T000000Z.db.old", "lastseen-20200101T000000.5Z.db", "lastseen-20209901T000000Z.db", "lastseen.db"}
 	if err := os.MkdirAll(a.backupDir(), 0o755); err != nil {
@@ -157,6 +159,7 @@ func TestHalvesOfCopiesGo(t *testing.T) {
 // A backup that fails leaves the older ones, leaves no half of a file, is told
 // by the doctor, and is made when it can be.
 func TestScheduledBackupFails(t *testing.T) {
+	onlySQLite(t)
 	a, advance := keeper(t, time.Hour, 1)
 	var log lines
 	a.Log = log.logger()
@@ -199,6 +202,7 @@ func TestScheduledBackupFails(t *testing.T) {
 
 // Beside a server, the doctor knows of a failure by the time alone.
 func TestOverdueBackup(t *testing.T) {
+	onlySQLite(t)
 	a, advance := keeper(t, time.Hour, 1)
 	if err := tick(t, a); err != nil {
 		t.Fatal(err)
@@ -216,6 +220,7 @@ func TestOverdueBackup(t *testing.T) {
 
 // While a copy is made, uses are written and people sign in.
 func TestBackupHoldsNobodyUp(t *testing.T) {
+	onlySQLite(t)
 	a, _ := keeper(t, time.Hour, 1)
 	fill, err := sql.Open("sqlite", "file:"+DatabasePath(a.Config.DataDir)+"?_pragma=busy_timeout(5000)")
 	if err != nil {
@@ -254,6 +259,7 @@ func TestBackupHoldsNobodyUp(t *testing.T) {
 }
 
 func TestDownload(t *testing.T) {
+	onlySQLite(t)
 	a, _ := keeper(t, 0, 1)
 	if _, err := a.Download(t.Context(), Caller{User: &db.User{}}); !errors.Is(err, ErrForbidden) {
 		t.Errorf("as nobody: got %v, want ErrForbidden", err)
@@ -303,6 +309,7 @@ func (l *lines) contains(s string) bool { return strings.Contains(l.text(), s) }
 // A backup from the future, made while the clock was wrong, does not have each new
 // one removed at once and made again.
 func TestBackupFromTheFuture(t *testing.T) {
+	onlySQLite(t)
 	a, _ := keeper(t, time.Hour, 1)
 	var log lines
 	a.Log = log.logger()
@@ -334,6 +341,7 @@ func keepFor(t *testing.T, a *App, log *lines) {
 // Nor have those that are kept when the clock is behind them all, as on a board
 // without a clock.
 func TestBackupsWhileTheClockIsBehind(t *testing.T) {
+	onlySQLite(t)
 	a, advance := keeper(t, time.Hour, 3)
 	var log lines
 	for range 3 {

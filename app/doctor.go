@@ -65,7 +65,7 @@ const (
 
 // Doctor looks at what an instance stands on.
 func (a *App) Doctor(ctx context.Context) []Check {
-	return append([]Check{a.checkDatabase(ctx), a.checkFiles(), a.checkBackups(), a.checkClock(ctx), a.checkAddress(), a.checkFactors(ctx), a.checkAlerts(ctx)}, a.checkGeoIP()...)
+	return append([]Check{a.checkDatabase(ctx), a.checkFiles(ctx), a.checkBackups(), a.checkClock(ctx), a.checkAddress(), a.checkFactors(ctx), a.checkAlerts(ctx)}, a.checkGeoIP()...)
 }
 
 func (a *App) checkDatabase(ctx context.Context) Check {
@@ -81,11 +81,11 @@ func (a *App) checkDatabase(ctx context.Context) Check {
 	if err != nil {
 		return failed(c.Name, err)
 	}
-	size := int64(0)
-	if info, err := os.Stat(a.store.Path()); err == nil {
-		size = info.Size()
+	kept, err := a.store.Describe(ctx)
+	if err != nil {
+		return failed(c.Name, err)
 	}
-	c.Found = Said("%s can be read and written. Sessions: %d, users: %d, size: %s.", a.store.Path(), sessions, users, megabytes(size))
+	c.Found = Said("%s can be read and written. Sessions: %d, users: %d, size: %s.", a.store.Path(), sessions, users, kept)
 	return c
 }
 
@@ -94,7 +94,7 @@ func megabytes(size int64) string { return fmt.Sprintf("%.1f MB", float64(size)/
 // sentence makes one of a clause.
 func sentence(clause string) string { return strings.ToUpper(clause[:1]) + clause[1:] + "." }
 
-func (a *App) checkFiles() Check {
+func (a *App) checkFiles(ctx context.Context) Check {
 	c := Check{State: Good, Name: "Data directory"}
 	info, err := os.Stat(a.Config.DataDir)
 	if err != nil {
@@ -102,8 +102,11 @@ func (a *App) checkFiles() Check {
 	}
 	kind, network := fileSystem(a.Config.DataDir)
 	c.Found = raw(fmt.Sprintf("%s, mode %#o%s.", a.Config.DataDir, info.Mode().Perm(), kind))
+	if err := a.keyProblem(ctx); err != nil {
+		return Check{Bad, c.Name, raw(err.Error() + "."), Said("Second factors do not work on this machine: copy the key of another one.")}
+	}
 	switch {
-	case network:
+	case network && a.Config.Database == "":
 		c.State, c.Do = Warning, Said("Put it on a local disk: SQLite cannot rely on the locks of network and FUSE file systems, and may lose or damage what it stores.")
 	case info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows":
 		c.State, c.Do = Warning, Said("Others can look into it: chmod 0700 it.")
@@ -113,6 +116,10 @@ func (a *App) checkFiles() Check {
 
 func (a *App) checkBackups() Check {
 	c := Check{State: Good, Name: "Backups"}
+	if a.Config.Database != "" {
+		c.Found, c.Do = Said("PostgreSQL is backed up by its own means."), Said("Use pg_dump, or what copies the whole server.")
+		return c
+	}
 	files, err := a.BackupFiles()
 	if err != nil {
 		return Check{Bad, c.Name, raw(err.Error()), Said("Let the server's user read and write %s.", a.backupDir())}

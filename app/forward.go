@@ -58,6 +58,9 @@ func (a *App) Authorize(ctx context.Context, r ForwardRequest) (Decision, error)
 	if !a.Config.Guards(r.Host) {
 		return Decision{Why: ErrUnreachable}, nil
 	}
+	if a.live.Shared() {
+		ctx = a.live.Expect(ctx, a.questions(r)...)
+	}
 	rules, err := a.live.Rules(ctx)
 	if err != nil {
 		return Decision{}, fmt.Errorf("read the rules: %w", err)
@@ -79,6 +82,24 @@ func (a *App) Authorize(ctx context.Context, r ForwardRequest) (Decision, error)
 		a.live.Reach(caller.Session, r.Host)
 	}
 	return Decision{Verdict: Allow, User: caller.User}, nil
+}
+
+// questions are what deciding on a request is going to ask.
+func (a *App) questions(r ForwardRequest) []db.Question {
+	var all []db.Question
+	for _, token := range r.Tokens {
+		hash := secretHash(token)
+		if a.Config.OwnCookie(r.Host) {
+			all = append(all, db.Question{App: hash[:]})
+		} else {
+			all = append(all, db.Question{Token: hash[:]})
+		}
+	}
+	for _, k := range r.Keys {
+		hash := secretHash(k.Key)
+		all = append(all, db.Question{Key: hash[:]})
+	}
+	return all
 }
 
 // Challenges reports whether clients that are no browsers are asked for a key there.

@@ -6,7 +6,9 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,6 +26,9 @@ func KeyPath(dataDir string) string { return filepath.Join(dataDir, "lastseen.ke
 
 // ErrSealed says that something cannot be decrypted: the key is gone, or is another one.
 var ErrSealed = errors.New("cannot be decrypted without the key that it was encrypted with")
+
+// ErrOtherKey says that this machine has not the key of the others.
+var ErrOtherKey = errors.New("the other machines have another key")
 
 const keyLength = 32 // bytes, of AES-256
 
@@ -59,11 +64,20 @@ func (a *App) cipher(create bool) (cipher.AEAD, error) {
 	a.mu.Lock() // so that no two are made
 	defer a.mu.Unlock()
 	text, err := ReadKey(a.Config.DataDir)
+	if err == nil {
+		err = a.checkKey(text)
+	}
 	if errors.Is(err, fs.ErrNotExist) && create {
 		key := make([]byte, keyLength)
 		rand.Read(key) // never fails
 		text = base64.StdEncoding.EncodeToString(key)
 		if err = WriteKey(a.Config.DataDir, text); err == nil {
+			err = a.checkKey(text)
+		}
+		if errors.Is(err, ErrOtherKey) {
+			err = errors.Join(err, os.Remove(KeyPath(a.Config.DataDir)))
+		}
+		if err == nil {
 			a.Log.Info("key made, which encrypts the secrets of second factors and alert targets; keep a copy apart from the backups", "file", KeyPath(a.Config.DataDir))
 		}
 	}
@@ -71,6 +85,50 @@ func (a *App) cipher(create bool) (cipher.AEAD, error) {
 		return nil, err
 	}
 	return cipherOf(text)
+}
+
+// keyName is the setting that says which key it is.
+const keyName = "which_key"
+
+// A keyRegistry is a Store of many machines, on which the key is the same: of two names
+// that are kept at once the first one stays.
+type keyRegistry interface {
+	SettingOnce(ctx context.Context, name, value string) (kept string, err error)
+}
+
+// checkKey is ErrOtherKey unless a key is the one of all machines; the first one is. a.mu is
+// held.
+func (a *App) checkKey(text string) error {
+	registry, ok := a.store.(keyRegistry)
+	if !ok || a.keyChecked == text {
+		return nil
+	}
+	hash := sha256.Sum256([]byte("which key: " + text))
+	name := hex.EncodeToString(hash[:8])
+	kept, err := registry.SettingOnce(context.Background(), keyName, name)
+	if err == nil && kept != name {
+		err = fmt.Errorf("%w: copy %s of a machine on which second factors work to %s here", ErrOtherKey, filepath.Base(KeyPath("")), KeyPath(a.Config.DataDir))
+	}
+	if err == nil {
+		a.keyChecked = text
+	}
+	return err
+}
+
+// keyProblem is ErrOtherKey when this machine has another key than the others, or none
+// though they have one.
+func (a *App) keyProblem(ctx context.Context) error {
+	if !a.live.Shared() {
+		return nil
+	}
+	_, err := a.cipher(false)
+	if errors.Is(err, fs.ErrNotExist) {
+		if known, e := a.store.Setting(ctx, keyName); e == nil && known != "" {
+			return fmt.Errorf("%w: copy it from one of them to %s", ErrOtherKey, KeyPath(a.Config.DataDir))
+		}
+		return nil
+	}
+	return err
 }
 
 func cipherOf(text string) (cipher.AEAD, error) {

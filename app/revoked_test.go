@@ -17,7 +17,6 @@ import (
 	"lastseen/app/config"
 	"lastseen/app/useragent"
 	"lastseen/db"
-	"lastseen/db/sqlite"
 	"lastseen/geoip"
 
 	"github.com/google/uuid"
@@ -26,16 +25,14 @@ import (
 // openApp is an app on a data directory, as another process would open it.
 func openApp(t testing.TB, dir string) *App {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), DatabasePath(dir), true)
-	if err != nil {
-		t.Fatal(err)
-	}
+	store, url := openStore(t, dir)
 	agents, err := useragent.New()
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	cfg, err := config.Parse(func(name string) (string, bool) { return dir, name == "data" }, func(string) (string, bool) { return "", false })
+	settings := map[string]string{"data": dir, "database": url}
+	cfg, err := config.Parse(func(name string) (string, bool) { v, ok := settings[name]; return v, ok }, func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -29,6 +30,10 @@ func (a *App) bootstrap(ctx context.Context) error {
 		os.Remove(a.setupTokenFile())
 	case c.BootstrapPassword != "":
 		user, err := a.createUser(ctx, Operator.Actor(), NewUser{Username: c.BootstrapUsername, Password: c.BootstrapPassword, Superuser: true}, true)
+		if errors.Is(err, db.ErrConflict) {
+			a.Log.Info("bootstrap settings not used: another server has just made the first user")
+			break
+		}
 		if err != nil {
 			return fmt.Errorf("make the first user: %w", err)
 		}
@@ -45,11 +50,22 @@ func (a *App) bootstrap(ctx context.Context) error {
 		if err := createPrivate(a.setupTokenFile(), token+"\n"); err != nil {
 			return fmt.Errorf("keep the setup token: %w", err)
 		}
+		if a.live.Shared() { // whichever server is asked
+			if err := a.store.SetSetting(ctx, setupSetting(token), a.now().String()); err != nil {
+				return fmt.Errorf("keep the setup token: %w", err)
+			}
+		}
 		a.mu.Lock()
 		a.setupToken = token
 		a.mu.Unlock()
 	}
 	return nil
+}
+
+// setupSetting is the name under which servers of one database keep what they printed.
+func setupSetting(token string) string {
+	hash := secretHash(token)
+	return "setup-token " + hex.EncodeToString(hash[:])
 }
 
 // createPrivate makes a file that only its owner can read, where there is none. One that
@@ -76,13 +92,19 @@ func (a *App) SetupToken() string {
 // HasUsers reports whether there is anybody who could sign in.
 func (a *App) HasUsers(ctx context.Context) (bool, error) { return a.store.HasUsers(ctx) }
 
-// SetupOpen reports whether the token opens the setup page: it is the one that
+// SetupOpen reports whether the token opens the setup page: it is one that
 // was printed, and there is still no user.
 func (a *App) SetupOpen(ctx context.Context, token string) (bool, error) {
 	want := a.SetupToken()
 	given, right := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(want))
 	if want == "" || subtle.ConstantTimeCompare(given[:], right[:]) == 0 {
-		return false, nil
+		if !a.live.Shared() {
+			return false, nil
+		}
+		kept, err := a.store.Setting(ctx, setupSetting(token))
+		if err != nil || kept == "" {
+			return false, err
+		}
 	}
 	has, err := a.store.HasUsers(ctx)
 	return !has, err

@@ -86,10 +86,18 @@ func (a *App) attempt(ctx context.Context, typed string, client Client, stage st
 	username, network := db.Fold(typed), loginNetwork(client.IP)
 	limits, crowded, done := a.attempts.begin(username, network, client.IP, loginLimits)
 	defer done()
+	now := a.now()
+	if counter, ok := a.store.(attemptCounter); ok {
+		attempt, before, err := counter.BeginAttempt(ctx, username, network, now)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = counter.EndAttempt(context.WithoutCancel(ctx), attempt) }() // or it ends by itself in a minute
+		limits = limits.Lower(loginLimits, before)
+	}
 	if limits.Pair < 1 || limits.Network < 1 {
 		return a.refuse(typed, client, "too many at once", &BusyError{RetryAfter: time.Second})
 	}
-	now := a.now()
 	until, known, err := a.store.LoginBlockedUntil(ctx, username, network, now, limits)
 	if err != nil {
 		return err

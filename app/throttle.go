@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"net/netip"
 	"sync"
 	"time"
@@ -25,6 +26,13 @@ type attempts struct {
 	pair              map[[2]string]int
 	network, username map[string]int
 	wide              map[netip.Prefix]int
+}
+
+// An attemptCounter is a Store that counts the attempts under way on all machines, since
+// each knows of its own alone.
+type attemptCounter interface {
+	BeginAttempt(ctx context.Context, username, network string, now time.Time) (attempt int64, before db.Attempts, err error)
+	EndAttempt(ctx context.Context, attempt int64) error
 }
 
 // begin counts an attempt and lowers the limits by those under way. It is crowded when

@@ -27,6 +27,7 @@ import (
 // it, and passed by value; the zero value of a field is safe or refused.
 type Config struct {
 	DataDir      string
+	Database     string // "": SQLite in DataDir; else a URL of PostgreSQL, which may hold a password
 	Listen       string
 	PublicURL    *url.URL // without a path; nil until the listen address is known
 	CookieDomain string   // "": the cookie is for the public URL's host alone
@@ -87,6 +88,7 @@ var Settings = []Setting{
 		c.DataDir = v
 		return nil
 	}},
+	{Flag: "database", Env: "LASTSEEN_DATABASE", Secret: true, Usage: "keep sessions and users in PostgreSQL at `URL`, postgres://USER:PASSWORD@HOST:5432/NAME (default: SQLite in DATA)", set: setDatabase},
 	{Flag: "listen", Env: "LASTSEEN_LISTEN", Default: "127.0.0.1:9000", Usage: "serve on `HOST:PORT`; port 0 picks a free one", set: func(c *Config, v string) error {
 		c.Listen = v
 		return checkListen(v)
@@ -274,7 +276,11 @@ func (c Config) checkTogether() error {
 	if c.BootstrapToken != "" && c.BootstrapPassword == "" {
 		token = errors.New("LASTSEEN_BOOTSTRAP_TOKEN: needs LASTSEEN_BOOTSTRAP_PASSWORD too, the token is for that user")
 	}
-	return errors.Join(token, c.checkCookie(), c.checkMail())
+	var backup error
+	if c.Database != "" && c.BackupEvery > 0 {
+		backup = errors.New("--backup-every: copies an SQLite database; PostgreSQL is backed up by its own means, such as pg_dump")
+	}
+	return errors.Join(token, backup, c.checkCookie(), c.checkMail())
 }
 
 // UnknownVariables are the LASTSEEN_* variables that name no setting, each with
@@ -393,6 +399,19 @@ func checkListen(v string) error {
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("the port must be a number up to 65535, is %q", port)
+	}
+	return nil
+}
+
+// setDatabase says nothing of what it was given, which may hold a password.
+func setDatabase(c *Config, v string) error {
+	c.Database = v
+	if v == "" {
+		return nil
+	}
+	u, err := url.Parse(v)
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		return errors.New("must be a URL such as postgres://USER:PASSWORD@HOST:5432/NAME, in which what is special of user and password is percent-encoded")
 	}
 	return nil
 }

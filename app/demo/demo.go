@@ -18,7 +18,6 @@ import (
 	"lastseen/app"
 	"lastseen/app/useragent"
 	"lastseen/db"
-	"lastseen/db/sqlite"
 	"lastseen/geoip/sample"
 
 	"github.com/google/uuid"
@@ -91,7 +90,7 @@ var clients = []struct {
 
 // Fill stores the sample people and their sessions, living and ended, as they
 // would be at now. The same now gives the same data but for names of rows.
-func Fill(ctx context.Context, store *sqlite.Store, agents *useragent.Parser, now time.Time) error {
+func Fill(ctx context.Context, store app.Store, agents *useragent.Parser, now time.Time) error {
 	networks, err := sample.Networks()
 	if err != nil {
 		return err
@@ -173,7 +172,7 @@ func (f *filler) life(ctx context.Context, name string) error {
 }
 
 type filler struct {
-	store    *sqlite.Store
+	store    app.Store
 	agents   *useragent.Parser
 	now      time.Time
 	random   *mathrand.Rand

@@ -31,26 +31,31 @@ func (c *Cache) ParseAgent(header string) *db.Agent {
 
 // agentByID is a stored agent, brought up to the definitions.
 func (c *Cache) agentByID(ctx context.Context, id int64) (*db.Agent, error) {
+	if c.shared != nil {
+		return c.sharedAgent(ctx, id)
+	}
 	return cached(c,
 		func() (*db.Agent, bool) { a, ok := c.agentsByID[id]; return a, ok },
-		func() (*db.Agent, error) {
-			stored, err := c.store.Agent(ctx, id)
-			if err != nil {
-				return nil, err
-			}
-			if stored.Definitions == c.parser.Version() {
-				stored.Definitions = c.parser.Version() // the one string that all share
-			} else {
-				stored = c.ParseAgent(stored.String)
-			}
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			return c.keepAgent(stored), nil
-		},
+		func() (*db.Agent, error) { return c.readAgent(ctx, id) },
 		func(a *db.Agent) {
 			makeRoom(c.agentsByID, c.bounds.Agents)
 			c.agentsByID[id] = a
 		})
+}
+
+func (c *Cache) readAgent(ctx context.Context, id int64) (*db.Agent, error) {
+	stored, err := c.store.Agent(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if stored.Definitions == c.parser.Version() {
+		stored.Definitions = c.parser.Version() // the one string that all share
+	} else {
+		stored = c.ParseAgent(stored.String)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.keepAgent(stored), nil
 }
 
 // keepAgent keeps an agent by its header, and returns the one that all sessions share.

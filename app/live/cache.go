@@ -59,6 +59,7 @@ var DefaultBounds = Bounds{Sessions: 1 << 20, Users: 1 << 16, Keys: 1 << 10, App
 // change it.
 type Cache struct {
 	store  Store
+	shared Shared // the same, where it is one
 	now    func() time.Time
 	idle   time.Duration
 	parser *useragent.Parser
@@ -73,6 +74,7 @@ type Cache struct {
 	keys           map[[32]byte]*db.Token
 	apps           map[[32]byte]db.AppSession
 	rules          Rules // nil until they are read
+	rulesNumber    int64 // of a Shared store's
 	agentsByID     map[int64]*db.Agent
 	agentsByHeader map[string]*db.Agent
 
@@ -99,6 +101,7 @@ func New(store Store, o Options) *Cache {
 		reached:        newReaches(o.Bounds.Hosts),
 		full:           make(chan struct{}, 1),
 	}
+	c.shared, _ = store.(Shared)
 	c.drop(WroteElsewhere, nil)
 	return c
 }
@@ -162,6 +165,10 @@ func makeRoom[K comparable, V any](m map[K]V, bound int) {
 // Key is the API token of a key's hash, with its user and their groups, or
 // db.ErrNotFound. Whether it has expired and the user is active the caller judges.
 func (c *Cache) Key(ctx context.Context, hash [32]byte) (*db.Token, error) {
+	if c.shared != nil {
+		a, err := c.ask(ctx, db.Question{Key: hash[:]})
+		return &a.Token, err
+	}
 	return cached(c,
 		func() (*db.Token, bool) { t, ok := c.keys[hash]; return t, ok },
 		func() (*db.Token, error) {
@@ -192,6 +199,9 @@ func (c *Cache) app(ctx context.Context, hash *[32]byte) (db.AppSession, error) 
 
 // Rules are those of the gate.
 func (c *Cache) Rules(ctx context.Context) (Rules, error) {
+	if c.shared != nil {
+		return c.numberedRules(ctx)
+	}
 	return cached(c,
 		func() (Rules, bool) { return c.rules, c.rules != nil },
 		func() (Rules, error) {

@@ -12,9 +12,12 @@ import (
 	"github.com/google/uuid"
 )
 
-// A query names a session: by the hash of its token, or without one by its UUID.
+// A query names a session: by the hash of its token, or of the one that it has on the host
+// of an app, or without one by its UUID.
 type query struct {
 	token *[32]byte
+	app   *[32]byte // of a Shared store
+	host  string    // of app
 	uuid  uuid.UUID
 }
 
@@ -73,11 +76,10 @@ func (c *Cache) believedUser(n uint32) *db.User {
 // or has another agent: then it is read again.
 func (c *Cache) read(ctx context.Context, s stamp, q query, do func(n uint32, user *db.User)) error {
 	for missing := 0; ; {
-		sess, err := q.read(c.store)
-		if err != nil {
+		sess, user, err := c.sessionAndUser(ctx, q)
+		if err != nil && sess.UUID == uuid.Nil {
 			return err
 		}
-		user, err := c.user(sess.UserID)
 		var agent *db.Agent
 		if err == nil {
 			agent, err = c.agentByID(ctx, sess.AgentID)
@@ -100,6 +102,20 @@ func (c *Cache) read(ctx context.Context, s stamp, q query, do func(n uint32, us
 		s = c.stamp()
 		c.mu.Unlock()
 	}
+}
+
+// sessionAndUser reads a session, and then its user, who may be gone by then; from a Shared
+// store both at once.
+func (c *Cache) sessionAndUser(ctx context.Context, q query) (db.Session, *db.User, error) {
+	if c.shared != nil {
+		return c.askSession(ctx, q)
+	}
+	sess, err := q.read(c.store)
+	if err != nil {
+		return db.Session{}, nil, err
+	}
+	user, err := c.user(sess.UserID)
+	return sess, user, err
 }
 
 // keep keeps a session as it was read since the stamp, and runs do on its number, unless

@@ -33,6 +33,9 @@ func (c *Cache) Touch(ctx context.Context, hash *[32]byte, client Client) (*db.U
 
 // TouchApp is Touch for the token that a session has on this host, and no other one.
 func (c *Cache) TouchApp(ctx context.Context, hash *[32]byte, host string, client Client) (*db.User, uuid.UUID, error) {
+	if c.shared != nil {
+		return c.touchBy(ctx, query{app: hash, host: host}, client)
+	}
 	on, err := c.app(ctx, hash)
 	if err == nil && on.Host != host {
 		err = db.ErrNotFound

@@ -1,0 +1,55 @@
+package app
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"lastseen/db/postgres"
+)
+
+// A machine that has not the key of the others makes none of its own, and says so.
+func TestOneKeyOfAllMachines(t *testing.T) {
+	url := emptyPostgres.New(t)
+	on := func(dir string) *App {
+		store, err := postgres.Open(t.Context(), url, postgres.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { store.Close() })
+		a := openApp(t, t.TempDir())
+		a = New(store, a.geo, a.agents, a.Config, a.Log)
+		a.Config.DataDir = dir
+		return a
+	}
+	first, second, third := on(t.TempDir()), on(t.TempDir()), on(t.TempDir())
+	sealed, err := first.seal([]byte("secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := second.seal([]byte("secret")); !errors.Is(err, ErrOtherKey) {
+		t.Errorf("sealed with another key: %v", err)
+	}
+	if _, err := os.Stat(KeyPath(second.Config.DataDir)); err == nil {
+		t.Error("another key was made")
+	}
+	if err := second.keyProblem(t.Context()); !errors.Is(err, ErrOtherKey) {
+		t.Errorf("without the key: %v", err)
+	}
+	text, err := ReadKey(first.Config.DataDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteKey(second.Config.DataDir, text); err != nil {
+		t.Fatal(err)
+	}
+	if secret, err := second.unseal(sealed); err != nil || string(secret) != "secret" {
+		t.Errorf("with the key of the first: %q, %v", secret, err)
+	}
+	if err := WriteKey(third.Config.DataDir, "c29tZSBvdGhlciBrZXksIG9mIDMyIGJ5dGVzIGFzIHQ="); err != nil {
+		t.Fatal(err)
+	}
+	if err := third.keyProblem(t.Context()); !errors.Is(err, ErrOtherKey) {
+		t.Errorf("with another key: %v", err)
+	}
+}
