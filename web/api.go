@@ -14,12 +14,13 @@ const apiPrefix = "/api/v3"
 // An apiRoute is one path of the API and what its methods do. HEAD comes with
 // GET, OPTIONS with everything, and every other method is 405.
 type apiRoute struct {
-	path   string // below apiPrefix
-	name   string // for OPTIONS
-	open   bool   // needs no sign-in
-	picks  bool   // the handler itself looks at what is accepted
-	get    handler
-	delete handler
+	path    string // below apiPrefix
+	name    string // for OPTIONS
+	open    bool   // needs no sign-in
+	picks   bool   // the handler itself looks at what is accepted
+	session bool   // it is of one session
+	get     handler
+	delete  handler
 }
 
 func (s *Server) addAPI(r *gin.Engine, route apiRoute) {
@@ -51,6 +52,11 @@ func (s *Server) addAPI(r *gin.Engine, route apiRoute) {
 			// In authentik's order: what is accepted, who asks, which method, what for.
 			if !route.picks && !acceptsJSON(c.Request.Header["Accept"]) {
 				return errNotAcceptable
+			}
+			if route.session {
+				if ctx := s.app.ExpectSession(c.Request.Context(), c.Param("uuid")); ctx != c.Request.Context() {
+					c.Request = c.Request.WithContext(ctx)
+				}
 			}
 			if !route.open {
 				if _, err := s.byBearerOrCookie(c); err != nil {

@@ -86,6 +86,7 @@ var statuses = []struct {
 	{errMediaType, http.StatusUnsupportedMediaType, "Unsupported media type in request.", "This form was sent in a way we do not read", "Open the page here and try again."},
 	{errTooLarge, http.StatusRequestEntityTooLarge, "Request body too large.", "That is too much at once", "Shorten what you entered and try again."},
 	{errMalformed, http.StatusBadRequest, "Malformed request.", "This request is malformed", "Go back and try again."},
+	{db.ErrOwnBackup, http.StatusBadRequest, "PostgreSQL is backed up by its own means.", "PostgreSQL is backed up by its own means", "Use pg_dump, or what copies the whole server."},
 	{db.ErrConflict, http.StatusBadRequest, "This already exists, or must not be removed.", "That is not possible", "It already exists, or must not be removed."},
 	{db.ErrUnavailable, http.StatusServiceUnavailable, "The database is not available.", "The database is not available", "Try again in a moment; the log says more."},
 	{app.ErrSealed, http.StatusServiceUnavailable, "The key that codes are checked with is gone.", "Something went wrong", keyIsGone},

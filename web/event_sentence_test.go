@@ -15,6 +15,7 @@ import (
 
 // Every event that the app records says who did what to whom.
 func TestEventSentences(t *testing.T) {
+	onlySQLite(t) // of a download, among others
 	ts := newServer(t)
 	ctx, cli, client := t.Context(), app.Operator, app.Client{IP: netip.MustParseAddr("81.2.69.142"), Agent: firefox}
 	user := func(name string) db.User {

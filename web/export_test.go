@@ -134,6 +134,7 @@ func TestHistoryIsWhole(t *testing.T) {
 // An export takes as long as it is received, part by part, and no longer: whoever stops
 // receiving is cut, and gets no end that looks like one.
 func TestSlowExport(t *testing.T) {
+	onlySQLite(t)
 	ts := newServer(t)
 	sess, token := ts.session("ada", "81.2.69.142", firefox)
 	const n = 12_000 // more than a connection holds by itself

@@ -153,7 +153,15 @@ func (r errorReader) Read([]byte) (int, error) { return 0, r.err }
 // usable refuses everything while the database may not be relied on, whatever a
 // cache would still answer. What a page looks like needs none.
 func (s *Server) usable(c *gin.Context) {
-	if err := s.app.Usable(); err != nil && !needsNoData(c.Request.URL.Path) {
+	path := c.Request.URL.Path
+	if needsNoData(path) {
+		return
+	}
+	err := s.app.Usable()
+	if err == nil && !isGateAuth(path) && !isAPI(path) { // which ask it themselves
+		err = s.app.Reachable(c.Request.Context())
+	}
+	if err != nil {
 		s.fail(c, err)
 		c.Abort()
 	}

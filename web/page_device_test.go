@@ -206,6 +206,7 @@ func TestSessionsWithoutDevice(t *testing.T) {
 // Where nothing can be stored, as on a full disk, the page shows what there is, and stores
 // later what it would have.
 func TestSessionsPageStoresLater(t *testing.T) {
+	onlySQLite(t)
 	ts, open, _ := alone(t)
 	pool, err := sql.Open("sqlite", "file:"+ts.store.Path())
 	if err != nil {
@@ -248,6 +249,7 @@ func (ts *testServer) stored() string {
 
 // What the cookie holds is kept nowhere.
 func TestDeviceTokenIsKeptNowhere(t *testing.T) {
+	onlySQLite(t)
 	ts := newServer(t)
 	session, device := ts.signInWith("bob", "")
 	ts.get(nil, "/sessions", "Cookie", session+"; "+device)

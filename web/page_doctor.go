@@ -19,7 +19,7 @@ func (s *Server) doctorPage(c *gin.Context) error {
 	checks := append(s.app.Doctor(c.Request.Context()), s.checkClient(c.Request), s.checkScheme(c.Request))
 	states := []string{app.Bad, app.Warning, app.Good}
 	slices.SortStableFunc(checks, func(a, b app.Check) int { return slices.Index(states, a.State) - slices.Index(states, b.State) })
-	page, lang := view.DoctorPage{Layout: s.layout(c, "doctor"), At: s.app.Now()}, s.language(c)
+	page, lang := view.DoctorPage{Layout: s.layout(c, "doctor"), At: s.app.Now(), OwnBackup: s.app.Config.Database != ""}, s.language(c)
 	for _, check := range checks {
 		page.Checks = append(page.Checks, view.Check{State: check.State, Name: check.Name, Found: s.inWords(lang, check.Found), Do: s.inWords(lang, check.Do)})
 	}

@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -72,6 +73,7 @@ func TestWhoMayOpenWhat(t *testing.T) {
 
 // A superuser takes a copy of the database away: a whole one, by cookie alone.
 func TestBackupDownload(t *testing.T) {
+	onlySQLite(t)
 	ts := newServer(t)
 	ada := ts.signIn("ada")
 	res, body := ts.post(ada, "/doctor/backup", nil)
@@ -232,7 +234,7 @@ func TestUserPages(t *testing.T) {
 	if len(carol.Groups) != 2 {
 		t.Errorf("groups: got %v", carol.Groups)
 	}
-	path := "/users/3"
+	path := fmt.Sprintf("/users/%d", carol.ID)
 	post(path, url.Values{"name": {"Carol"}, "email": {"nonsense"}}, 400)
 	post(path, url.Values{"name": {"Carol"}, "email": {"carol@home.example"}, "superuser": {"1"}}, 303)
 	post(path+"/groups", url.Values{"groups": {"media, a|b"}}, 400)
@@ -327,7 +329,7 @@ func TestDoctorPage(t *testing.T) {
 	ts := newServer(t)
 	ada := ts.signIn("ada")
 	_, body := ts.get(ada, "/doctor", "X-Forwarded-For", "1.2.3.4")
-	for _, want := range []string{"lastseen.db", "127.0.0.1", "--trusted-proxies", "Lastseen-Sample-City"} {
+	for _, want := range []string{filepath.Base(ts.store.Path()), "127.0.0.1", "--trusted-proxies", "Lastseen-Sample-City"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %q on the page", want)
 		}
@@ -344,6 +346,7 @@ func TestDoctorPage(t *testing.T) {
 // What is not well comes first, that there is no backup is not well, and all of it is in
 // the reader's language.
 func TestDoctorInGerman(t *testing.T) {
+	onlySQLite(t) // its backups
 	ts := newServer(t)
 	_, body := ts.get(ts.signIn("ada"), "/doctor", "Accept-Language", "de")
 	_, table, _ := strings.Cut(body, "<tbody>")

@@ -203,7 +203,7 @@ func (s *Server) routes() *gin.Engine {
 	s.apiRoutes = []apiRoute{
 		{path: "/core/authenticated_sessions/", name: "Authenticated Session List", get: s.listSessions},
 		{path: "/core/authenticated_sessions/bulk_delete/", name: "Authenticated Session Bulk Delete", delete: s.deleteSessions},
-		{path: "/core/authenticated_sessions/:uuid/", name: "Authenticated Session Instance", get: s.getSession, delete: s.deleteSession},
+		{path: "/core/authenticated_sessions/:uuid/", name: "Authenticated Session Instance", session: true, get: s.getSession, delete: s.deleteSession},
 		{path: "/core/authenticated_sessions/:uuid/used_by/", name: "Used by", get: s.sessionUsedBy},
 		{path: "/core/users/", name: "User List", get: s.listUsers},
 		{path: "/core/users/me/", name: "Me", get: s.getMe},

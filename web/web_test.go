@@ -24,7 +24,6 @@ import (
 	"lastseen/app/config"
 	"lastseen/app/useragent"
 	"lastseen/db"
-	"lastseen/db/sqlite"
 	"lastseen/geoip"
 	geosample "lastseen/geoip/sample"
 	"lastseen/web/browsertest"
@@ -40,7 +39,7 @@ type testServer struct {
 	*Server
 	t     testing.TB
 	app   *app.App
-	store *sqlite.Store
+	store testStore
 	url   string
 	log   *lockedBuffer
 
@@ -74,50 +73,20 @@ var agents = sync.OnceValue(func() *useragent.Parser {
 	return p
 })
 
-// firstDatabase is what every test begins with: making it and hashing the passwords
-// take a while.
-var firstDatabase = sync.OnceValue(func() []byte {
-	dir, err := os.MkdirTemp("", "lastseen-web-")
-	if err != nil {
-		panic(err)
-	}
-	defer os.RemoveAll(dir)
-	store, err := sqlite.Open(context.Background(), app.DatabasePath(dir), true)
-	if err != nil {
-		panic(err)
-	}
-	log := slog.New(slog.DiscardHandler)
-	a := app.New(store, geoip.Open("", "", log), agents(), config.Config{}, log)
-	a.Now = func() time.Time { return now }
-	for _, user := range []app.NewUser{{Username: "ada", Superuser: true}, {Username: "bob"}} {
-		user.Password = password
-		if _, err := a.CreateUser(context.Background(), app.Operator.Actor(), user); err != nil {
-			panic(err)
-		}
-	}
-	if err := store.Close(); err != nil {
-		panic(err)
-	}
-	content, err := os.ReadFile(app.DatabasePath(dir))
-	if err != nil {
-		panic(err)
-	}
-	return content
-})
-
 // newServer serves with the given settings; ada is a superuser, bob is not.
 func newServer(t testing.TB, settings ...string) *testServer {
 	t.Helper()
 	dir := t.TempDir()
 	city, asn := filepath.Join(dir, "city.mmdb"), filepath.Join(dir, "asn.mmdb")
-	for path, content := range map[string][]byte{city: geosample.City, asn: geosample.ASN, app.DatabasePath(dir): firstDatabase()} {
+	for path, content := range map[string][]byte{city: geosample.City, asn: geosample.ASN} {
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	store, database := openStore(t, dir)
 	server := httptest.NewUnstartedServer(nil)
 	values := map[string]string{
-		"data": dir, "geoip-city": city, "geoip-asn": asn,
+		"data": dir, "database": database, "geoip-city": city, "geoip-asn": asn,
 		"public-url": "http://" + server.Listener.Addr().String(),
 	}
 	for _, setting := range settings {
@@ -127,10 +96,6 @@ func newServer(t testing.TB, settings ...string) *testServer {
 	}
 	cfg, err := config.Parse(func(name string) (string, bool) { v, ok := values[name]; return v, ok },
 		func(string) (string, bool) { return "", false })
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := sqlite.Open(t.Context(), app.DatabasePath(dir), true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -271,8 +271,9 @@ type Check struct {
 
 type DoctorPage struct {
 	Layout
-	Checks []Check
-	At     time.Time
+	Checks    []Check
+	At        time.Time
+	OwnBackup bool // the database is backed up by its own means
 }
 
 // Worst is the state of the worst check.
