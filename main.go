@@ -29,6 +29,7 @@ import (
 	"lastseen/app/demo"
 	"lastseen/app/useragent"
 	"lastseen/db"
+	"lastseen/db/postgres"
 	"lastseen/db/sqlite"
 	"lastseen/geoip"
 	"lastseen/web"
@@ -58,7 +59,7 @@ func main() {
 func run(ctx context.Context, args []string, in *os.File, out, errs io.Writer, environ []string) int {
 	p := &cli.Program{
 		Version: fmt.Sprintf("lastseen %s (commit %s, %s, %s/%s)", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH),
-		Open:    open, Serve: serve, Restore: restore, Demo: runDemo,
+		Open:    open, Serve: serve, Restore: restore, Move: move, Demo: runDemo,
 		SessionObject: web.SessionObject, UserObject: web.UserObject, TokenObject: web.TokenObject,
 		In: in, Out: out, Err: errs, Environ: environ,
 	}
@@ -68,9 +69,23 @@ func run(ctx context.Context, args []string, in *os.File, out, errs io.Writer, e
 // parts are what is wired together.
 type parts struct {
 	app    *app.App
-	store  *sqlite.Store
+	store  store
 	geo    *geoip.DB
 	agents *useragent.Parser
+}
+
+// A store is an app's that main closes.
+type store interface {
+	app.Store
+	io.Closer
+}
+
+// openStore opens the store that the settings name.
+func openStore(ctx context.Context, c config.Config, mayMigrate, serves bool) (store, error) {
+	if c.Database != "" {
+		return postgres.Open(ctx, c.Database, postgres.Options{Migrate: mayMigrate, Serve: serves})
+	}
+	return sqlite.Open(ctx, app.DatabasePath(c.DataDir), mayMigrate)
 }
 
 func (p *parts) close() error {
@@ -79,7 +94,7 @@ func (p *parts) close() error {
 }
 
 // wire builds each part from the ones below it.
-func wire(ctx context.Context, c config.Config, log *slog.Logger, mayMigrate bool) (*parts, error) {
+func wire(ctx context.Context, c config.Config, log *slog.Logger, mayMigrate, serves bool) (*parts, error) {
 	var p parts
 	var err error
 	if c.UserAgentRegexes == "" {
@@ -90,7 +105,7 @@ func wire(ctx context.Context, c config.Config, log *slog.Logger, mayMigrate boo
 	if err != nil {
 		return nil, fmt.Errorf("--user-agent-regexes: %w", err)
 	}
-	if p.store, err = sqlite.Open(ctx, app.DatabasePath(c.DataDir), mayMigrate); err != nil {
+	if p.store, err = openStore(ctx, c, mayMigrate, serves); err != nil {
 		return nil, err
 	}
 	p.geo = geoip.Open(c.GeoIPCity, c.GeoIPASN, log)
@@ -100,6 +115,14 @@ func wire(ctx context.Context, c config.Config, log *slog.Logger, mayMigrate boo
 
 // open is for commands: the app beside a running server, or without one.
 func open(ctx context.Context, c config.Config, log *slog.Logger, create bool) (*app.App, func() error, error) {
+	if c.Database != "" {
+		// Whatever is there: nothing is made beside servers of another version.
+		p, err := wire(ctx, c, log, create, false)
+		if err != nil {
+			return nil, nil, err
+		}
+		return p.app, p.close, nil
+	}
 	if _, err := os.Stat(app.DatabasePath(c.DataDir)); errors.Is(err, os.ErrNotExist) && !create {
 		return nil, nil, fmt.Errorf("no database in %s: is --data right? `lastseen serve` or `lastseen user create` makes one", c.DataDir)
 	}
@@ -112,7 +135,7 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, create bool) (
 	if err != nil {
 		return nil, nil, dataDirError(c.DataDir, err)
 	}
-	p, err := wire(ctx, c, log, alone)
+	p, err := wire(ctx, c, log, alone, false)
 	if err := errors.Join(err, lock.Close()); err != nil {
 		return nil, nil, err
 	}
@@ -133,17 +156,9 @@ func serveWith(ctx context.Context, c config.Config, log *slog.Logger, ready fun
 	if err := prepareDataDir(c.DataDir, log); err != nil {
 		return err
 	}
-	lock := flock.New(lockPath(c.DataDir))
-	// A command that is just opening the database holds it for a moment.
-	wait, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	switch _, err := lock.TryLockContext(wait, 50*time.Millisecond); {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("another lastseen serves from %s: stop it, or give --data another directory", c.DataDir)
-	case err != nil:
-		return dataDirError(c.DataDir, err)
+	lock, err := lockData(ctx, c)
+	if err != nil {
+		return err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
 
@@ -165,7 +180,7 @@ func serveWith(ctx context.Context, c config.Config, log *slog.Logger, ready fun
 	if c.PublicURL == nil {
 		c.PublicURL = &url.URL{Scheme: "http", Host: reachableAddress(listener.Addr())}
 	}
-	p, err := wire(ctx, c, log, true)
+	p, err := wire(ctx, c, log, true, true)
 	if err != nil {
 		return err
 	}
@@ -198,6 +213,27 @@ func serveWith(ctx context.Context, c config.Config, log *slog.Logger, ready fun
 	stop()
 	<-stopped // requests have ended: what they left is written
 	return err
+}
+
+// lockData has no other server use the data directory. With PostgreSQL there is nothing in it
+// that two could not share, as they share the database.
+func lockData(ctx context.Context, c config.Config) (io.Closer, error) {
+	if c.Database != "" {
+		return io.NopCloser(nil), nil
+	}
+	lock := flock.New(lockPath(c.DataDir))
+	// A command that is just opening the database holds it for a moment.
+	wait, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	switch _, err := lock.TryLockContext(wait, 50*time.Millisecond); {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, fmt.Errorf("another lastseen serves from %s: stop it, or give --data another directory", c.DataDir)
+	case err != nil:
+		return nil, dataDirError(c.DataDir, err)
+	}
+	return lock, nil
 }
 
 // listen listens on IPv4 alone where the address is one of IPv4: left to itself, Go
@@ -328,6 +364,9 @@ func dataDirError(dir string, err error) error {
 // place of the one that is there. Everybody is signed out, since a backup would bring
 // ended sessions back, and used links too, unless keepSessions is set.
 func restore(ctx context.Context, c config.Config, log *slog.Logger, backup string, keepSessions bool) (restored app.Restored, err error) {
+	if c.Database != "" {
+		return restored, db.ErrOwnBackup
+	}
 	if err := prepareDataDir(c.DataDir, log); err != nil {
 		return restored, err
 	}
@@ -382,6 +421,59 @@ func restore(ctx context.Context, c config.Config, log *slog.Logger, backup stri
 		return restored, fmt.Errorf("the database is restored, but its key cannot be written: %w", err)
 	}
 	return restored, nil
+}
+
+// move copies the database of stopped servers to another kind.
+func move(ctx context.Context, c config.Config, log *slog.Logger, to string) (counts map[string]int64, err error) {
+	path := app.DatabasePath(c.DataDir)
+	_, missing := os.Stat(path)
+	if to != "sqlite" && missing != nil {
+		return nil, fmt.Errorf("no database to copy: %w", missing)
+	}
+	if to == "sqlite" && missing == nil {
+		return nil, fmt.Errorf("%s is there already: move it away, or give --data another directory", path)
+	}
+	if err := prepareDataDir(c.DataDir, log); err != nil {
+		return nil, err
+	}
+	lock := flock.New(lockPath(c.DataDir))
+	alone, err := lock.TryLock()
+	if err != nil {
+		return nil, dataDirError(c.DataDir, err)
+	}
+	if !alone {
+		return nil, fmt.Errorf("a server runs on %s: stop it first", c.DataDir)
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	url := to
+	if to == "sqlite" {
+		url = c.Database
+	}
+	far, err := postgres.Open(ctx, url, postgres.Options{Migrate: to != "sqlite"})
+	if err != nil {
+		return nil, err
+	}
+	defer far.Close()
+	switch servers, err := far.Servers(ctx); {
+	case err != nil:
+		return nil, err
+	case servers > 0:
+		return nil, fmt.Errorf("%d servers run on %s: stop them first; one that was not stopped, but is no more, counts for 45 seconds", servers, far.Path())
+	}
+	near, err := sqlite.Open(ctx, path, true)
+	if err != nil {
+		return nil, err
+	}
+	if to != "sqlite" {
+		counts, err = far.Fill(ctx, func(each func(db.Table) error) error { return near.Dump(ctx, each) })
+	} else {
+		counts, err = near.Fill(ctx, func(each func(db.Table) error) error { return far.Dump(ctx, each) })
+	}
+	err = errors.Join(err, near.Close())
+	if to == "sqlite" && err != nil { // nothing is left that looks like a database
+		err = errors.Join(err, os.Remove(path))
+	}
+	return counts, err
 }
 
 // runDemo serves sample data, and the apps that it guards, from a directory that is gone

@@ -38,6 +38,9 @@ type Program struct {
 	Serve func(ctx context.Context, c config.Config, log *slog.Logger) error
 	// Restore puts a backup in the place of the database of a stopped server.
 	Restore func(ctx context.Context, c config.Config, log *slog.Logger, backup string, keepSessions bool) (app.Restored, error)
+	// Move copies the database to another kind, at a URL of PostgreSQL or, for "sqlite",
+	// back into the data directory, and says how many rows each table got.
+	Move func(ctx context.Context, c config.Config, log *slog.Logger, to string) (counts map[string]int64, err error)
 	// Demo serves a throwaway instance until ctx ends. It prints how to reach it, for
 	// scripts to out and for people to hints.
 	Demo func(ctx context.Context, c config.Config, log *slog.Logger, out, hints io.Writer) error
@@ -114,6 +117,7 @@ func (p *Program) command() *cli.Command {
 				&cli.BoolFlag{Name: "keep-sessions", Usage: "do not sign everybody out, though that brings back sessions that were ended since"},
 				yesFlag,
 			}},
+			{Name: "move", Usage: "copy the SQLite database into an empty one of PostgreSQL, or, given `sqlite`, that of --database back into the data directory; the servers must be stopped", ArgsUsage: "postgres://...|sqlite", Action: p.move},
 			{Name: "doctor", Usage: "check what the instance stands on, and say what to change", Action: p.withApp(false, p.doctor)},
 			{Name: "healthcheck", Usage: "exit 0 when the server with these settings is ready", Action: p.healthcheck},
 			{Name: "version", Usage: "print version, commit, Go and platform", Action: func(context.Context, *cli.Command) error {
