@@ -27,7 +27,7 @@ export RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=github
 
 # Tests that run without it: of pages in a browser, of memory, and long comparisons in
 # which nothing runs beside anything. They share compiled packages with the build.
-PLAIN := ^(TestRealPages|TestAccessibility|TestScript|TestSignInInBrowser|TestSecondFactorInBrowser|TestPasskeyInABrowser|TestHomeScreen|TestKeyboard|TestLayout|TestSignOutElsewhere|TestSignOutWithoutScript|TestCost|TestUAPCore|TestParseAsUAPGoDoes|TestSessionsAgainstAll|TestSearchFindsWhatIsShown|TestHugePageNumbers|TestAYearOfAlerts|TestMemoryComesBack)$$
+PLAIN := ^(TestRealPages|TestAccessibility|TestScript|TestSignInInBrowser|TestSecondFactorInBrowser|TestPasskeyInABrowser|TestHomeScreen|TestKeyboard|TestLayout|TestSignOutElsewhere|TestSignOutWithoutScript|TestCost|TestUAPCore|TestParseAsUAPGoDoes|TestSessionsAgainstAll|TestSearchFindsWhatIsShown|TestHugePageNumbers|TestAYearOfAlerts|TestMemoryComesBack|TestBehindPgBouncer)$$
 
 # Debian keeps nginx where only root looks.
 export PATH := $(PATH):/usr/sbin
@@ -38,7 +38,7 @@ ifeq ($(CI),true)
 export LASTSEEN_TEST_REQUIRE ?= 1
 endif
 
-.PHONY: build run demo test lint bench fuzz torture install release $(PLATFORMS) screenshots clean help go
+.PHONY: build run demo test test-postgres lint bench fuzz torture install release $(PLATFORMS) screenshots clean help go
 
 build: go ## build bin/lastseen, one static binary
 	$(STATIC) -o bin/lastseen .
@@ -55,6 +55,11 @@ test: go ## run every test, with the race detector where there is a C compiler
 	CGO_ENABLED=1 $(GO) test $(RACE) -parallel 4 -skip '$(PLAIN)' $(TESTFLAGS) ./... || failed=1; \
 	CGO_ENABLED=0 $(GO) test -trimpath -vet=off -run '$(PLAIN)' $(TESTFLAGS) ./app/... ./db/... ./web/... || failed=1; \
 	{ set +x; } 2>/dev/null; exit $$failed; fi
+
+test-postgres: go ## run the tests of the store, the app and the web on PostgreSQL
+	@.ci/test-tools
+	LASTSEEN_TEST_POSTGRES=1 CGO_ENABLED=0 $(GO) test -trimpath -vet=off $(TESTFLAGS) ./app ./web
+	LASTSEEN_TEST_POSTGRES_PARAMETERS=default_query_exec_mode=exec CGO_ENABLED=0 $(GO) test -trimpath -vet=off -run '^TestStore$$' $(TESTFLAGS) ./db/postgres
 
 lint: go ## check format, vet, 32 bits, staticcheck and known vulnerabilities
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
@@ -114,7 +119,7 @@ clean: ## remove bin/ and dist/
 	rm -rf bin dist
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 go:
 	@command -v $(GO) >/dev/null || { echo "Lastseen is built with Go 1.26 or newer, and there is no \`$(GO)\` here: install it from https://go.dev/dl/ and try again." >&2; exit 1; }
