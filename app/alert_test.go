@@ -192,9 +192,15 @@ func TestAlwaysTold(t *testing.T) {
 		by   Actor
 		do   func(Actor) error
 	}{
-		{alert.PasswordChanged, self, func(by Actor) error { return a.SetPassword(t.Context(), by, ada, "correct horses", by.Session) }},
-		{alert.PasswordChanged, super, func(by Actor) error { return a.SetPassword(t.Context(), by, ada, "correct horses", uuid.Nil) }},
-		{alert.PasswordChanged, Operator.Actor(), func(by Actor) error { return a.SetPassword(t.Context(), by, ada, "correct horses", uuid.Nil) }},
+		{alert.PasswordChanged, self, func(by Actor) error {
+			return a.SetPassword(t.Context(), by, ada, NewPassword{Password: "correct horses", Spare: by.Session})
+		}},
+		{alert.PasswordChanged, super, func(by Actor) error {
+			return a.SetPassword(t.Context(), by, ada, NewPassword{Password: "correct horses"})
+		}},
+		{alert.PasswordChanged, Operator.Actor(), func(by Actor) error {
+			return a.SetPassword(t.Context(), by, ada, NewPassword{Password: "correct horses"})
+		}},
 		{alert.KeyCreated, self, func(by Actor) error {
 			_, _, err := a.CreateToken(t.Context(), by, NewToken{User: ada, Identifier: "homepage"})
 			return err

@@ -43,7 +43,7 @@ func TestChangesShowAtOnce(t *testing.T) {
 		{"groups set", func(w world) error { return w.SetGroups(t.Context(), operator, w.ada, []string{"admins"}) },
 			"session: Ada [admins] denied; other: Ada [admins] denied; key: Ada [admins]; grace: passes"},
 		{"password set", func(w world) error {
-			return w.SetPassword(t.Context(), operator, w.ada, "another horse", w.session.Session)
+			return w.SetPassword(t.Context(), operator, w.ada, NewPassword{Password: "another horse", Spare: w.session.Session})
 		}, "session: Ada [family] passes; other: refused; key: Ada [family]; grace: passes"},
 		{"disabled", func(w world) error { return w.SetUserActive(t.Context(), operator, w.ada, false) },
 			"session: refused; other: refused; key: refused; grace: passes"},

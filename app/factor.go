@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"lastseen/app/live"
 	"lastseen/db"
 
 	"github.com/google/uuid"
@@ -33,22 +34,23 @@ type Step string
 
 // The steps.
 const (
-	SecondFactor Step = "factor" // a code, a recovery code or a passkey
-	Enrol        Step = "enrol"  // to set up a factor, since they must have one
+	SecondFactor Step = "factor"   // a code, a recovery code or a passkey
+	OwnPassword  Step = "password" // another password than the one that somebody else set
+	Enrol        Step = "enrol"    // to set up a factor, since they must have one
 )
 
 // wanted is the one place that decides what a user has yet to prove, who has these
 // factors and has proven this: "" for nothing. A device that they trust stands for the
-// second factor after a password, and for nothing else.
+// second factor after a password, and for nothing else. Nobody chooses a password before
+// they have proven all that they can.
 func wanted(require string, user db.User, has db.Factors, proven string, trusted bool) Step {
+	all := both(proven) || has.Any() && trusted && proven == ByPassword
 	switch {
-	case both(proven):
-		return ""
-	case has.Any() && trusted && proven == ByPassword:
-		return ""
-	case has.Any():
+	case has.Any() && !all:
 		return SecondFactor
-	case mustHaveFactor(require, user):
+	case user.MustChange:
+		return OwnPassword
+	case mustHaveFactor(require, user) && !all:
 		return Enrol
 	}
 	return ""
@@ -88,12 +90,12 @@ type UnfinishedError struct {
 
 func (e *UnfinishedError) Error() string { return "the sign-in waits for " + string(e.Wants) }
 
-// pend keeps an entry until the rest of it is proven.
+// pend keeps an entry until the rest of it is proven; what was is used up.
 func (a *App) pend(ctx context.Context, e entry, wants Step) error {
 	token, now := newSecret(), a.now()
 	hash := secretHash(token)
-	pending := db.PendingSignIn{UserID: e.user.ID, Proven: e.proven, Remember: e.remember, Created: now}
-	err := a.store.CreatePending(ctx, e.user, pending, hash[:], now.Add(-pendingFor))
+	pending := db.PendingSignIn{UserID: e.user.ID, Proven: e.proven, Remember: e.remember, Trust: e.client.Trust, Created: now}
+	err := a.store.CreatePending(ctx, e.user, pending, e.proof, hash[:], now.Add(-pendingFor))
 	if errors.Is(err, db.ErrNotFound) {
 		return a.refuse(e.user.Username, e.client, "changed meanwhile", ErrBadCredentials)
 	}
@@ -143,11 +145,43 @@ func (a *App) waiting(ctx context.Context, pending string, step Step) (Pending, 
 	return p, err
 }
 
-// finish makes the session of a pending sign-in, of which now the rest was proven: by how,
-// which proof uses up.
+// finish goes on with a pending sign-in, of which more was proven now, by how: "" for what
+// proves nothing. It uses up proof.
 func (a *App) finish(ctx context.Context, p Pending, how string, proof db.Proof, client Client, held []string) (token string, sess db.Session, err error) {
 	proof.Pending, proof.Since = p.token, a.now().Add(-pendingFor)
-	return a.proceed(ctx, entry{user: p.User, proven: p.Proven + "+" + how, proof: proof, remember: p.Remember, client: client, held: held})
+	if how != "" {
+		p.Proven += "+" + how
+	}
+	client.Trust = client.Trust || p.Trust
+	return a.proceed(ctx, entry{user: p.User, proven: p.Proven, proof: proof, remember: p.Remember, client: client, held: held})
+}
+
+// SignInByOwnPassword goes on with a pending sign-in of somebody whose password another
+// set, by one that they choose. What is wrong with it is a db.InputError; a sign-in that is
+// no more is ErrUnauthenticated.
+func (a *App) SignInByOwnPassword(ctx context.Context, pending, password string, client Client, held []string) (token string, sess db.Session, err error) {
+	p, err := a.waiting(ctx, pending, OwnPassword)
+	if err != nil {
+		return "", sess, err
+	}
+	actor := Actor{ID: p.UserID, Name: p.User.Username, IP: client.IP, Agent: client.Agent}
+	c, err := a.passwordChange(ctx, actor, p.User, NewPassword{Password: password})
+	if err != nil {
+		return "", sess, err
+	}
+	if same, _, err := a.passwords.verify(ctx, password, p.User.PasswordHash, true); err != nil {
+		return "", sess, err
+	} else if same {
+		return "", sess, &db.InputError{Field: "password", Problem: "This is the password that you were given. Choose another."}
+	}
+	p.User.PasswordHash, p.User.MustChange = c.Hash, false
+	defer a.live.Invalidate(live.UserChanged, p.UserID)
+	token, sess, err = a.finish(ctx, p, "", db.Proof{Password: &c}, client, held)
+	var unfinished *UnfinishedError
+	if err == nil || errors.As(err, &unfinished) {
+		a.Log.Info("password set", "user", actor.Name, "by", actor.Name, "ip", actor.IP)
+	}
+	return token, sess, err
 }
 
 // SignInByCode goes on with a pending sign-in by a code of an authenticator app, or a

@@ -189,7 +189,7 @@ func TestHistoryIsWhole(t *testing.T) {
 			return a.SetUserActive(t.Context(), Operator.Actor(), user, false)
 		},
 		"password set": func(a, _ *App, user db.User, _ string, _ uuid.UUID) error {
-			return a.SetPassword(t.Context(), Operator.Actor(), user, "another horse", uuid.Nil)
+			return a.SetPassword(t.Context(), Operator.Actor(), user, NewPassword{Password: "another horse"})
 		},
 		"revoked by another process": func(a, there *App, _ db.User, token string, id uuid.UUID) error {
 			if err := a.live.FlushUsers(t.Context(), nil); err != nil { // which sees only what is written

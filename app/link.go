@@ -181,6 +181,7 @@ func (a *App) takeReset(ctx context.Context, l db.Link, hash []byte, c Credentia
 	event := a.event(Actor{ID: user.ID, Name: user.Username, IP: client.IP}, db.PasswordSet, user.ID, map[string]any{"link_by": l.MadeBy})
 	event = a.tells(event, byLink(l, client), alert.PasswordChanged, user, "")
 	if err = a.store.TakeReset(ctx, hash, user.ID, user.PasswordHash, event); err == nil {
+		user.MustChange = false
 		a.Log.Info("password set", "user", user.Username, "by", user.Username, "link_by", l.MadeBy, "ip", client.IP)
 	}
 	return user, err

@@ -146,7 +146,7 @@ type entry struct {
 // proceed makes a session of an entry of which all is proven. Any other one becomes a
 // pending sign-in, an UnfinishedError. It is the only way to a session.
 func (a *App) proceed(ctx context.Context, e entry) (token string, sess db.Session, err error) {
-	if both(e.proven) { // whatever they have, nothing more is wanted
+	if both(e.proven) && !e.user.MustChange { // whatever they have, nothing more is wanted
 		return a.startSession(ctx, e)
 	}
 	has, err := a.store.Factors(ctx, e.user.ID)

@@ -427,7 +427,7 @@ func TestResetBesideAChange(t *testing.T) {
 	asked := 0
 	a.Now = func() time.Time {
 		if asked++; asked == 2 {
-			if err := there.SetPassword(t.Context(), Operator.Actor(), user, "reset by the admin", uuid.Nil); err != nil {
+			if err := there.SetPassword(t.Context(), Operator.Actor(), user, NewPassword{Password: "reset by the admin"}); err != nil {
 				t.Error(err)
 			}
 		}

@@ -38,7 +38,7 @@ type Store interface {
 	UpdateUser(ctx context.Context, u db.User, now time.Time, keepSuperuser bool, event db.Event) error
 	UpdateProfile(ctx context.Context, user int64, name, email string, event db.Event) error
 	SetActive(ctx context.Context, user int64, active bool, keepSuperuser bool, event db.Event) error
-	SetPassword(ctx context.Context, user int64, was, hash string, spare uuid.UUID, event db.Event) error
+	SetPassword(ctx context.Context, c db.PasswordChange) error
 	RehashPassword(ctx context.Context, user int64, old, hash string) error
 	DeleteUser(ctx context.Context, user int64, keepSuperuser bool, event db.Event) error
 	AddToGroup(ctx context.Context, user int64, group string, event db.Event) error
@@ -52,7 +52,7 @@ type Store interface {
 	LoginFailures(ctx context.Context, usernames []string, now time.Time, l db.LoginLimits) (map[string]db.LoginFailures, error)
 	UnlockUser(ctx context.Context, username string, event db.Event) error
 	CreateSession(ctx context.Context, in db.SignIn) (db.Session, error)
-	CreatePending(ctx context.Context, user db.User, p db.PendingSignIn, token []byte, expired time.Time) error
+	CreatePending(ctx context.Context, user db.User, p db.PendingSignIn, proof db.Proof, token []byte, expired time.Time) error
 	Pending(ctx context.Context, token []byte, expired time.Time) (db.PendingSignIn, error)
 	LastProof(ctx context.Context, session uuid.UUID) (at time.Time, err error)
 	ProveAgain(ctx context.Context, session uuid.UUID, p db.Proof, at time.Time) error

@@ -125,6 +125,7 @@ func TestSealedSecrets(t *testing.T) {
 func TestWhatIsWanted(t *testing.T) {
 	code, key, codes := db.Factors{TOTPs: make([]db.TOTP, 1)}, db.Factors{Passkeys: make([]db.Passkey, 1)}, db.Factors{Recovery: 10}
 	user, super := db.User{}, db.User{Superuser: true}
+	must, superMust := db.User{MustChange: true}, db.User{Superuser: true, MustChange: true}
 	for _, tt := range []struct {
 		require string
 		user    db.User
@@ -159,6 +160,13 @@ func TestWhatIsWanted(t *testing.T) {
 		{"none", user, code, "link", SecondFactor, true},
 		{"none", user, code, "setup", SecondFactor, true},
 		{"none", user, code, "", SecondFactor, true},
+		{"none", must, db.Factors{}, "password", OwnPassword, false},
+		{"none", must, code, "password", SecondFactor, false}, // who has the password alone may not set another
+		{"none", must, code, "password+totp", OwnPassword, false},
+		{"none", must, code, "password", OwnPassword, true},
+		{"none", must, key, "passkey", OwnPassword, false},
+		{"superusers", superMust, db.Factors{}, "password", OwnPassword, false},
+		{"superusers", superMust, code, "password", SecondFactor, false},
 	} {
 		if got := wanted(tt.require, tt.user, tt.has, tt.proven, tt.trusted); got != tt.want {
 			t.Errorf("%+v: got %q", tt, got)

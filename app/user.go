@@ -62,6 +62,7 @@ func cutName(typed string) string {
 type NewUser struct {
 	Username, Name, Email, Password string
 	Superuser                       bool
+	MustChange                      bool // they choose another password at the first sign-in
 	Groups                          []string
 
 	imported bool   // from another program, with that one's hash instead of a password
@@ -121,7 +122,7 @@ func (a *App) newUser(ctx context.Context, n NewUser) (db.User, error) {
 	now := a.now()
 	return db.User{
 		UUID: uuid.New(), Username: n.Username, Name: n.Name, Email: n.Email, PasswordHash: hash,
-		Active: !n.disabled, Superuser: n.Superuser, Created: now, Updated: now, PasswordChanged: now, Groups: groups,
+		Active: !n.disabled, Superuser: n.Superuser, Created: now, Updated: now, PasswordChanged: now, MustChange: n.MustChange, Groups: groups,
 	}, nil
 }
 
@@ -287,29 +288,46 @@ func (a *App) DeleteUser(ctx context.Context, actor Actor, user db.User) error {
 	return err
 }
 
-// SetPassword gives a user a new password and ends their sessions, but the one
-// spared; the zero uuid spares none.
-func (a *App) SetPassword(ctx context.Context, actor Actor, user db.User, password string, spare uuid.UUID) error {
-	return a.setPassword(ctx, actor, user, "", password, spare)
+// A NewPassword is one that somebody is given, or chooses.
+type NewPassword struct {
+	Password   string
+	MustChange bool      // its user chooses another at the next sign-in
+	Spare      uuid.UUID // the session of theirs that goes on; the zero uuid for none
+}
+
+// SetPassword gives a user a new password and ends their sessions.
+func (a *App) SetPassword(ctx context.Context, actor Actor, user db.User, n NewPassword) error {
+	return a.setPassword(ctx, actor, user, "", n)
 }
 
 // setPassword is SetPassword, with was only if that is the hash still.
-func (a *App) setPassword(ctx context.Context, actor Actor, user db.User, was, password string, spare uuid.UUID) error {
-	if err := db.CheckPassword(password); err != nil {
-		return err
-	}
-	hash, err := a.passwords.hash(ctx, password)
+func (a *App) setPassword(ctx context.Context, actor Actor, user db.User, was string, n NewPassword) error {
+	c, err := a.passwordChange(ctx, actor, user, n)
 	if err != nil {
 		return err
 	}
+	c.Was = was
 	a.flushUsers(ctx, []int64{user.ID})
 	defer a.live.Invalidate(live.UserChanged, user.ID)
-	event := a.event(actor, db.PasswordSet, user.ID, map[string]any{"username": user.Username})
-	err = a.store.SetPassword(ctx, user.ID, was, hash, spare, a.tells(event, actor, alert.PasswordChanged, user, ""))
-	if err == nil {
+	if err = a.store.SetPassword(ctx, c); err == nil {
 		a.Log.Info("password set", "user", user.Username, "by", actor.Name, "ip", actor.IP)
 	}
 	return err
+}
+
+// passwordChange is what is stored of a new password; what is wrong with that is a
+// db.InputError.
+func (a *App) passwordChange(ctx context.Context, actor Actor, user db.User, n NewPassword) (c db.PasswordChange, err error) {
+	if err := db.CheckPassword(n.Password); err != nil {
+		return c, err
+	}
+	hash, err := a.passwords.hash(ctx, n.Password)
+	if err != nil {
+		return c, err
+	}
+	event := a.event(actor, db.PasswordSet, user.ID, map[string]any{"username": user.Username})
+	return db.PasswordChange{UserID: user.ID, Hash: hash, MustChange: n.MustChange, Spare: n.Spare,
+		Event: a.tells(event, actor, alert.PasswordChanged, user, "")}, nil
 }
 
 // ChangePassword is SetPassword by the user, who must know the current one and
@@ -323,7 +341,7 @@ func (a *App) ChangePassword(ctx context.Context, caller Caller, client Client, 
 	}
 	user, err := a.verify(ctx, caller.User.Username, current, client)
 	if err == nil {
-		err = a.setPassword(ctx, caller.Actor(), user, user.PasswordHash, next, caller.Session)
+		err = a.setPassword(ctx, caller.Actor(), user, user.PasswordHash, NewPassword{Password: next, Spare: caller.Session})
 	}
 	if errors.Is(err, ErrBadCredentials) || errors.Is(err, db.ErrNotFound) { // wrong, or reset meanwhile
 		return &db.InputError{Field: "current_password", Problem: "This is not your current password."}

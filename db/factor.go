@@ -71,6 +71,7 @@ type PendingSignIn struct {
 	UserID   int64
 	Proven   string // how, so far, as a session's method
 	Remember bool
+	Trust    bool // the device, from when the rest is proven
 	Created  time.Time
 }
 
@@ -86,6 +87,7 @@ type Proof struct {
 	Device   []byte    // the hash of the token of a device that is trusted still
 	Alone    bool      // the first factor is all that is proven: only while the user has no second
 	New      *NewFactor
+	Password *PasswordChange
 }
 
 // A SignIn is all that is stored of one.

@@ -19,8 +19,19 @@ type User struct {
 	Created         time.Time
 	Updated         time.Time
 	PasswordChanged time.Time
+	MustChange      bool // somebody else set the password: they choose another at the next sign-in
 	LastLogin       time.Time
 	Groups          []Group // by name; only where the method says so
+}
+
+// A PasswordChange is a new password of a user.
+type PasswordChange struct {
+	UserID     int64
+	Was        string // only where this is the hash still, they are active, and Spare lives; "" for always
+	Hash       string
+	MustChange bool
+	Spare      uuid.UUID // the one session that it does not end; the zero uuid for none
+	Event      Event
 }
 
 // A UserUse is how an account is used: its sessions that live, and the last use of any

@@ -102,12 +102,16 @@ func TestEventSentences(t *testing.T) {
 			"ada changed the details of otto", "ada hat die Angaben zu otto geändert"},
 		{func() error { return ts.app.UpdateProfile(ctx, as("otto"), "Otto", "otto@home.example") },
 			"otto changed their details", "otto hat die eigenen Angaben geändert"},
-		{func() error { return ts.app.SetPassword(ctx, ada.Actor(), user("otto"), "another good one", uuid.Nil) },
+		{func() error {
+			return ts.app.SetPassword(ctx, ada.Actor(), user("otto"), app.NewPassword{Password: "another good one"})
+		},
 			"ada set a new password for otto", "ada hat für otto ein neues Passwort gesetzt"},
-		{func() error { return ts.app.SetPassword(ctx, cli.Actor(), user("otto"), "another good one", uuid.Nil) },
+		{func() error {
+			return ts.app.SetPassword(ctx, cli.Actor(), user("otto"), app.NewPassword{Password: "another good one"})
+		},
 			"otto got a new password on the command line", "otto hat auf der Kommandozeile ein neues Passwort bekommen"},
 		{func() error {
-			return ts.app.SetPassword(ctx, as("otto").Actor(), user("otto"), "another good one", uuid.Nil)
+			return ts.app.SetPassword(ctx, as("otto").Actor(), user("otto"), app.NewPassword{Password: "another good one"})
 		},
 			"otto changed their password", "otto hat das eigene Passwort geändert"},
 		{func() (err error) {

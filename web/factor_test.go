@@ -20,7 +20,6 @@ import (
 	"lastseen/db"
 
 	"github.com/gin-gonic/gin"
-	"github.com/google/uuid"
 )
 
 // An authenticator makes codes from a key, as a phone's app does.
@@ -185,7 +184,7 @@ func TestHalfASignInOpensNothing(t *testing.T) {
 	if len(token) != secretLength {
 		t.Fatalf("got %q", token)
 	}
-	signIns := map[string]bool{"/login": true, "/login/code": true, "/login/set-up": true, "/login/code/passkey": true, "/login/set-up/passkey": true} // they ask for the rest
+	signIns := map[string]bool{"/login": true, "/login/code": true, "/login/password": true, "/login/set-up": true, "/login/code/passkey": true, "/login/set-up/passkey": true} // they ask for the rest
 	n := 0
 	ts.eachRoute(func(route gin.RouteInfo, path string) {
 		header := []string{"Content-Type", "application/x-www-form-urlencoded", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "app.home.example", "X-Forwarded-Uri", "/",
@@ -322,7 +321,7 @@ func TestWhatEndsHalfASignIn(t *testing.T) {
 			return ts.app.ResetFactors(ts.t.Context(), operator, bob)
 		},
 		"a new password": func(ts *testServer, bob db.User, recovery []string) error {
-			return ts.app.SetPassword(ts.t.Context(), operator, bob, password+"!", uuid.Nil)
+			return ts.app.SetPassword(ts.t.Context(), operator, bob, app.NewPassword{Password: password + "!"})
 		},
 		"being disabled": func(ts *testServer, bob db.User, recovery []string) error {
 			return ts.app.SetUserActive(ts.t.Context(), operator, bob, false)

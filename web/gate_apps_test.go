@@ -273,7 +273,7 @@ func TestAppCookiesEnd(t *testing.T) {
 		"signed in anew": func(ts *testServer, v *visitor) { v.signIn("bob", "https://auth.home.example/login", "") },
 		"another password": func(ts *testServer, v *visitor) {
 			bob, _ := ts.app.UserByName(t.Context(), "bob")
-			if err := ts.app.SetPassword(t.Context(), app.Operator.Actor(), bob, "another "+password, uuid.Nil); err != nil {
+			if err := ts.app.SetPassword(t.Context(), app.Operator.Actor(), bob, app.NewPassword{Password: "another " + password}); err != nil {
 				t.Error(err)
 			}
 		},

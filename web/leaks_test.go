@@ -8,8 +8,6 @@ import (
 	"testing"
 
 	"lastseen/app"
-
-	"github.com/google/uuid"
 )
 
 // What a superuser did to somebody is theirs to know, not from where, nor how to write
@@ -22,7 +20,7 @@ func TestOthersInOnesOwnEvents(t *testing.T) {
 	if err := ts.app.UpdateUser(t.Context(), app.Operator.Actor(), user); err != nil {
 		t.Fatal(err)
 	}
-	if err := ts.app.SetPassword(t.Context(), ada, mustUser(ts, "bob"), password, uuid.Nil); err != nil {
+	if err := ts.app.SetPassword(t.Context(), ada, mustUser(ts, "bob"), app.NewPassword{Password: password}); err != nil {
 		t.Fatal(err)
 	}
 	bob, key := ts.signIn("bob"), ts.key("bob")

@@ -21,7 +21,7 @@ const (
 )
 
 // signInPages ask for what is still to be proven.
-var signInPages = map[app.Step]string{app.SecondFactor: "/login/code", app.Enrol: "/login/set-up"}
+var signInPages = map[app.Step]string{app.SecondFactor: "/login/code", app.OwnPassword: "/login/password", app.Enrol: "/login/set-up"}
 
 // entered answers who has proven something: with their session, and on to a safe target;
 // or with the page that asks for the rest. Any other error is the caller's.
@@ -144,6 +144,42 @@ var (
 	wrongCode = view.Msg("That code is not right, or was used before. Wait for the next one and try again.")
 	keyIsGone = view.Msg("This server cannot check codes: the key that it needs is gone. Use a recovery code, or ask an administrator of this site.")
 )
+
+// ownPasswordForm is for whose password somebody else set.
+func (s *Server) ownPasswordForm(c *gin.Context) error {
+	return s.renderOwnPassword(c, http.StatusOK, view.OwnPasswordPage{RD: s.rd(c.Query("rd")), State: stateParameter(c.Query("state"))})
+}
+
+func (s *Server) renderOwnPassword(c *gin.Context, status int, page view.OwnPasswordPage) error {
+	p, answered, err := s.pending(c, app.OwnPassword, page.RD, page.State)
+	if answered || err != nil {
+		return err
+	}
+	page.Layout, page.App, page.Username, page.MinLength = s.layout(c, ""), s.appHost(page.RD), p.User.Username, db.MinPassword
+	c.Writer.Header()["Content-Security-Policy"] = loginPolicy
+	return s.render(c, status, "own_password", &page)
+}
+
+func (s *Server) ownPassword(c *gin.Context) error {
+	form, err := parseForm(c)
+	if err != nil {
+		return err
+	}
+	page := view.OwnPasswordPage{RD: s.rd(form.Get("rd")), State: stateParameter(form.Get("state"))}
+	token, sess, err := s.app.SignInByOwnPassword(c.Request.Context(), s.own(c.Request, pendingCookie), form.Get("password"), s.signingIn(c), s.tokens(c.Request))
+	var input *db.InputError
+	switch {
+	case errors.Is(err, app.ErrUnauthenticated):
+		return s.renderOwnPassword(c, http.StatusUnauthorized, page)
+	case errors.Is(err, app.ErrBadCredentials):
+		return s.signInAnew(c, page.RD, page.State)
+	case errors.As(err, &input):
+		page.Error = input.Problem
+		c.Set(invalidKey, input.Field)
+		return s.renderOwnPassword(c, http.StatusBadRequest, page)
+	}
+	return s.entered(c, token, sess, err, page.RD, page.State)
+}
 
 // setUpForm is for who must have a factor and has none: until then they get nothing else.
 func (s *Server) setUpForm(c *gin.Context) error {

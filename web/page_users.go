@@ -15,7 +15,6 @@ import (
 	"lastseen/web/view"
 
 	"github.com/gin-gonic/gin"
-	"github.com/google/uuid"
 )
 
 // Sentences of these pages that are not the app's own.
@@ -63,6 +62,9 @@ func (s *Server) renderUsers(c *gin.Context, status int, page view.UsersPage) er
 		return err
 	}
 	page.Layout, page.MinLength = s.layout(c, "users"), db.MinPassword
+	if page.ErrorIn != "add" {
+		page.New.MustChange = true // unless that is unticked
+	}
 	page.Flash = s.flash(c)
 	page.Pages = newPager(number, viewPageSize, total, page.Filter.Link)
 	for _, account := range accounts {
@@ -75,7 +77,7 @@ func (s *Server) newUserRow(asks app.Caller, a app.Account) view.UserRow {
 	row := view.UserRow{
 		ID: a.ID, Username: a.Username, Name: a.Name, Email: a.Email, Superuser: a.Superuser, Disabled: !a.Active,
 		SignedIn: a.LastLogin, LastSeen: a.LastSeen, Sessions: a.Sessions, Self: a.ID == asks.User.ID,
-		Failures: a.Failures.Count, LockedUntil: a.Failures.Refused,
+		MustChange: a.MustChange, Failures: a.Failures.Count, LockedUntil: a.Failures.Refused,
 		NoFactor: a.Active && !a.Factor && s.app.MustHaveFactor(a.User),
 	}
 	for _, g := range a.Groups {
@@ -125,12 +127,12 @@ func (s *Server) createUser(c *gin.Context) error {
 	}
 	n := app.NewUser{
 		Username: form.Get("username"), Name: form.Get("name"), Email: form.Get("email"), Password: form.Get("password"),
-		Superuser: form.Get("superuser") != "", Groups: groupNames(form.Get("groups")),
+		Superuser: form.Get("superuser") != "", MustChange: form.Get("must_change") != "", Groups: groupNames(form.Get("groups")),
 	}
 	user, err := s.app.CreateUser(c.Request.Context(), caller(c).Actor(), n)
 	if text := sentence(c, err, userExists, "username"); text != "" {
 		return s.renderUsers(c, http.StatusBadRequest, view.UsersPage{Error: text, ErrorIn: "add",
-			New: view.UserRow{Username: n.Username, Name: n.Name, Email: n.Email, Superuser: n.Superuser, Groups: n.Groups}})
+			New: view.UserRow{Username: n.Username, Name: n.Name, Email: n.Email, Superuser: n.Superuser, MustChange: n.MustChange, Groups: n.Groups}})
 	}
 	if err != nil {
 		return err
@@ -234,11 +236,11 @@ func (s *Server) changeGroups(c *gin.Context) error {
 
 func (s *Server) resetPassword(c *gin.Context) error {
 	return s.change(c, "password", passwordReset, func(form url.Values, user *db.User) error {
-		spare := uuid.Nil
+		n := app.NewPassword{Password: form.Get("password"), MustChange: form.Get("must_change") != ""}
 		if user.ID == caller(c).User.ID {
-			spare = caller(c).Session
+			n.MustChange, n.Spare = false, caller(c).Session
 		}
-		return s.app.SetPassword(c.Request.Context(), caller(c).Actor(), *user, form.Get("password"), spare)
+		return s.app.SetPassword(c.Request.Context(), caller(c).Actor(), *user, n)
 	})
 }
 

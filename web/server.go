@@ -105,6 +105,8 @@ func (s *Server) routes() *gin.Engine {
 	get("/login/code", s.codeForm)
 	post("/login/code", s.signInByCode)
 	post("/login/code/passkey", s.asks(s.passkeyToFinish))
+	get("/login/password", s.ownPasswordForm)
+	post("/login/password", s.ownPassword)
 	get("/login/set-up", s.setUpForm)
 	post("/login/set-up", s.setUp)
 	post("/login/set-up/passkey", s.asks(s.passkeyToEnrol))

@@ -11,8 +11,6 @@ import (
 
 	"lastseen/app"
 	"lastseen/db"
-
-	"github.com/google/uuid"
 )
 
 // trusting is a browser in which somebody gave a code, ticked that it be the last one for a
@@ -127,7 +125,7 @@ func TestWhatEndsTrust(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(ts *testServer, bob db.User) (password string, err error){
 		"a new password": func(ts *testServer, bob db.User) (string, error) {
-			return password + "!", ts.app.SetPassword(ts.t.Context(), operator, bob, password+"!", uuid.Nil)
+			return password + "!", ts.app.SetPassword(ts.t.Context(), operator, bob, app.NewPassword{Password: password + "!"})
 		},
 		"a reset by link": func(ts *testServer, bob db.User) (string, error) {
 			address, _, err := ts.app.ResetLink(ts.t.Context(), operator, bob, 0)

@@ -16,12 +16,12 @@ import (
 	"lastseen/app/config"
 	"lastseen/db"
 
-	"github.com/google/uuid"
 	"github.com/urfave/cli/v3"
 	"golang.org/x/term"
 )
 
 func (p *Program) userCommand() *cli.Command {
+	mustChange := &cli.BoolFlag{Name: "must-change", Usage: "they choose another password at their next sign-in"}
 	passwordFile := &cli.StringFlag{Name: "password-file", Usage: "read the password from `FILE`, - for standard input (default: ask on the terminal)"}
 	return &cli.Command{Name: "user", Usage: "people who may sign in", Commands: append([]*cli.Command{
 		{Name: "create", Usage: "add a user", ArgsUsage: "NAME", Action: p.withApp(true, p.userCreate), Flags: []cli.Flag{
@@ -29,11 +29,11 @@ func (p *Program) userCommand() *cli.Command {
 			&cli.StringFlag{Name: "name", Usage: "full `NAME`"},
 			&cli.StringFlag{Name: "email", Usage: "mail `ADDRESS`"},
 			&cli.StringSliceFlag{Name: "group", Usage: "member of group `G`; may be repeated"},
-			passwordFile, jsonFlag,
+			passwordFile, mustChange, jsonFlag,
 		}},
 		{Name: "list", Usage: "show all users", Action: p.withApp(false, p.userList), Flags: []cli.Flag{jsonFlag}},
 		{Name: "password", Usage: "set a new password and end the user's sessions", ArgsUsage: "NAME",
-			Flags:  []cli.Flag{passwordFile, &cli.BoolFlag{Name: "delete-tokens", Usage: "delete the user's API tokens too, which go on working otherwise"}},
+			Flags:  []cli.Flag{passwordFile, mustChange, &cli.BoolFlag{Name: "delete-tokens", Usage: "delete the user's API tokens too, which go on working otherwise"}},
 			Action: p.withUser(p.userPassword)},
 		{Name: "enable", Usage: "let a disabled user sign in again", ArgsUsage: "NAME",
 			Action: p.withUser(func(ctx context.Context, _ *cli.Command, a *app.App, user db.User) error {
@@ -153,7 +153,7 @@ func (p *Program) userCreate(ctx context.Context, c *cli.Command, a *app.App) er
 	}
 	n := app.NewUser{
 		Username: args[0], Name: c.String("name"), Email: c.String("email"),
-		Superuser: c.Bool("superuser"), Groups: c.StringSlice("group"),
+		Superuser: c.Bool("superuser"), MustChange: c.Bool("must-change"), Groups: c.StringSlice("group"),
 	}
 	if err := db.CheckUsername(n.Username); err != nil { // before asking for a password
 		return err
@@ -180,7 +180,7 @@ func (p *Program) userPassword(ctx context.Context, c *cli.Command, a *app.App, 
 	if err != nil {
 		return err
 	}
-	if err := a.SetPassword(ctx, app.Operator.Actor(), user, password, uuid.Nil); err != nil {
+	if err := a.SetPassword(ctx, app.Operator.Actor(), user, app.NewPassword{Password: password, MustChange: c.Bool("must-change")}); err != nil {
 		return err
 	}
 	if c.Bool("delete-tokens") {

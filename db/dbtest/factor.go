@@ -148,7 +148,7 @@ func (on suite) TestProofsAreGoodOnce(t *testing.T) {
 	totp := AddTOTP(t, s, ada, 7)
 	pend := func(token string) {
 		t.Helper()
-		if err := s.CreatePending(t.Context(), ada, db.PendingSignIn{UserID: ada.ID, Proven: "password", Created: Start}, []byte(token), Start.Add(-time.Minute)); err != nil {
+		if err := s.CreatePending(t.Context(), ada, db.PendingSignIn{UserID: ada.ID, Proven: "password", Created: Start}, db.Proof{}, []byte(token), Start.Add(-time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -173,6 +173,10 @@ func (on suite) TestProofsAreGoodOnce(t *testing.T) {
 		if wait.Wait(); won.Load() != 1 {
 			t.Errorf("%s: %d of 20 at once signed in, want one", name, won.Load())
 		}
+	}
+	again := db.PendingSignIn{UserID: ada.ID, Proven: "password+totp", Created: Start}
+	if err := s.CreatePending(t.Context(), ada, again, db.Proof{TOTP: step(9)}, []byte("again"), Start.Add(-time.Minute)); !errors.Is(err, db.ErrUsed) {
+		t.Errorf("a code that signed in is good for the next step: %v", err)
 	}
 	has, err := s.Factors(t.Context(), ada.ID)
 	if err != nil || has.Recovery != 9 || has.TOTPs[0].Step != 9 || !has.TOTPs[0].LastUsed.Equal(Start) {
@@ -206,7 +210,7 @@ func (on suite) TestPendingSignInsEnd(t *testing.T) {
 			return s.ResetFactors(t.Context(), u.ID, Event(db.ModelDeleted))
 		},
 		"the password is set": func(t *testing.T, s Store, u db.User) error {
-			return s.SetPassword(t.Context(), u.ID, "", "new", uuid.Nil, Event(db.PasswordSet))
+			return s.SetPassword(t.Context(), db.PasswordChange{UserID: u.ID, Hash: "new", Event: Event(db.PasswordSet)})
 		},
 		"they are disabled": func(t *testing.T, s Store, u db.User) error {
 			return errors.Join(s.SetActive(t.Context(), u.ID, false, false, Event(db.ModelUpdated)), s.SetActive(t.Context(), u.ID, true, false, Event(db.ModelUpdated)))
@@ -219,8 +223,8 @@ func (on suite) TestPendingSignInsEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := on.open(t)
 			ada := CreateUser(t, s, "ada", true)
-			want := db.PendingSignIn{UserID: ada.ID, Proven: "password", Remember: true, Created: Start}
-			if err := s.CreatePending(t.Context(), ada, want, []byte("one"), Start.Add(-time.Minute)); err != nil {
+			want := db.PendingSignIn{UserID: ada.ID, Proven: "password", Remember: true, Trust: true, Created: Start}
+			if err := s.CreatePending(t.Context(), ada, want, db.Proof{}, []byte("one"), Start.Add(-time.Minute)); err != nil {
 				t.Fatal(err)
 			}
 			expired := Start.Add(-time.Minute)
@@ -237,7 +241,7 @@ func (on suite) TestPendingSignInsEnd(t *testing.T) {
 				t.Errorf("got %+v, %v", got, err)
 			}
 			ada.PasswordHash = "another"
-			if err := s.CreatePending(t.Context(), ada, want, []byte("two"), Start.Add(-time.Minute)); !errors.Is(err, db.ErrNotFound) {
+			if err := s.CreatePending(t.Context(), ada, want, db.Proof{}, []byte("two"), Start.Add(-time.Minute)); !errors.Is(err, db.ErrNotFound) {
 				t.Errorf("with a password that is another one: got %v", err)
 			}
 		})

@@ -120,7 +120,7 @@ func (on suite) TestLinksEnd(t *testing.T) {
 			return s.RehashPassword(t.Context(), u.ID, u.PasswordHash, "stronger")
 		}, true, true},
 		"password": {func(t *testing.T, s Store, u db.User) error {
-			return s.SetPassword(t.Context(), u.ID, "", "new", uuid.Nil, Event(db.PasswordSet))
+			return s.SetPassword(t.Context(), db.PasswordChange{UserID: u.ID, Hash: "new", Event: Event(db.PasswordSet)})
 		}, false, true},
 		"profile": {func(t *testing.T, s Store, u db.User) error {
 			return s.UpdateProfile(t.Context(), u.ID, "Ada", "", Event(db.ModelUpdated))

@@ -59,7 +59,7 @@ func (on suite) TestCreateSessionNeedsTheVerifiedPassword(t *testing.T) {
 	CreateUser(t, s, "root", true)
 	for name, change := range map[string]func(db.User) error{
 		"password": func(u db.User) error {
-			return s.SetPassword(t.Context(), u.ID, "", "other", uuid.Nil, Event(db.PasswordSet))
+			return s.SetPassword(t.Context(), db.PasswordChange{UserID: u.ID, Hash: "other", Event: Event(db.PasswordSet)})
 		},
 		"disabled": func(u db.User) error { return s.SetActive(t.Context(), u.ID, false, true, Event(db.ModelUpdated)) },
 		"deleted":  func(u db.User) error { return s.DeleteUser(t.Context(), u.ID, true, Event(db.ModelDeleted)) },
@@ -164,7 +164,7 @@ func (on suite) TestWhatEndsSessions(t *testing.T) {
 			return s.EndSession(t.Context(), db.Use{UUID: x.UUID}, db.Revoked, Event(db.ModelDeleted))
 		}, db.Revoked},
 		{"password", func(x db.Session) error {
-			return s.SetPassword(t.Context(), ada.ID, "", "new", uuid.Nil, Event(db.PasswordSet))
+			return s.SetPassword(t.Context(), db.PasswordChange{UserID: ada.ID, Hash: "new", Event: Event(db.PasswordSet)})
 		}, db.PasswordChanged},
 		{"all", func(x db.Session) error {
 			_, err := s.EndSessions(t.Context(), []int64{ada.ID}, uuid.Nil, Start, db.Revoked, func(db.Session) db.Event { return Event(db.ModelDeleted) })

@@ -4,11 +4,53 @@ import (
 	"errors"
 	"reflect"
 	"testing"
+	"time"
 
 	"lastseen/db"
 
 	"github.com/google/uuid"
 )
+
+// Whose password somebody else set has another before there is a session.
+func (on suite) TestMustChangePassword(t *testing.T) {
+	s := on.open(t)
+	ada := CreateUser(t, s, "ada", true)
+	must := func(what string, want bool) {
+		t.Helper()
+		if got, err := s.User(t.Context(), ada.ID); err != nil || got.MustChange != want {
+			t.Errorf("%s: got %v, %v", what, got.MustChange, err)
+		}
+	}
+	must("of their own", false)
+	given := db.PasswordChange{UserID: ada.ID, Hash: "given", MustChange: true, Event: Event(db.PasswordSet)}
+	if err := s.SetPassword(t.Context(), given); err != nil {
+		t.Fatal(err)
+	}
+	must("given", true)
+	ada.PasswordHash = "given"
+	since := Start.Add(-time.Minute)
+	if err := s.CreatePending(t.Context(), ada, db.PendingSignIn{UserID: ada.ID, Proven: "password", Created: Start}, db.Proof{}, []byte("one"), since); err != nil {
+		t.Fatal(err)
+	}
+	proof := db.Proof{Pending: []byte("one"), Since: since, Password: &db.PasswordChange{UserID: ada.ID, Hash: "own", Event: Event(db.PasswordSet)}}
+	ada.PasswordHash = "own"
+	if _, err := s.CreateSession(t.Context(), signIn(ada, proof)); err != nil {
+		t.Error(err)
+	}
+	must("chosen", false)
+	if _, err := s.CreateSession(t.Context(), signIn(ada, proof)); !errors.Is(err, db.ErrNotFound) {
+		t.Errorf("the sign-in is good again: %v", err)
+	}
+	bob := ada
+	bob.ID, bob.UUID, bob.Username, bob.MustChange = 0, uuid.New(), "bob", true
+	bob, err := s.CreateUser(t.Context(), bob, false, ofUser)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.UserByName(t.Context(), "bob"); err != nil || !got.MustChange || got.ID != bob.ID {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
 
 // Both ways to read a user say the same, but for the hash.
 func (on suite) TestCachedUser(t *testing.T) {

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"lastseen/db"
-
-	"github.com/google/uuid"
 )
 
 // CreateLink stores a link by the hash of its token, in the place of one that was there
@@ -86,7 +84,7 @@ func (s *Store) TakeReset(ctx context.Context, token []byte, user int64, hash st
 		if err := useLink(ctx, tx, token, event.Created); err != nil {
 			return err
 		}
-		return setPassword(ctx, tx, user, "", hash, uuid.Nil, event)
+		return setPassword(ctx, tx, db.PasswordChange{UserID: user, Hash: hash, Event: event})
 	})
 }
 

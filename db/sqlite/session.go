@@ -41,12 +41,12 @@ func (s *Store) FindSessions(ctx context.Context, from, to uuid.UUID) (found []u
 func (s *Store) CreateSession(ctx context.Context, in db.SignIn) (db.Session, error) {
 	user, sess := in.User, in.Session
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
+		if err := useProof(ctx, tx, user.ID, in.Proof, sess.Created); err != nil {
+			return err
+		}
 		err := oneRow(tx.ExecContext(ctx, `UPDATE users SET last_login = $1 WHERE id = $2 AND active AND password_hash = $3`,
 			micros(sess.Created), user.ID, user.PasswordHash))
 		if err != nil {
-			return err
-		}
-		if err := useProof(ctx, tx, user.ID, in.Proof, sess.Created); err != nil {
 			return err
 		}
 		for _, last := range in.Replaces {

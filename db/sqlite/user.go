@@ -16,11 +16,11 @@ import (
 )
 
 const userColumns = `u.id, u.uuid, u.username, u.name, u.email, u.password_hash, u.active, u.superuser,
-	u.created, u.updated, u.password_changed, u.last_login`
+	u.created, u.updated, u.password_changed, u.must_change, u.last_login`
 
 func userFields(u *db.User) []any {
 	return []any{&u.ID, &u.UUID, &u.Username, &u.Name, &u.Email, &u.PasswordHash, &u.Active, &u.Superuser,
-		timeColumn{&u.Created}, timeColumn{&u.Updated}, timeColumn{&u.PasswordChanged}, timeColumn{&u.LastLogin}}
+		timeColumn{&u.Created}, timeColumn{&u.Updated}, timeColumn{&u.PasswordChanged}, &u.MustChange, timeColumn{&u.LastLogin}}
 }
 
 // CreateUser stores a user with their groups, which are made where they do not
@@ -51,9 +51,9 @@ func (s *Store) CreateUser(ctx context.Context, u db.User, onlyFirst bool, event
 func createUser(ctx context.Context, tx *sql.Tx, u db.User, event func(db.User) db.Event) (db.User, error) {
 	folded := db.Fold(u.Username)
 	res, err := tx.ExecContext(ctx, `INSERT INTO users
-		(uuid, username, folded, name, email, password_hash, active, superuser, created, updated, password_changed)
-		VALUES ($1, $2, $9, $3, $4, $5, $6, $7, $8, $8, $8)`,
-		u.UUID[:], u.Username, u.Name, u.Email, u.PasswordHash, u.Active, u.Superuser, micros(u.Created), folded)
+		(uuid, username, folded, name, email, password_hash, active, superuser, created, updated, password_changed, must_change)
+		VALUES ($1, $2, $9, $3, $4, $5, $6, $7, $8, $8, $8, $10)`,
+		u.UUID[:], u.Username, u.Name, u.Email, u.PasswordHash, u.Active, u.Superuser, micros(u.Created), folded, u.MustChange)
 	if err != nil {
 		return u, err
 	}
@@ -364,28 +364,27 @@ func notLastSuperuser(ctx context.Context, tx *sql.Tx, user int64) error {
 	return err
 }
 
-// SetPassword stores a new hash and ends the user's sessions but one (the zero
-// uuid spares none). With was, it fails with db.ErrNotFound unless that is the
-// hash still, and the one session lives.
-func (s *Store) SetPassword(ctx context.Context, user int64, was, hash string, spare uuid.UUID, event db.Event) error {
-	return s.inTx(ctx, func(tx *sql.Tx) error { return setPassword(ctx, tx, user, was, hash, spare, event) })
+// SetPassword stores a new password and ends the user's other sessions. It is
+// db.ErrNotFound where it no longer may.
+func (s *Store) SetPassword(ctx context.Context, c db.PasswordChange) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error { return setPassword(ctx, tx, c) })
 }
 
-func setPassword(ctx context.Context, tx *sql.Tx, user int64, was, hash string, spare uuid.UUID, event db.Event) error {
-	err := oneRow(tx.ExecContext(ctx, `UPDATE users SET password_hash = $1, password_changed = $2, updated = $2 WHERE id = $3
+func setPassword(ctx context.Context, tx *sql.Tx, c db.PasswordChange) error {
+	err := oneRow(tx.ExecContext(ctx, `UPDATE users SET password_hash = $1, password_changed = $2, updated = $2, must_change = $6 WHERE id = $3
 		AND ($4 = '' OR password_hash = $4 AND active AND EXISTS (SELECT 1 FROM sessions WHERE uuid = $5 AND user_id = $3))`,
-		hash, micros(event.Created), user, was, spare[:]))
+		c.Hash, micros(c.Event.Created), c.UserID, c.Was, c.Spare[:], c.MustChange))
 	if err != nil {
 		return err
 	}
-	_, err = endSessions(ctx, tx, `user_id = $1 AND uuid <> $2`, []any{user, spare[:]}, db.PasswordChanged, event.Actor, event.Created)
+	_, err = endSessions(ctx, tx, `user_id = $1 AND uuid <> $2`, []any{c.UserID, c.Spare[:]}, db.PasswordChanged, c.Event.Actor, c.Event.Created)
 	if err != nil {
 		return err
 	}
-	if err := dropPending(ctx, tx, user); err != nil {
+	if err := dropPending(ctx, tx, c.UserID); err != nil {
 		return err
 	}
-	return userChanged(ctx, tx, user, event)
+	return userChanged(ctx, tx, c.UserID, c.Event)
 }
 
 // RehashPassword replaces a hash by a stronger one of the same password,

@@ -140,6 +140,7 @@ type UserRow struct {
 	Sessions              int
 	SignedIn, LastSeen    time.Time // zero for never
 	Self                  bool
+	MustChange            bool      // somebody else set the password, and they choose another at the next sign-in
 	Failures              int       // wrong passwords in the last hour
 	NoFactor              bool      // they must have a second factor, and have none
 	LockedUntil           time.Time // from somewhere, for those; zero when they may sign in from everywhere

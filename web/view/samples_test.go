@@ -273,6 +273,7 @@ func samples() []sample {
 		{"set-up-passkey", "totp", &TOTPPage{Layout: stranger, RD: "/sessions", Username: "ada", QR: sampleQR(), Key: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", URI: AppLink("otpauth://totp/x"), Name: "Authenticator app", Passkeys: true, PasskeyName: "Firefox on Linux"}},
 		{"passkey", "passkey", &PasskeyPage{Layout: sampleLayout("profile"), Name: hostile, Error: "That passkey could not be set up. Try again, within five minutes."}},
 		{"recovery", "recovery", &RecoveryPage{Layout: sampleLayout("profile"), Next: "/profile", Codes: strings.Fields(strings.Repeat("ABCD-EFGH-IJKL-MN23 ", 10))}},
+		{"own-password", "own_password", &OwnPasswordPage{Layout: stranger, App: "grafana.home.example", RD: "https://grafana.home.example/", Username: hostile, MinLength: 12, Error: "This is the password that you were given. Choose another."}},
 		{"invited", "link", &LinkPage{Layout: stranger, Choose: true, Username: "ada", MinLength: 12, Error: "There is already a user of that name."}},
 		{"invited-by-name", "link", &LinkPage{Layout: stranger, Username: hostile, MinLength: 12}},
 		{"reset", "link", &LinkPage{Layout: stranger, Reset: true, Username: "ada", MinLength: 12}},

@@ -111,6 +111,15 @@ type SetupPage struct {
 	Error           string // an English key; "" when nothing is wrong yet
 }
 
+// OwnPasswordPage asks who signs in for a password in the place of what somebody else set.
+type OwnPasswordPage struct {
+	Layout
+	App, RD, State string // as the sign-in page's
+	Username       string
+	MinLength      int
+	Error          string // an English key
+}
+
 // LinkPage makes an account, or sets a new password, for who holds a link.
 type LinkPage struct {
 	Layout

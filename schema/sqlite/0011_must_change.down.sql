@@ -1,0 +1,2 @@
+ALTER TABLE pending_signins DROP COLUMN trust;
+ALTER TABLE users DROP COLUMN must_change;
