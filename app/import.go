@@ -14,17 +14,17 @@ import (
 
 // An Imported says what became of a user of another program.
 type Imported struct {
-	Username string
-	Exists   bool   // such a user is here already, and was left as they are
-	Remains  string // what they cannot do yet, "" for nothing
-	Password bool   // they can sign in with the password that they had
+	User     db.User // of whom only the name is set where nobody was made
+	Exists   bool    // such a user is here already, and was left as they are
+	Remains  string  // what they cannot do yet, "" for nothing
+	Password bool    // they can sign in with the password that they had
 }
 
 // Import makes a user of one of another program, with their password's hash if it can be
 // verified; dry only says what would come of it. Who is here already stays as they are.
 // What is wrong with the user is the error.
 func (a *App) Import(ctx context.Context, actor Actor, from source.User, dry bool) (Imported, error) {
-	done := Imported{Username: db.Normal(from.Username)}
+	done := Imported{User: db.User{Username: db.Normal(from.Username)}}
 	n := NewUser{
 		Username: from.Username, Name: from.Name, Email: from.Email, Superuser: from.Superuser,
 		imported: true, hash: from.Password, disabled: from.Disabled,
@@ -55,32 +55,33 @@ func (a *App) Import(ctx context.Context, actor Actor, from source.User, dry boo
 	} else {
 		done.Password = true
 	}
-	_, err := a.store.UserByName(ctx, done.Username)
+	_, err := a.store.UserByName(ctx, done.User.Username)
 	if done.Exists = err == nil; errors.Is(err, db.ErrNotFound) {
 		err = nil
 	}
 	if err != nil || done.Exists || dry {
 		return done, err
 	}
-	user, err := a.createUser(ctx, actor, n, false)
-	if err != nil || secret == nil {
+	if secret == nil {
+		done.User, err = a.createUser(ctx, actor, n, false)
 		return done, err
 	}
-	id := uuid.New()
-	sealed, err := a.seal(secret, totpPlace(user, id)...)
+	user, err := a.newUser(ctx, n)
+	if err != nil {
+		return done, err
+	}
+	factor := db.TOTP{UUID: uuid.New(), Name: "Authenticator app", Created: a.now()}
+	if factor.Secret, err = a.seal(secret, totpPlace(user, factor.UUID)...); err != nil {
+		return done, fmt.Errorf("encrypt the second factor: %w", err)
+	}
+	user, err = a.store.CreateUserWithTOTP(ctx, user, factor, func(u db.User) db.Event { return a.createdEvent(actor, u) }, func(u db.User, pk int64) db.Event {
+		e := a.factorEvent(actor, db.ModelCreated, u, db.KindTOTP, pk, factor.Name)
+		e.Alert = nil // it came with the account
+		return e
+	})
 	if err == nil {
-		const name = "Authenticator app"
-		err = a.store.AddFactor(ctx, db.NewFactor{
-			TOTP: &db.TOTP{UUID: id, UserID: user.ID, Name: name, Secret: sealed, Created: a.now()},
-			Event: func(pk int64) db.Event {
-				e := a.factorEvent(actor, db.ModelCreated, user, db.KindTOTP, pk, name)
-				e.Alert = nil // it came with the account
-				return e
-			},
-		})
+		done.User = user
+		a.Log.Info("user created", "user", user.Username, "superuser", user.Superuser, "by", actor.Name)
 	}
-	if err != nil { // without it they would sign in with less
-		return done, errors.Join(fmt.Errorf("add the second factor: %w", err), a.DeleteUser(ctx, actor, user))
-	}
-	return done, nil
+	return done, err
 }

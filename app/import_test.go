@@ -9,8 +9,10 @@ import (
 	"lastseen/db"
 )
 
-// Files as the programs' own tools wrote them, but for the argon2id of Authelia, and the
-// people in them, whose password is "hunter22secret" where they have one that counts.
+// Files in the form that the programs keep. Those of htpasswd were written by its own tool;
+// the others' hashes by what these programs hash with: go-crypt for Authelia, with its
+// defaults, Django for authentik, Go's bcrypt for tinyauth. The password is "hunter22secret"
+// wherever there is one that counts.
 var sources = []struct {
 	program, content string
 	want             map[string]string // what holds of whom: in, off, none (without a password), code (asked for a code)
@@ -31,7 +33,8 @@ akadmin,"authentik Default Admin",a@b.example,"pbkdf2_sha256$390000$saltsaltsalt
 bad,,,x,t,f,
 foo,Foo
 off,,no address,,f,f,
-`, map[string]string{"akadmin": "in", "bad": "none", "off": "none"}, []int{4}},
+django,,,pbkdf2_sha256$260000$qcoNFZvk8qjZrfpvTHe4dS$W8frhcB4lu28t2jfUJL3nGSiaGTfohnT8cE4rJ6Aupk=,t,f,
+`, map[string]string{"akadmin": "in", "bad": "none", "off": "none", "django": "in"}, []int{4}},
 	{"authentik", `[{"username": "jane", "groups": ["a b", "c", "d|e"], "is_superuser": true, "password": "pbkdf2_sha256$390000$saltsaltsalt$DqsxR7nlpgvjl5LcRH/iWUKZ+7LcDw+UU+W4RcpiqJo="}, {"username": 3}, {"username": "otto", "is_active": "maybe"}]`,
 		map[string]string{"jane": "in"}, []int{2, 3}},
 	{"authelia", `users:
@@ -46,15 +49,22 @@ off,,no address,,f,f,
     password: '$pbkdf2-sha512$310000$c2FsdHNhbHRzYWx0$h7yxmaRMnauNa90f00QUEapzJW6p9.muPyArFNOSUCkh9RwxqxJwOlsIoraBTsrwOIBMyYtySj6k.C.JQlJrJw'
   sha:
     displayname: 'S'
-    password: '$6$ZmmyFSHxkV1b/YVj$NzpzMHYQoqQTyL4sC3mGpgBSnAfi4ti5.YTOK76gkez/D/DEhlx71GiMEegcEGh7QMX6hvrPnibsirUFhD79X0'
+    password: '$6$rounds=50000$66VcxtK3wQUKcYiy$OyEiAw2dsdpqWNskwUYeBZOs/EH9DOH1xYTFbvkFTLhfWngiJevZMzsAbqfKBkOWx.yhcvHcps4DeuAcYL.f8/'
   off:
     disabled: true
     displayname: X
     password: '$argon2id$v=19$m=99999999,t=3,p=4$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0c2FsdHNhbHQ'
   wrong:
     password: [1, 2]
-`, map[string]string{"john": "in", "pb": "in", "sha": "in", "off": "none"}, []int{18}},
-	{"tinyauth", `USERS=tina:$$2y$$05$$zy.Tvrf0JZAZkXajN/4r4OJ6Nr90TZOnH8hm6ZKeyjEkTQLvqcCmu:JBSWY3DPEHPK3PXP,otto:xx`, map[string]string{"tina": "code", "otto": "none"}, nil},
+  argon:
+    disabled: false
+    displayname: 'Argon'
+    password: '$argon2id$v=19$m=65536,t=3,p=4$SOBn74V80IZC1dj4YCMLGg$CS+XbCjo40wunFMgF4/pZBM03uRmeEZhIsoEM8tJHv0'
+    email: argon@home.example
+    groups: []
+    given_name: ''
+`, map[string]string{"john": "in", "pb": "in", "sha": "in", "off": "none", "argon": "in"}, []int{18}},
+	{"tinyauth", `USERS=tina:$$2y$$05$$zy.Tvrf0JZAZkXajN/4r4OJ6Nr90TZOnH8hm6ZKeyjEkTQLvqcCmu:JBSWY3DPEHPK3PXP,otto:xx,go:$2a$10$DSDUHHt2m0gBNmXbZlsFKe/cpLUV.FWQxkR9igrf.d8.NccEmBFDC`, map[string]string{"tina": "code", "otto": "none", "go": "in"}, nil},
 }
 
 func TestImport(t *testing.T) {

@@ -35,6 +35,7 @@ type Store interface {
 	Users(ctx context.Context, f db.UserFilter) (page []db.User, total int, err error)
 	UserUses(ctx context.Context, users []int64) (map[int64]db.UserUse, error)
 	CreateUser(ctx context.Context, u db.User, onlyFirst bool, event func(db.User) db.Event) (db.User, error)
+	CreateUserWithTOTP(ctx context.Context, u db.User, t db.TOTP, created func(db.User) db.Event, added func(u db.User, id int64) db.Event) (db.User, error)
 	UpdateUser(ctx context.Context, u db.User, now time.Time, keepSuperuser bool, event db.Event) error
 	UpdateProfile(ctx context.Context, user int64, name, email string, event db.Event) error
 	SetActive(ctx context.Context, user int64, active bool, keepSuperuser bool, event db.Event) error

@@ -93,13 +93,16 @@ func (a *App) createUser(ctx context.Context, actor Actor, n NewUser, onlyFirst 
 	if err != nil {
 		return db.User{}, err
 	}
-	user, err = a.store.CreateUser(ctx, user, onlyFirst, func(u db.User) db.Event {
-		return a.tellsOfSuperuser(a.userEvent(actor, db.ModelCreated, u, nil), actor, u, false)
-	})
+	user, err = a.store.CreateUser(ctx, user, onlyFirst, func(u db.User) db.Event { return a.createdEvent(actor, u) })
 	if err == nil {
 		a.Log.Info("user created", "user", user.Username, "superuser", user.Superuser, "by", actor.Name)
 	}
 	return user, err
+}
+
+// createdEvent is the event of a user who was made.
+func (a *App) createdEvent(actor Actor, user db.User) db.Event {
+	return a.tellsOfSuperuser(a.userEvent(actor, db.ModelCreated, user, nil), actor, user, false)
 }
 
 // newUser is the user that n makes, or what is wrong with it.

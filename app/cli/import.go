@@ -12,6 +12,7 @@ import (
 
 	"lastseen/app"
 	"lastseen/app/source"
+	"lastseen/db"
 
 	"github.com/urfave/cli/v3"
 )
@@ -21,7 +22,7 @@ const maxSource = 64 << 20
 
 func (p *Program) importCommand() *cli.Command {
 	programs := strings.Join(slices.Sorted(maps.Keys(source.Readers)), "|")
-	return &cli.Command{Name: "import", Usage: "take over the users of another program, with the passwords that they have; docs/moving.md says from which files",
+	return &cli.Command{Name: "import", Usage: "take over the users of another program, with their passwords; docs/moving.md says from which files",
 		ArgsUsage: programs + " SOURCE", Action: p.withApp(true, p.importUsers), Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "only say what would become of them"},
 		}}
@@ -45,48 +46,77 @@ func (p *Program) importUsers(ctx context.Context, c *cli.Command, a *app.App) e
 	if err != nil {
 		return fmt.Errorf("%s: %w", args[1], err)
 	}
-	wrong := len(problems)
-	for _, problem := range problems {
-		fmt.Fprintf(p.Err, "%s: %s\n", source.Where(problem.Line), printable(problem.Err.Error()))
+	dry := c.Bool("dry-run")
+	var made, exist, wrong, stuck int
+	refuse := func(line int, name string, why error) error {
+		wrong++
+		where := source.Where(line)
+		if name != "" {
+			where += ": " + name
+		}
+		fmt.Fprintf(p.Err, "%s: %s\n", printable(where), printable(strings.ReplaceAll(why.Error(), "\n", " ")))
+		if name == "" {
+			return nil
+		}
+		_, err := fmt.Fprintf(p.Out, "%s\trefused\n", printable(name))
+		return err
 	}
-	var made, exist, stuck int
+	for _, problem := range problems {
+		if err := refuse(problem.Line, problem.Username, problem.Err); err != nil {
+			return err
+		}
+	}
+	lines := map[string]int{} // of the names, as they are compared
 	for _, u := range users {
-		done, err := a.Import(ctx, app.Operator.Actor(), u, c.Bool("dry-run"))
+		if first, twice := lines[db.Fold(u.Username)]; twice {
+			if err := refuse(u.Line, u.Username, fmt.Errorf("%s names them already", source.Where(first))); err != nil {
+				return err
+			}
+			continue
+		}
+		lines[db.Fold(u.Username)] = u.Line
+		done, err := a.Import(ctx, app.Operator.Actor(), u, dry)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err != nil {
-			wrong++
-			fmt.Fprintf(p.Err, "%s: %s: %s\n", source.Where(u.Line), printable(u.Username), printable(strings.ReplaceAll(err.Error(), "\n", " ")))
+			if err := refuse(u.Line, u.Username, err); err != nil {
+				return err
+			}
 			continue
 		}
-		what := "made"
+		what := "exists, left as it is"
 		switch {
 		case done.Exists:
 			exist++
-			what = "exists, left as it is"
-		case c.Bool("dry-run"):
+		case dry:
 			what = "would be made"
-			fallthrough
-		default:
 			made++
-			if !done.Password {
-				stuck++
-			}
+		default:
+			what = "made"
+			made++
 		}
-		if done.Remains != "" && !done.Exists {
+		if !done.Exists && done.Remains != "" {
 			fmt.Fprintf(p.Err, "%s: %s: %s\n", source.Where(u.Line), printable(u.Username), printable(done.Remains))
 		}
-		if !done.Password && !done.Exists {
+		if !done.Exists && !done.Password {
+			stuck++
 			what += ", without a password"
+			if !dry && !u.Disabled {
+				address, _, err := a.ResetLink(ctx, app.Operator.Actor(), done.User, app.InviteFor)
+				if err != nil && !errors.Is(err, app.ErrNoAddress) {
+					return err
+				}
+				what = strings.TrimSpace(what + "\t" + address)
+			}
 		}
-		if _, err := fmt.Fprintf(p.Out, "%s\t%s\n", printable(done.Username), printable(what)); err != nil {
+		if _, err := fmt.Fprintf(p.Out, "%s\t%s\n", printable(done.User.Username), what); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintf(p.Err, "users made: %d, here before: %d, refused: %d\n", made, exist, wrong)
+	fmt.Fprintf(p.Err, "users %s: %d, here before: %d, refused: %d\n", map[bool]string{true: "that would be made", false: "made"}[dry], made, exist, wrong)
 	if stuck > 0 {
-		fmt.Fprintf(p.Err, "without a password that can be used: %d; set one for each: lastseen user password NAME\n", stuck)
+		fmt.Fprintf(p.Err, "without a password that can be used: %d; each gets a link, good once and for three days, to choose one; lastseen user reset NAME makes another\n", stuck)
 	}
 	if wrong > 0 {
 		return errors.New("some of it could not be taken over; what is named above can be mended and imported again")

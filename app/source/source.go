@@ -27,8 +27,9 @@ type User struct {
 
 // A Problem is a line that says no user.
 type Problem struct {
-	Line int
-	Err  error
+	Line     int
+	Username string // as far as that can be read
+	Err      error
 }
 
 // Readers read a whole source, by the name of its program. What cannot be read at all is
@@ -64,7 +65,7 @@ func readAuthelia(content []byte) (users []User, problems []Problem, err error) 
 			Groups      []string `yaml:"groups"`
 		}
 		if err := value.Decode(&entry); err != nil {
-			problems = append(problems, Problem{key.Line, fmt.Errorf("%s: something of this user is no text, list or yes and no", key.Value)})
+			problems = append(problems, Problem{key.Line, key.Value, errors.New("something of this user is no text, list or yes and no")})
 			continue
 		}
 		users = append(users, User{Line: key.Line, Username: key.Value, Name: entry.DisplayName, Email: entry.Email,
@@ -102,7 +103,7 @@ func readAuthentik(content []byte) ([]User, []Problem, error) {
 		}
 		var parse *csv.ParseError
 		if errors.As(err, &parse) {
-			problems = append(problems, Problem{parse.StartLine, parse.Err})
+			problems = append(problems, Problem{parse.StartLine, "", parse.Err})
 			continue
 		}
 		if err != nil {
@@ -110,7 +111,7 @@ func readAuthentik(content []byte) ([]User, []Problem, error) {
 		}
 		line, _ := r.FieldPos(0)
 		if len(row) != len(header) {
-			problems = append(problems, Problem{line, fmt.Errorf("it has %d columns, the header line has %d", len(row), len(header))})
+			problems = append(problems, Problem{line, "", fmt.Errorf("it has %d columns, the header line has %d", len(row), len(header))})
 			continue
 		}
 		fields := map[string]any{}
@@ -118,7 +119,7 @@ func readAuthentik(content []byte) ([]User, []Problem, error) {
 			fields[name] = row[i]
 		}
 		if u, err := authentikUser(line, fields); err != nil {
-			problems = append(problems, Problem{line, err})
+			problems = append(problems, Problem{line, u.Username, err})
 		} else {
 			users = append(users, u)
 		}
@@ -132,7 +133,7 @@ func readAuthentikJSON(content []byte) (users []User, problems []Problem, err er
 	}
 	for i, o := range objects {
 		if u, err := authentikUser(i+1, o); err != nil {
-			problems = append(problems, Problem{i + 1, err})
+			problems = append(problems, Problem{i + 1, u.Username, err})
 		} else {
 			users = append(users, u)
 		}
@@ -225,8 +226,11 @@ func readHtpasswd(content []byte) ([]User, []Problem, error) {
 func readTinyauth(content []byte) ([]User, []Problem, error) {
 	return readLines(content, func(line string) (User, error) {
 		parts := strings.Split(strings.ReplaceAll(line, "$$", "$"), ":")
+		if len(parts) < 2 {
+			parts[0] = "" // as likely a hash as a name
+		}
 		if len(parts) < 2 || len(parts) > 3 || parts[0] == "" {
-			return User{}, errors.New("a user is NAME:HASH, or NAME:HASH:SECRET with a second factor")
+			return User{Username: parts[0]}, errors.New("a user is NAME:HASH, or NAME:HASH:SECRET with a second factor")
 		}
 		u := User{Username: parts[0], Password: parts[1]}
 		if len(parts) == 3 {
@@ -252,7 +256,7 @@ func readLines(content []byte, read func(string) (User, error), variables ...str
 			}
 			u, err := read(entry)
 			if u.Line = n; err != nil {
-				problems = append(problems, Problem{n, err})
+				problems = append(problems, Problem{n, u.Username, err})
 				continue
 			}
 			users = append(users, u)

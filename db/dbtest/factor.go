@@ -48,6 +48,37 @@ func signIn(u db.User, proof db.Proof) db.SignIn {
 	}}
 }
 
+// Who is made with a second factor is never there without it.
+func (on suite) TestCreateUserWithTOTP(t *testing.T) {
+	s := on.open(t)
+	totp := db.TOTP{UUID: uuid.New(), Name: "phone", Secret: []byte("sealed"), Created: Start}
+	create := func(name string) (db.User, error) {
+		return s.CreateUserWithTOTP(t.Context(), db.User{UUID: uuid.New(), Username: name, Active: true, Created: Start, Groups: []db.Group{{Name: "a"}}}, totp,
+			func(db.User) db.Event { return Event(db.ModelCreated) }, func(u db.User, id int64) db.Event {
+				if u.ID == 0 || id == 0 {
+					t.Errorf("the event is of user %d and factor %d", u.ID, id)
+				}
+				return Event(db.ModelCreated)
+			})
+	}
+	ada, err := create("ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if has, err := s.Factors(t.Context(), ada.ID); err != nil || len(has.TOTPs) != 1 || has.TOTPs[0].UUID != totp.UUID || has.Recovery != 0 {
+		t.Errorf("got %+v, %v", has, err)
+	}
+	if _, err := create("ADA"); !errors.Is(err, db.ErrConflict) {
+		t.Errorf("a name that is taken: %v", err)
+	}
+	if _, err := create("bob"); err == nil { // the factor's UUID is taken
+		t.Error("a factor was stored twice")
+	}
+	if _, err := s.UserByName(t.Context(), "bob"); !errors.Is(err, db.ErrNotFound) {
+		t.Errorf("without the factor the user was made: %v", err)
+	}
+}
+
 func (on suite) TestFactors(t *testing.T) {
 	s := on.open(t)
 	ada, bob := CreateUser(t, s, "ada", true), CreateUser(t, s, "bob", false)

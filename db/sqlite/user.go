@@ -47,6 +47,18 @@ func (s *Store) CreateUser(ctx context.Context, u db.User, onlyFirst bool, event
 	return u, err
 }
 
+// CreateUserWithTOTP is CreateUser for somebody who has a second factor from the start.
+func (s *Store) CreateUserWithTOTP(ctx context.Context, u db.User, t db.TOTP, created func(db.User) db.Event, added func(u db.User, id int64) db.Event) (db.User, error) {
+	err := s.inTx(ctx, func(tx *sql.Tx) (err error) {
+		if u, err = createUser(ctx, tx, u, created); err != nil {
+			return err
+		}
+		t.UserID = u.ID
+		return addFactor(ctx, tx, db.NewFactor{TOTP: &t, Event: func(id int64) db.Event { return added(u, id) }})
+	})
+	return u, err
+}
+
 // createUser stores a user. An invitation under that name is good no longer.
 func createUser(ctx context.Context, tx *sql.Tx, u db.User, event func(db.User) db.Event) (db.User, error) {
 	folded := db.Fold(u.Username)
