@@ -45,6 +45,21 @@ func (s *Store) CreateUser(ctx context.Context, u db.User, onlyFirst bool, event
 	return u, err
 }
 
+// CreateUserWithTOTP is CreateUser for somebody who has a second factor from the start.
+func (s *Store) CreateUserWithTOTP(ctx context.Context, u db.User, t db.TOTP, created func(db.User) db.Event, added func(u db.User, id int64) db.Event) (db.User, error) {
+	err := s.inTx(ctx, func(ctx context.Context, q querier) (err error) {
+		if err := lock(ctx, q, lockUsers); err != nil {
+			return err
+		}
+		if u, err = createUser(ctx, q, u, created); err != nil {
+			return err
+		}
+		t.UserID = u.ID
+		return addFactor(ctx, q, db.NewFactor{TOTP: &t, Event: func(id int64) db.Event { return added(u, id) }})
+	})
+	return u, err
+}
+
 // createUser stores a user. An invitation under that name is good no longer.
 func createUser(ctx context.Context, q querier, u db.User, event func(db.User) db.Event) (db.User, error) {
 	folded := db.Fold(u.Username)
