@@ -14,7 +14,7 @@ import (
 const (
 	askColumns = `SELECT (SELECT version FROM rules_version), s.id, s.uuid, s.user_id, s.agent_id, s.last_ip, s.via, s.method, s.remember,
 		s.created, s.last_used, s.ends, s.expires,
-		u.username, u.uuid, u.name, u.email, u.active, u.superuser, u.created, u.updated, u.password_changed, u.last_login, u.member_of`
+		u.username, u.uuid, u.name, u.email, u.active, u.superuser, u.created, u.updated, u.password_changed, u.must_change, u.last_login, u.member_of`
 	askToken   = askColumns + `, '' FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = $1`
 	askSession = askColumns + `, '' FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.uuid = $1::uuid`
 	askApp     = askColumns + `, c.host FROM app_sessions c JOIN sessions s ON s.id = c.session_id JOIN users u ON u.id = s.user_id WHERE c.token_hash = $1`
@@ -81,7 +81,7 @@ func found(row answer, q db.Question, a *db.Answer, rules *int64) error {
 		sess, u := &a.Session, &a.User
 		err = row.Scan(rules, &sess.ID, &sess.UUID, &sess.UserID, &sess.AgentID, addrColumn{&sess.IP}, addrColumn{&sess.Via}, &sess.Method, &sess.Remember,
 			timeColumn{&sess.Created}, timeColumn{&sess.LastUsed}, timeColumn{&sess.Ends}, timeColumn{&sess.Expires},
-			&u.Username, &u.UUID, &u.Name, &u.Email, &u.Active, &u.Superuser, timeColumn{&u.Created}, timeColumn{&u.Updated}, timeColumn{&u.PasswordChanged}, timeColumn{&u.LastLogin}, &memberOf, &a.Host)
+			&u.Username, &u.UUID, &u.Name, &u.Email, &u.Active, &u.Superuser, timeColumn{&u.Created}, timeColumn{&u.Updated}, timeColumn{&u.PasswordChanged}, &u.MustChange, timeColumn{&u.LastLogin}, &memberOf, &a.Host)
 		if err == nil {
 			u.ID = sess.UserID
 			u.Groups, err = groups(memberOf)

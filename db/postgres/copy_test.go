@@ -167,7 +167,7 @@ func something(t *testing.T, s app.Store) {
 	yes := true
 	factor(db.NewFactor{TOTP: &db.TOTP{UUID: uuid.New(), UserID: ada.ID, Name: "phone", Secret: []byte{0, 1, 255}, Step: 7, Created: dbtest.Start}})
 	factor(db.NewFactor{Passkey: &db.Passkey{UserID: ada.ID, Name: "key", CredentialID: []byte{1}, RPID: "home.example", Discoverable: &yes, Credential: []byte(`{"a":1}`), Created: dbtest.Start}})
-	must(s.CreatePending(t.Context(), ada, db.PendingSignIn{UserID: ada.ID, Proven: "password", Created: dbtest.Start}, []byte("pending"), time.Unix(0, 0)))
+	must(s.CreatePending(t.Context(), ada, db.PendingSignIn{UserID: ada.ID, Proven: "password", Created: dbtest.Start}, db.Proof{}, []byte("pending"), time.Unix(0, 0)))
 	alert := event
 	alert.Alert = &db.Alert{UUID: uuid.New(), Type: "sign_in", UserID: ada.ID, Created: dbtest.Start, Content: []byte(`{}`)}
 	must(s.Record(t.Context(), alert))

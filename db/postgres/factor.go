@@ -201,24 +201,31 @@ func (s *Store) ResetFactors(ctx context.Context, user int64, event db.Event) er
 }
 
 // CreatePending stores a sign-in of which something is still to be proven, by the hash of
-// its token, and removes those from before expired. It is db.ErrNotFound when the user is
-// gone or disabled, or no longer has the password's hash that was verified.
-func (s *Store) CreatePending(ctx context.Context, user db.User, p db.PendingSignIn, token []byte, expired time.Time) error {
+// its token, uses up what was proven, and removes those from before expired. It is
+// db.ErrNotFound when the user is gone or disabled, or no longer has the password's hash
+// that was verified; its other errors are CreateSession's.
+func (s *Store) CreatePending(ctx context.Context, user db.User, p db.PendingSignIn, proof db.Proof, token []byte, expired time.Time) error {
 	return s.inTx(ctx, func(ctx context.Context, q querier) error {
 		if _, err := q.exec(ctx, `DELETE FROM pending_signins WHERE token_hash IN (SELECT token_hash FROM pending_signins WHERE created <= $1 FOR UPDATE SKIP LOCKED)`, micros(expired)); err != nil {
 			return err
 		}
-		return q.one(ctx, `INSERT INTO pending_signins (token_hash, user_id, proven, remember, created)
-			SELECT $1, id, $2, $3, $4 FROM users WHERE id = $5 AND active AND password_hash = $6`,
-			token, p.Proven, p.Remember, micros(p.Created), user.ID, user.PasswordHash)
+		if err := lockUser(ctx, q, user.ID); err != nil {
+			return err
+		}
+		if err := useProof(ctx, q, user.ID, proof, p.Created); err != nil {
+			return err
+		}
+		return q.one(ctx, `INSERT INTO pending_signins (token_hash, user_id, proven, remember, trust, created)
+			SELECT $1, id, $2, $3, $4, $5 FROM users WHERE id = $6 AND active AND password_hash = $7`,
+			token, p.Proven, p.Remember, p.Trust, micros(p.Created), user.ID, user.PasswordHash)
 	})
 }
 
 // Pending is the sign-in of a token's hash that was made after expired, with its user.
 func (s *Store) Pending(ctx context.Context, token []byte, expired time.Time) (p db.PendingSignIn, err error) {
 	err = s.read(ctx, func(ctx context.Context, q querier) error {
-		return q.row(ctx, `SELECT user_id, proven, remember, created FROM pending_signins WHERE token_hash = $1 AND created > $2`, token, micros(expired)).
-			Scan(&p.UserID, &p.Proven, &p.Remember, timeColumn{&p.Created})
+		return q.row(ctx, `SELECT user_id, proven, remember, trust, created FROM pending_signins WHERE token_hash = $1 AND created > $2`, token, micros(expired)).
+			Scan(&p.UserID, &p.Proven, &p.Remember, &p.Trust, timeColumn{&p.Created})
 	})
 	return p, err
 }
@@ -274,6 +281,9 @@ func useProof(ctx context.Context, q querier, user int64, p db.Proof, at time.Ti
 	}
 	if p.New != nil {
 		return addFactor(ctx, q, *p.New)
+	}
+	if p.Password != nil {
+		return setPassword(ctx, q, *p.Password)
 	}
 	return nil
 }

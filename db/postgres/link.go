@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"lastseen/db"
-
-	"github.com/google/uuid"
 )
 
 // CreateLink stores a link by the hash of its token, in the place of one that was there
@@ -96,7 +94,7 @@ func (s *Store) TakeReset(ctx context.Context, token []byte, user int64, hash st
 		if err := useLink(ctx, q, token, event.Created); err != nil {
 			return err
 		}
-		return setPassword(ctx, q, user, "", hash, uuid.Nil, event)
+		return setPassword(ctx, q, db.PasswordChange{UserID: user, Hash: hash, Event: event})
 	})
 }
 

@@ -43,12 +43,15 @@ func (s *Store) CreateSession(ctx context.Context, in db.SignIn) (db.Session, er
 	user, sess := in.User, in.Session
 	err := s.inTx(ctx, func(ctx context.Context, q querier) error {
 		// Whoever changes the user, or ends their sessions because they did, comes before or after.
-		err := q.one(ctx, `UPDATE users SET last_login = $1 WHERE id = $2 AND active AND password_hash = $3`,
-			micros(sess.Created), user.ID, user.PasswordHash)
-		if err != nil {
+		if err := lockUser(ctx, q, user.ID); err != nil {
 			return err
 		}
 		if err := useProof(ctx, q, user.ID, in.Proof, sess.Created); err != nil {
+			return err
+		}
+		err := q.one(ctx, `UPDATE users SET last_login = $1 WHERE id = $2 AND active AND password_hash = $3`,
+			micros(sess.Created), user.ID, user.PasswordHash)
+		if err != nil {
 			return err
 		}
 		for _, last := range in.Replaces {

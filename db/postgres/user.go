@@ -13,11 +13,11 @@ import (
 )
 
 const userColumns = `u.id, u.uuid, u.username, u.name, u.email, u.password_hash, u.active, u.superuser,
-	u.created, u.updated, u.password_changed, u.last_login`
+	u.created, u.updated, u.password_changed, u.must_change, u.last_login`
 
 func userFields(u *db.User) []any {
 	return []any{&u.ID, &u.UUID, &u.Username, &u.Name, &u.Email, &u.PasswordHash, &u.Active, &u.Superuser,
-		timeColumn{&u.Created}, timeColumn{&u.Updated}, timeColumn{&u.PasswordChanged}, timeColumn{&u.LastLogin}}
+		timeColumn{&u.Created}, timeColumn{&u.Updated}, timeColumn{&u.PasswordChanged}, &u.MustChange, timeColumn{&u.LastLogin}}
 }
 
 // CreateUser stores a user with their groups, which are made where they do not
@@ -64,9 +64,9 @@ func (s *Store) CreateUserWithTOTP(ctx context.Context, u db.User, t db.TOTP, cr
 func createUser(ctx context.Context, q querier, u db.User, event func(db.User) db.Event) (db.User, error) {
 	folded := db.Fold(u.Username)
 	err := q.row(ctx, `INSERT INTO users
-		(uuid, username, folded, name, folded_name, email, folded_email, password_hash, active, superuser, created, updated, password_changed)
-		VALUES ($1::uuid, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $11) RETURNING id`,
-		u.UUID, u.Username, folded, u.Name, db.Fold(u.Name), u.Email, db.Fold(u.Email), u.PasswordHash, u.Active, u.Superuser, micros(u.Created)).Scan(&u.ID)
+		(uuid, username, folded, name, folded_name, email, folded_email, password_hash, active, superuser, created, updated, password_changed, must_change)
+		VALUES ($1::uuid, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $11, $12) RETURNING id`,
+		u.UUID, u.Username, folded, u.Name, db.Fold(u.Name), u.Email, db.Fold(u.Email), u.PasswordHash, u.Active, u.Superuser, micros(u.Created), u.MustChange).Scan(&u.ID)
 	if err != nil {
 		return u, err
 	}
@@ -387,30 +387,27 @@ func notLastSuperuser(ctx context.Context, q querier, user int64, keep bool) err
 	return err
 }
 
-// SetPassword stores a new hash and ends the user's sessions but one (the zero
-// uuid spares none). With was, it fails with db.ErrNotFound unless that is the
-// hash still, and the one session lives.
-func (s *Store) SetPassword(ctx context.Context, user int64, was, hash string, spare uuid.UUID, event db.Event) error {
-	return s.inTx(ctx, func(ctx context.Context, q querier) error {
-		return setPassword(ctx, q, user, was, hash, spare, event)
-	})
+// SetPassword stores a new password and ends the user's other sessions. It is
+// db.ErrNotFound where it no longer may.
+func (s *Store) SetPassword(ctx context.Context, c db.PasswordChange) error {
+	return s.inTx(ctx, func(ctx context.Context, q querier) error { return setPassword(ctx, q, c) })
 }
 
-func setPassword(ctx context.Context, q querier, user int64, was, hash string, spare uuid.UUID, event db.Event) error {
-	err := q.one(ctx, `UPDATE users SET password_hash = $1, password_changed = $2, updated = $2 WHERE id = $3
+func setPassword(ctx context.Context, q querier, c db.PasswordChange) error {
+	err := q.one(ctx, `UPDATE users SET password_hash = $1, password_changed = $2, updated = $2, must_change = $6 WHERE id = $3
 		AND ($4::text = '' OR password_hash = $4 AND active AND EXISTS (SELECT 1 FROM sessions WHERE uuid = $5::uuid AND user_id = $3))`,
-		hash, micros(event.Created), user, was, spare)
+		c.Hash, micros(c.Event.Created), c.UserID, c.Was, c.Spare, c.MustChange)
 	if err != nil {
 		return err
 	}
-	_, err = endSessions(ctx, q, `user_id = $1 AND uuid <> $2::uuid`, []any{user, spare}, db.PasswordChanged, event.Actor, event.Created)
+	_, err = endSessions(ctx, q, `user_id = $1 AND uuid <> $2::uuid`, []any{c.UserID, c.Spare}, db.PasswordChanged, c.Event.Actor, c.Event.Created)
 	if err != nil {
 		return err
 	}
-	if err := dropPending(ctx, q, user); err != nil {
+	if err := dropPending(ctx, q, c.UserID); err != nil {
 		return err
 	}
-	return userChanged(ctx, q, user, event)
+	return userChanged(ctx, q, c.UserID, c.Event)
 }
 
 // RehashPassword replaces a hash by a stronger one of the same password,

@@ -16,6 +16,7 @@ CREATE TABLE users (
 	created          bigint  NOT NULL,
 	updated          bigint  NOT NULL,
 	password_changed bigint  NOT NULL,
+	must_change      boolean NOT NULL DEFAULT false, -- somebody else set the password: another is chosen at the next sign-in
 	last_login       bigint,                  -- null: never
 	member_of        text[]  COLLATE "C" NOT NULL DEFAULT '{}' -- the user's groups, each as its uuid, a space and its name, by name; triggers write it, since each request asks
 );
@@ -291,6 +292,7 @@ CREATE TABLE pending_signins (
 	user_id    bigint  NOT NULL REFERENCES users (id) ON DELETE CASCADE,
 	proven     text    COLLATE "C" NOT NULL,    -- how, so far: password, setup, link
 	remember   boolean NOT NULL,
+	trust      boolean NOT NULL DEFAULT false,  -- the device, when the rest is proven
 	created    bigint  NOT NULL
 );
 
