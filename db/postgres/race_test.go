@@ -184,7 +184,7 @@ func TestRaces(t *testing.T) {
 			u := user(false)
 			errs := both(here, there, func(s *Store, i int) error {
 				if i == 0 {
-					return s.SetPassword(ctx, db.PasswordChange{UserID: u.ID, Was: "", Hash: "another", Spare: uuid.Nil, Event: event})
+					return s.SetPassword(ctx, db.PasswordChange{UserID: u.ID, Hash: "another", Event: event})
 				}
 				return signIn(s, u, db.Proof{})
 			})
