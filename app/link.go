@@ -53,10 +53,35 @@ func (a *App) Invite(ctx context.Context, actor Actor, i Invitation) (address st
 		i.Lifetime = InviteFor
 	}
 	return a.createLink(ctx, actor, l, i.Lifetime, func(l db.Link) db.Event {
-		return a.event(actor, db.ModelCreated, 0, map[string]any{
-			"model": map[string]any{"app": "authentik_stages_invitation", "model_name": "invitation", "pk": l.ID, "name": l.Username}, "named": l.Username != "", "is_superuser": l.Superuser,
-		})
+		return a.invitationEvent(actor, db.ModelCreated, l)
 	})
+}
+
+// invitationEvent records what becomes of an invitation.
+func (a *App) invitationEvent(actor Actor, action db.Action, l db.Link) db.Event {
+	return a.event(actor, action, 0, map[string]any{
+		"model": map[string]any{"app": "authentik_stages_invitation", "model_name": "invitation", "pk": l.ID, "name": l.Username}, "named": l.Username != "", "is_superuser": l.Superuser,
+	})
+}
+
+// Links are those that are good still, the newest first. It is for superusers.
+func (a *App) Links(ctx context.Context) ([]db.Link, error) {
+	return a.store.Links(ctx, a.now())
+}
+
+// DeleteLink takes a link back, which nobody has used yet; db.ErrNotFound when there is
+// none such.
+func (a *App) DeleteLink(ctx context.Context, actor Actor, id int64) (db.Link, error) {
+	l, err := a.store.DeleteLink(ctx, id, a.now(), func(l db.Link) db.Event {
+		if l.Kind == db.Reset {
+			return a.userEvent(actor, db.ModelUpdated, db.User{ID: l.UserID, Username: l.Username}, map[string]any{"reset_link": false})
+		}
+		return a.invitationEvent(actor, db.ModelDeleted, l)
+	})
+	if err == nil {
+		a.Log.Info("link taken back", "kind", l.Kind, "user", l.Username, "by", actor.Name, "ip", actor.IP)
+	}
+	return l, err
 }
 
 // ResetLink makes a link by which a user sets a new password, in the place of an earlier

@@ -25,7 +25,7 @@ func (ts *testServer) eachRoute(f func(route gin.RouteInfo, path string)) {
 		ts.t.Fatal(err)
 	}
 	values := map[string]string{
-		":uuid": sess.UUID.String(), ":id": fmt.Sprint(bob.ID), ":identifier": "none", ":token": path.Base(link), ":name": strings.TrimPrefix(ts.pages.Urls["app.css"], "/static/"), "*asked": "x",
+		":uuid": sess.UUID.String(), ":id": fmt.Sprint(bob.ID), ":identifier": "none", ":link": "0", ":token": path.Base(link), ":name": strings.TrimPrefix(ts.pages.Urls["app.css"], "/static/"), "*asked": "x",
 	}
 	n := 0
 	for _, route := range ts.engine.Routes() {

@@ -66,10 +66,17 @@ var eventSentences = map[string]eventSentence{
 		by:      view.Msg("%[1]s made a link for a new password of %[2]s"),
 		command: view.Msg("a link for a new password of %[2]s was made on the command line"),
 	},
+	"model_updated user no_reset_link": {
+		by:      view.Msg("%[1]s took back the link for a new password of %[2]s"),
+		command: view.Msg("the link for a new password of %[2]s was taken back on the command line"),
+	},
 	"model_deleted user": {by: view.Msg("%[1]s deleted %[2]s"), command: view.Msg("%[2]s was deleted on the command line")},
 
 	"model_created invitation":       {by: view.Msg("%[1]s made an invitation"), command: view.Msg("an invitation was made on the command line")},
 	"model_created invitation named": {by: view.Msg("%[1]s invited %[3]s"), command: view.Msg("%[3]s was invited on the command line")},
+
+	"model_deleted invitation":       {by: view.Msg("%[1]s took back an invitation"), command: view.Msg("an invitation was taken back on the command line")},
+	"model_deleted invitation named": {by: view.Msg("%[1]s took back the invitation of %[3]s"), command: view.Msg("the invitation of %[3]s was taken back on the command line")},
 
 	"model_created token": {
 		by:      view.Msg("%[1]s made the key “%[3]s” for %[2]s"),
@@ -188,5 +195,5 @@ func eventChange(e db.Event) (change, to string) {
 		return state("is_superuser", "superuser", "ordinary"), ""
 	}
 	return cmp.Or(state("is_active", "enabled", "disabled"), state("unlocked", "unlocked", ""),
-		state("factors_reset", "factors_reset", ""), state("reset_link", "reset_link", ""), state("sessions_kept", "kept", ""), state("named", "named", "unnamed"), state("trusted", "", "distrusted")), ""
+		state("factors_reset", "factors_reset", ""), state("reset_link", "reset_link", "no_reset_link"), state("sessions_kept", "kept", ""), state("named", "named", "unnamed"), state("trusted", "", "distrusted")), ""
 }

@@ -1,8 +1,10 @@
 package web
 
 import (
+	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +45,15 @@ func TestEventSentences(t *testing.T) {
 	}
 	key := func(actor app.Caller, owner, name string) error {
 		_, _, err := ts.app.CreateToken(ctx, actor.Actor(), app.NewToken{User: user(owner), Identifier: name})
+		return err
+	}
+	takeBack := func(actor app.Caller, of string) error {
+		links, err := ts.app.Links(ctx)
+		i := slices.IndexFunc(links, func(l db.Link) bool { return l.Username == of })
+		if err != nil || i < 0 {
+			return fmt.Errorf("no link of %q among %+v, %v", of, links, err)
+		}
+		_, err = ts.app.DeleteLink(ctx, actor.Actor(), links[i].ID)
 		return err
 	}
 	phone, _ := ts.withCodes("bob")
@@ -126,6 +137,9 @@ func TestEventSentences(t *testing.T) {
 			_, _, err = ts.app.Invite(ctx, ada.Actor(), app.Invitation{})
 			return err
 		}, "ada made an invitation", "ada hat eine Einladung erstellt"},
+		{func() error { return takeBack(cli, "eve") }, "the invitation of eve was taken back on the command line", "die Einladung von eve wurde auf der Kommandozeile zurückgenommen"},
+		{func() error { return takeBack(ada, "") }, "ada took back an invitation", "ada hat eine Einladung zurückgenommen"},
+		{func() error { return takeBack(ada, "otto") }, "ada took back the link for a new password of otto", "ada hat den Link für ein neues Passwort von otto zurückgenommen"},
 		{func() error { return key(cli, "ada", "homepage") },
 			"the key “homepage” was made for ada on the command line", "der Schlüssel „homepage“ wurde auf der Kommandozeile für ada angelegt"},
 		{func() error { return key(as("otto"), "otto", "script") }, "otto made the key “script”", "otto hat den Schlüssel „script“ angelegt"},

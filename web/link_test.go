@@ -216,6 +216,43 @@ func TestLinksLiftNoFactor(t *testing.T) {
 
 // Guessing links counts as guessing passwords does, and the right one is refused then too;
 // from elsewhere it is not, however many guess.
+// Who may make links sees those that nobody has used, but not what opens them, and takes
+// them back.
+func TestLinksAreListed(t *testing.T) {
+	ts := newServer(t)
+	super := ts.signIn("ada")
+	ts.advance(time.Second)
+	open, named := ts.link("/users/invite", url.Values{"groups": {"family"}, "superuser": {"1"}}), ts.link("/users/invite", url.Values{"username": {"otto"}})
+	_, page := ts.get(super, "/users")
+	for _, want := range []string{"used yet: 2", "made by <bdi>ada</bdi>", "Invitation for <bdi>otto</bdi>", "family"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("%q is not on %s", want, page)
+		}
+	}
+	for _, path := range []string{open, named} {
+		if strings.Contains(page, strings.TrimPrefix(path, "/link/")) {
+			t.Error("the link is shown again")
+		}
+	}
+	takeBack := regexp.MustCompile(`/users/links/\d+/delete`).FindAllString(page, -1)
+	if len(takeBack) != 2 {
+		t.Fatalf("got %q", takeBack)
+	}
+	if res, _ := ts.post(ts.signIn("bob"), takeBack[1], nil); res.StatusCode != 403 {
+		t.Errorf("by somebody else: got %d", res.StatusCode)
+	}
+	for i, status := range []int{303, 404} {
+		if res, _ := ts.post(super, takeBack[1], nil); res.StatusCode != status {
+			t.Errorf("taken back, time %d: got %d", i+1, res.StatusCode)
+		}
+	}
+	for path, status := range map[string]int{open: 404, named: 200} {
+		if res, _ := ts.get(nil, path); res.StatusCode != status {
+			t.Errorf("%s: got %d, want %d", path, res.StatusCode, status)
+		}
+	}
+}
+
 func TestLinksAreThrottled(t *testing.T) {
 	t.Parallel()
 	ts := newServer(t, "trusted-proxies=127.0.0.1")

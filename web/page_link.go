@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"lastseen/app"
 	"lastseen/db"
@@ -91,3 +92,27 @@ func (s *Server) renderLinkMade(c *gin.Context, link string, l db.Link, back str
 		Link: link, Expires: l.Expires, Back: back}
 	return s.render(c, http.StatusOK, "link_made", &page)
 }
+
+// links are those that nobody has used yet, as the page of users shows them.
+func (s *Server) links(c *gin.Context) (rows []view.LinkRow, err error) {
+	links, err := s.app.Links(c.Request.Context())
+	for _, l := range links {
+		rows = append(rows, view.LinkRow{ID: l.ID, Reset: l.Kind == db.Reset, Username: l.Username, Superuser: l.Superuser, Groups: l.Groups, MadeBy: l.MadeBy, Expires: l.Expires})
+	}
+	return rows, err
+}
+
+func (s *Server) deleteLink(c *gin.Context) error {
+	id, err := strconv.ParseInt(c.Param("link"), 10, 64)
+	if err != nil {
+		return db.ErrNotFound
+	}
+	if _, err = s.app.DeleteLink(c.Request.Context(), caller(c).Actor(), id); err != nil {
+		return err
+	}
+	s.say(c, s.pages.Text(s.language(c), linkDeleted))
+	redirect(c, "/users")
+	return nil
+}
+
+var linkDeleted = view.Msg("The link is taken back, and good for nothing from now on.")

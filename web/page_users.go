@@ -66,6 +66,9 @@ func (s *Server) renderUsers(c *gin.Context, status int, page view.UsersPage) er
 		page.New.MustChange = true // unless that is unticked
 	}
 	page.Flash = s.flash(c)
+	if page.Links, err = s.links(c); err != nil {
+		return err
+	}
 	page.Pages = newPager(number, viewPageSize, total, page.Filter.Link)
 	for _, account := range accounts {
 		page.Users = append(page.Users, s.newUserRow(caller(c), account))

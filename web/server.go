@@ -164,6 +164,7 @@ func (s *Server) routes() *gin.Engine {
 	get("/users", s.superuser(s.usersForm))
 	post("/users", s.superuser(s.proven(s.createUser)))
 	post("/users/invite", s.superuser(s.proven(s.invite)))
+	post("/users/links/:link/delete", s.superuser(s.deleteLink))
 	get("/users/:id", s.superuser(s.userForm))
 	post("/users/:id", s.superuser(s.proven(s.changeUser)))
 	post("/users/:id/groups", s.superuser(s.changeGroups))

@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"lastseen/app"
@@ -22,6 +25,9 @@ func (p *Program) linkCommands() []*cli.Command {
 		}},
 		{Name: "reset", Usage: "print a link, good once, by which a user chooses a new password; second factors stay", ArgsUsage: "NAME", Action: p.withUser(p.userReset), Flags: []cli.Flag{
 			&cli.StringFlag{Name: "expires", Usage: "how long the link is good: a `DURATION` such as 2h", DefaultText: "1h"},
+		}},
+		{Name: "links", Usage: "show the links of both kinds that nobody has used yet, without what opens them", Action: p.withApp(false, p.userLinks), Commands: []*cli.Command{
+			{Name: "delete", Usage: "take a link back, which is good for nothing then", ArgsUsage: "ID", Action: p.withApp(false, p.linkDelete)},
 		}},
 	}
 }
@@ -70,6 +76,41 @@ func (p *Program) userReset(ctx context.Context, c *cli.Command, a *app.App, use
 		return fmt.Errorf("%s is disabled: `lastseen user enable` first", user.Username)
 	}
 	return p.link(address, l, err)
+}
+
+func (p *Program) userLinks(ctx context.Context, c *cli.Command, a *app.App) error {
+	if _, err := arguments(c); err != nil {
+		return err
+	}
+	links, err := a.Links(ctx)
+	if err != nil {
+		return err
+	}
+	rows := [][]string{{"ID", "KIND", "USER", "GROUPS", "ROLE", "MADE BY", "MADE", "EXPIRES"}}
+	for _, l := range links {
+		role := ""
+		if l.Superuser {
+			role = "superuser"
+		}
+		rows = append(rows, []string{fmt.Sprint(l.ID), string(l.Kind), cmp.Or(l.Username, "(their choice)"), strings.Join(l.Groups, ", "), role, l.MadeBy, timeText(l.Created, ""), timeText(l.Expires, "")})
+	}
+	return p.table(rows, "GROUPS", "ROLE")
+}
+
+func (p *Program) linkDelete(ctx context.Context, c *cli.Command, a *app.App) error {
+	args, err := arguments(c)
+	if err != nil {
+		return err
+	}
+	id, err := strconv.ParseInt(args[0], 10, 64)
+	if err != nil {
+		return usagef("%q is no link's id; `lastseen user links` shows them", args[0])
+	}
+	_, err = a.DeleteLink(ctx, app.Operator.Actor(), id)
+	if errors.Is(err, db.ErrNotFound) {
+		return fmt.Errorf("there is no link %d that could be used", id)
+	}
+	return err
 }
 
 // link prints a link alone, and beside it how long it is good.

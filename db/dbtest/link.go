@@ -91,6 +91,27 @@ func (on suite) TestLinks(t *testing.T) {
 	if wait.Wait(); won.Load() != 1 {
 		t.Errorf("%d of 20 at once took it", won.Load())
 	}
+	if all, err := s.Links(t.Context(), Start); err != nil || len(all) != 3 || all[0].Username != "ada" || all[1].Username != "ÜNAL" || all[2].Username != "" || all[2].MadeBy != "" {
+		t.Errorf("listed: %+v, %v", all, err)
+	}
+	if all, err := s.Links(t.Context(), Start.Add(time.Hour)); err != nil || len(all) != 0 {
+		t.Errorf("listed when they have run out: %+v, %v", all, err)
+	}
+	l, err = s.Link(t.Context(), []byte("another"), Start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told db.Link
+	tell := func(l db.Link) db.Event { told = l; return Event(db.ModelDeleted) }
+	if _, err := s.DeleteLink(t.Context(), l.ID, l.Expires, tell); !errors.Is(err, db.ErrNotFound) {
+		t.Errorf("one that has run out is taken back: %v", err)
+	}
+	if got, err := s.DeleteLink(t.Context(), l.ID, Start, tell); err != nil || got.ID != l.ID || told.ID != l.ID || good("another", Start) || !good("reset again", Start) {
+		t.Errorf("taken back: %+v, %v, told of %+v", got, err, told)
+	}
+	if _, err := s.DeleteLink(t.Context(), l.ID, Start, tell); !errors.Is(err, db.ErrNotFound) {
+		t.Errorf("taken back again: %v", err)
+	}
 	if CreateUser(t, s, "ünal", false); good("named again", Start) {
 		t.Error("an invitation outlives that its name is taken")
 	}

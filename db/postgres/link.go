@@ -54,18 +54,47 @@ func (s *Store) CreateLink(ctx context.Context, l db.Link, token []byte, event f
 	return l, err
 }
 
+// linkRows are those with the name that their user has now, and without what no longer is
+// good at $1.
+const linkRows = `SELECT l.id, l.kind, coalesce(l.user_id, 0), coalesce(u.username, l.username), l.superuser, l.groups, l.made_by, l.created, l.expires
+	FROM links l LEFT JOIN users u ON u.id = l.user_id WHERE l.expires > $1 AND coalesce(u.active, TRUE)`
+
+func linkFields(l *db.Link) []any {
+	return []any{&l.ID, &l.Kind, &l.UserID, &l.Username, &l.Superuser, namesColumn{&l.Groups}, &l.MadeBy, timeColumn{&l.Created}, timeColumn{&l.Expires}}
+}
+
+// A namesColumn is a JSON array of names.
+type namesColumn struct{ names *[]string }
+
 // Link is the one of a token's hash, if it is good still.
 func (s *Store) Link(ctx context.Context, token []byte, now time.Time) (l db.Link, err error) {
-	var groups string
 	err = s.read(ctx, func(ctx context.Context, q querier) error {
-		return q.row(ctx, `SELECT l.id, l.kind, coalesce(l.user_id, 0), coalesce(u.username, l.username), l.superuser, l.groups, l.made_by, l.created, l.expires
-			FROM links l LEFT JOIN users u ON u.id = l.user_id WHERE l.token_hash = $1 AND l.expires > $2 AND coalesce(u.active, TRUE)`, token, micros(now)).
-			Scan(&l.ID, &l.Kind, &l.UserID, &l.Username, &l.Superuser, &groups, &l.MadeBy, timeColumn{&l.Created}, timeColumn{&l.Expires})
+		return q.row(ctx, linkRows+` AND l.token_hash = $2`, micros(now), token).Scan(linkFields(&l)...)
 	})
-	if err != nil {
-		return db.Link{}, err
-	}
-	return l, json.Unmarshal([]byte(groups), &l.Groups)
+	return l, err
+}
+
+// Links are those that nobody has used yet, the newest first.
+func (s *Store) Links(ctx context.Context, now time.Time) (all []db.Link, err error) {
+	err = s.read(ctx, func(ctx context.Context, q querier) (err error) {
+		all, err = rows(ctx, q, linkFields, linkRows+` ORDER BY l.id DESC`, micros(now))
+		return err
+	})
+	return all, err
+}
+
+// DeleteLink refuses a link from now on, or is db.ErrNotFound.
+func (s *Store) DeleteLink(ctx context.Context, id int64, now time.Time, event func(db.Link) db.Event) (l db.Link, err error) {
+	err = s.inTx(ctx, func(ctx context.Context, q querier) error {
+		if err := q.row(ctx, linkRows+` AND l.id = $2`, micros(now), id).Scan(linkFields(&l)...); err != nil {
+			return err
+		}
+		if err := q.one(ctx, `DELETE FROM links WHERE id = $1`, id); err != nil {
+			return err // of two at once one comes too late
+		}
+		return insertEvent(ctx, q, event(l))
+	})
+	return l, err
 }
 
 // TakeInvitation stores the user whom an invitation makes, and uses it up. It is

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -116,6 +117,8 @@ func decode(v []byte, to any) error {
 		err := decode(v, &at)
 		*to.t = time.UnixMicro(at).UTC()
 		return err
+	case namesColumn:
+		return json.Unmarshal(v, to.names)
 	case addrColumn:
 		*to.a = netip.Addr{}
 		if len(v) == 0 {

@@ -50,18 +50,50 @@ func (s *Store) CreateLink(ctx context.Context, l db.Link, token []byte, event f
 	return l, err
 }
 
+// linkRows are those with the name that their user has now, and without what no longer is
+// good at $1.
+const linkRows = `SELECT l.id, l.kind, coalesce(l.user_id, 0), coalesce(u.username, l.username), l.superuser, l.groups, l.made_by, l.created, l.expires
+	FROM links l LEFT JOIN users u ON u.id = l.user_id WHERE l.expires > $1 AND coalesce(u.active, TRUE)`
+
+func linkFields(l *db.Link) []any {
+	return []any{&l.ID, &l.Kind, &l.UserID, &l.Username, &l.Superuser, namesColumn{&l.Groups}, &l.MadeBy, timeColumn{&l.Created}, timeColumn{&l.Expires}}
+}
+
+// A namesColumn scans a JSON array of names.
+type namesColumn struct{ names *[]string }
+
+func (c namesColumn) Scan(src any) error {
+	text, ok := src.(string)
+	if !ok {
+		return fmt.Errorf("names are a %T", src)
+	}
+	return json.Unmarshal([]byte(text), c.names)
+}
+
 // Link is the one of a token's hash, if it is good still.
 func (s *Store) Link(ctx context.Context, token []byte, now time.Time) (l db.Link, err error) {
-	var user sql.NullInt64
-	var groups string
-	err = s.read.QueryRowContext(ctx, `SELECT l.id, l.kind, l.user_id, coalesce(u.username, l.username), l.superuser, l.groups, l.made_by, l.created, l.expires
-		FROM links l LEFT JOIN users u ON u.id = l.user_id WHERE l.token_hash = $1 AND l.expires > $2 AND coalesce(u.active, TRUE)`, token, micros(now)).
-		Scan(&l.ID, &l.Kind, &user, &l.Username, &l.Superuser, &groups, &l.MadeBy, timeColumn{&l.Created}, timeColumn{&l.Expires})
-	if err != nil {
-		return db.Link{}, s.err(err)
-	}
-	l.UserID = user.Int64
-	return l, json.Unmarshal([]byte(groups), &l.Groups)
+	err = s.read.QueryRowContext(ctx, linkRows+` AND l.token_hash = $2`, micros(now), token).Scan(linkFields(&l)...)
+	return l, s.err(err)
+}
+
+// Links are those that nobody has used yet, the newest first.
+func (s *Store) Links(ctx context.Context, now time.Time) ([]db.Link, error) {
+	all, err := queryAll(ctx, s.read, linkFields, linkRows+` ORDER BY l.id DESC`, micros(now))
+	return all, s.err(err)
+}
+
+// DeleteLink refuses a link from now on, or is db.ErrNotFound.
+func (s *Store) DeleteLink(ctx context.Context, id int64, now time.Time, event func(db.Link) db.Event) (l db.Link, err error) {
+	err = s.inTx(ctx, func(tx *sql.Tx) error {
+		if err := tx.QueryRowContext(ctx, linkRows+` AND l.id = $2`, micros(now), id).Scan(linkFields(&l)...); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM links WHERE id = $1`, id); err != nil {
+			return err
+		}
+		return insertEvent(ctx, tx, event(l))
+	})
+	return l, err
 }
 
 // TakeInvitation stores the user whom an invitation makes, and uses it up. It is

@@ -177,11 +177,23 @@ func (f UserFilter) Sorted(column string) string {
 	return SessionFilter{Sort: cmp.Or(f.Sort, "username")}.Sorted(column)
 }
 
+// LinkRow is a link that nobody has used yet.
+type LinkRow struct {
+	ID        int64
+	Reset     bool
+	Username  string // "" where an invitation leaves it open
+	Superuser bool
+	Groups    []string
+	MadeBy    string
+	Expires   time.Time
+}
+
 type UsersPage struct {
 	Layout
 	Filter        UserFilter
 	Users         []UserRow
-	MissingFactor int // how many must have a second factor and have none
+	Links         []LinkRow // that nobody has used yet
+	MissingFactor int       // how many must have a second factor and have none
 	Pages         Pager
 	MinLength     int
 	New           UserRow // what was typed, when the form named by ErrorIn was wrong
