@@ -174,8 +174,14 @@ func serveWith(ctx context.Context, c config.Config, log *slog.Logger, ready fun
 		}
 		defer metricsListener.Close()
 	}
-	if err := placeForGeoIP(c.DataDir); err != nil {
-		return err
+	if err := placeForGeoIP(c.DataDir); err != nil { // which is not worth failing for
+		log.Warn("cannot make the folder for GeoIP files", "err", err)
+	}
+	forget, err := c.KeepServed()
+	if err != nil {
+		log.Warn("cannot keep the settings for `lastseen doctor`, which judges those of its own environment now", "err", err)
+	} else {
+		defer forget()
 	}
 	if c.PublicURL == nil {
 		c.PublicURL = &url.URL{Scheme: "http", Host: reachableAddress(listener.Addr())}
@@ -284,7 +290,7 @@ func placeForGeoIP(dataDir string) error {
 	if err := os.Mkdir(dir, 0o700); errors.Is(err, fs.ErrExist) {
 		return nil
 	} else if err != nil {
-		return dataDirError(dataDir, err)
+		return err
 	}
 	return os.WriteFile(filepath.Join(dir, "README.txt"), []byte(geoipNote), 0o600)
 }

@@ -7,12 +7,19 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unicode/utf8"
 	"unsafe"
 )
 
 // onTerminal runs a command on a terminal where somebody types input, and returns all
 // that it printed there.
 func onTerminal(t *testing.T, data, input string, args ...string) (printed string, status int) {
+	t.Helper()
+	return onTerminalOf(t, 0, data, input, args...)
+}
+
+// onTerminalOf does so on a terminal of that many columns; 0 leaves them unsaid.
+func onTerminalOf(t *testing.T, columns uint16, data, input string, args ...string) (printed string, status int) {
 	t.Helper()
 	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
@@ -28,6 +35,10 @@ func onTerminal(t *testing.T, data, input string, args ...string) (printed strin
 	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
 		t.Skip("no terminal to be had: ", err)
+	}
+	size := [4]uint16{24, columns}
+	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, screen.Fd(), syscall.TIOCSWINSZ, uintptr(unsafe.Pointer(&size))); errno != 0 {
+		t.Fatal(errno)
 	}
 	cmd := command(t, []string{"LASTSEEN_DATA=" + data}, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
@@ -81,5 +92,34 @@ func TestAsksFirst(t *testing.T) {
 	must("restore", copied)
 	if printed, status := onTerminal(t, data, "", "backup", "-"); status != 2 || strings.Contains(printed, "SQLite format") {
 		t.Errorf("a backup to a terminal: got %d %.100q, want 2", status, printed)
+	}
+}
+
+// At 80 columns the sessions still say which device, where, when and how to name them.
+func TestSessionsOnATerminal(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	p := start(t, data, "LASTSEEN_BOOTSTRAP_PASSWORD=correct horse", "LASTSEEN_BOOTSTRAP_USERNAME=somebody.with-a-rather-long-name")
+	for range 2 {
+		p.signIn(browser(t), "somebody.with-a-rather-long-name", "correct horse")
+	}
+	wide, _, _ := execute(t, data, "", "session", "list")
+	uuid, _, _ := strings.Cut(strings.Split(wide, "\n")[1], " ")
+	printed, status := onTerminalOf(t, 80, data, "", "session", "list")
+	for _, want := range []string{uuid[:8] + "  just now", "DEVICE", "PLACE", "Go-http-client"} {
+		if !strings.Contains(printed, want) || status != 0 {
+			t.Errorf("at 80 columns: %q is not in %s", want, printed)
+		}
+	}
+	for line := range strings.SplitSeq(printed, "\r\n") {
+		if utf8.RuneCountInString(line) > 80 {
+			t.Errorf("wider than 80 columns: %s", line)
+		}
+	}
+	if strings.Contains(printed, uuid) {
+		t.Errorf("the whole UUID at 80 columns: %s", printed)
+	}
+	if printed, status := onTerminalOf(t, 80, data, "", "session", "revoke", uuid[:8]); status != 0 || !strings.Contains(printed, "Ended the session of somebody.with-a-rather-long-name: Go-http-client") {
+		t.Errorf("revoked by eight characters: %d %s", status, printed)
 	}
 }

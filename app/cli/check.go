@@ -65,11 +65,30 @@ func (p *Program) geoipLookup(_ context.Context, c *cli.Command) error {
 	return nil
 }
 
-// doctor prints the app's checks, and fails when something is bad.
-func (p *Program) doctor(ctx context.Context, c *cli.Command, a *app.App) error {
+// doctor judges the settings that the running server has, whatever those of the shell are.
+func (p *Program) doctor(ctx context.Context, c *cli.Command) error {
 	if _, err := arguments(c); err != nil {
 		return err
 	}
+	cfg, log, err := p.settings(c)
+	if err != nil {
+		return err
+	}
+	cfg, served, hidden, err := cfg.AsServed(flags(c), p.variable)
+	if err != nil {
+		return fmt.Errorf("the server's settings: %w", err)
+	}
+	if served {
+		fmt.Fprintln(p.Err, "By the settings that the server was started with.")
+	}
+	for _, name := range hidden {
+		fmt.Fprintf(p.Err, "The server has --%s, which is secret: the page of the doctor knows it, this does not.\n", name)
+	}
+	return p.open(ctx, c, cfg, log, false, p.checks)
+}
+
+// checks prints the app's checks, and fails when something is bad.
+func (p *Program) checks(ctx context.Context, _ *cli.Command, a *app.App) error {
 	_ = a.Verify(ctx) // the doctor tells what it finds
 	bad := 0
 	for _, check := range a.Doctor(ctx) {

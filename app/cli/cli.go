@@ -72,8 +72,7 @@ func (p *Program) Run(ctx context.Context, args []string) int {
 		fmt.Fprintf(p.Err, "lastseen: %s\n", printable(line))
 	}
 	var usage usageError
-	var topic cli.ExitCoder // the library's, of help that there is not
-	if errors.As(err, &usage) || errors.As(err, &topic) {
+	if errors.As(err, &usage) {
 		return 2
 	}
 	return 1
@@ -81,19 +80,11 @@ func (p *Program) Run(ctx context.Context, args []string) int {
 
 func (p *Program) command() *cli.Command {
 	root := &cli.Command{
-		Name:    "lastseen",
-		Usage:   "sign-in, session list and forward-auth gate for the apps of a small server",
-		Version: p.Version,
-		Description: "Try it with `lastseen demo`. To run it, `lastseen serve`: without a user yet, it prints a link\n" +
-			"for setting up the first one. All other commands work beside a running server.",
-		Flags:                 settingFlags(),
-		Suggest:               true,
-		EnableShellCompletion: true,
-		ConfigureShellCompletionCommand: func(c *cli.Command) {
-			c.Hidden = false
-			c.Usage = "print a completion script for bash, zsh, fish or pwsh"
-		},
-		HideVersion:    true,
+		Name:           "lastseen",
+		Usage:          "sign-in, session list and forward-auth gate for the apps of a small server",
+		Version:        p.Version,
+		Description:    "Try it with `lastseen demo`. To run it, `lastseen serve`: without a user yet, it prints a link for setting up the first one. All other commands work beside a running server.",
+		Flags:          settingFlags(),
 		Writer:         p.Out,
 		ErrWriter:      p.Err,
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // Run decides
@@ -118,37 +109,42 @@ func (p *Program) command() *cli.Command {
 				yesFlag,
 			}},
 			{Name: "move", Usage: "copy the SQLite database into an empty one of PostgreSQL, or, given `sqlite`, that of --database back into the data directory; the servers must be stopped", ArgsUsage: "postgres://...|sqlite", Action: p.move},
-			{Name: "doctor", Usage: "check what the instance stands on, and say what to change", Action: p.withApp(false, p.doctor)},
+			{Name: "doctor", Usage: "check what the instance stands on, and say what to change", Action: p.doctor},
 			{Name: "healthcheck", Usage: "exit 0 when the server with these settings is ready", Action: p.healthcheck},
+			p.completionCommand(),
 			{Name: "version", Usage: "print version, commit, Go and platform", Action: func(context.Context, *cli.Command) error {
 				fmt.Fprintln(p.Out, p.Version)
 				return nil
 			}},
 		},
 	}
+	cli.HelpPrinter = func(w io.Writer, _ string, c any) { printHelp(w, c.(*cli.Command)) }
+	cli.VersionPrinter = func(*cli.Command) { fmt.Fprintln(p.Out, p.Version) }
 	strict(root)
+	root.Commands = append(root.Commands, p.completeCommand())
 	return root
 }
 
 // strict makes wrong usage an error everywhere: unknown commands and flags.
 func strict(c *cli.Command) {
 	c.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error {
-		return usagef("%w; see `%s --help`", err, c.FullName())
+		return noFlag(c, err)
 	}
 	if len(c.Commands) > 0 && c.Action == nil {
 		c.Action = func(_ context.Context, c *cli.Command) error {
 			if c.Args().Present() {
-				return usagef("there is no command `%s %s`; see `%s --help`", c.FullName(), c.Args().First(), c.FullName())
+				return noCommand(c, c.Args().First())
 			}
 			if c.Root() == c { // who tries it for the first time
-				return cli.ShowSubcommandHelp(c)
+				printHelp(c.Writer, c)
+				return nil
 			}
-			cli.HelpPrinter(c.Root().ErrWriter, cli.SubcommandHelpTemplate, c)
+			printHelp(c.Root().ErrWriter, c)
 			return usagef("`%s` alone does nothing: name one of its commands", c.FullName())
 		}
+		c.Commands = append(c.Commands, helpCommand(c))
 	}
-	// Otherwise a user named "help" could not be disabled.
-	c.HideHelpCommand = len(c.Commands) == 0
+	c.HideHelpCommand = true // the library's knows but one word
 	for _, sub := range c.Commands {
 		strict(sub)
 	}
@@ -187,17 +183,24 @@ func environmentHelp() string {
 	return b.String()
 }
 
+// variable is one of the environment.
+func (p *Program) variable(name string) (string, bool) {
+	for _, entry := range p.Environ {
+		if n, v, _ := strings.Cut(entry, "="); n == name {
+			return v, true
+		}
+	}
+	return "", false
+}
+
+// flags are those that were given.
+func flags(c *cli.Command) func(name string) (string, bool) {
+	return func(name string) (string, bool) { return c.String(name), c.IsSet(name) }
+}
+
 // settings reads and checks all settings, and makes the log they ask for.
 func (p *Program) settings(c *cli.Command) (config.Config, *slog.Logger, error) {
-	environment := func(name string) (string, bool) {
-		for _, entry := range p.Environ {
-			if n, v, _ := strings.Cut(entry, "="); n == name {
-				return v, true
-			}
-		}
-		return "", false
-	}
-	cfg, err := config.Parse(func(name string) (string, bool) { return c.String(name), c.IsSet(name) }, environment)
+	cfg, err := config.Parse(flags(c), p.variable)
 	if err != nil {
 		return cfg, nil, usageError{err}
 	}
@@ -241,12 +244,17 @@ func (p *Program) withApp(create bool, f func(ctx context.Context, c *cli.Comman
 		if err != nil {
 			return err
 		}
-		a, closeApp, err := p.Open(ctx, cfg, quietly(log), create)
-		if err != nil {
-			return err
-		}
-		return errors.Join(f(ctx, c, a), closeApp())
+		return p.open(ctx, c, cfg, log, create, f)
 	}
+}
+
+// open opens the app with these settings for one command.
+func (p *Program) open(ctx context.Context, c *cli.Command, cfg config.Config, log *slog.Logger, create bool, f func(ctx context.Context, c *cli.Command, a *app.App) error) error {
+	a, closeApp, err := p.Open(ctx, cfg, quietly(log), create)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(ctx, c, a), closeApp())
 }
 
 // arguments returns exactly the arguments that names, as shown in the help, ask for.
@@ -258,8 +266,11 @@ func arguments(c *cli.Command) ([]string, error) {
 			optional++
 		}
 	}
-	if n := c.Args().Len(); n > len(want) || n < len(want)-optional {
-		return nil, usagef("usage: %s %s", c.FullName(), c.ArgsUsage)
+	switch n := c.Args().Len(); {
+	case n > len(want):
+		return nil, usagef("%q is too much; usage: %s %s", c.Args().Get(len(want)), c.FullName(), c.ArgsUsage)
+	case n < len(want)-optional:
+		return nil, usagef("%s is missing; usage: %s %s", want[n], c.FullName(), c.ArgsUsage)
 	}
 	return c.Args().Slice(), nil
 }
@@ -293,12 +304,7 @@ func (p *Program) demo(ctx context.Context, c *cli.Command) error {
 		if name != "LASTSEEN_LISTEN" && !strings.HasPrefix(name, "LASTSEEN_LOG_") {
 			return "", false
 		}
-		for _, entry := range p.Environ {
-			if n, v, _ := strings.Cut(entry, "="); n == name {
-				return v, true
-			}
-		}
-		return "", false
+		return p.variable(name)
 	})
 	if err != nil {
 		return usageError{err}
@@ -335,6 +341,26 @@ func (p *Program) table(rows [][]string, spare ...string) error {
 	}
 	fmt.Fprintf(p.Err, "(too narrow for %s; --json shows all)\n", strings.Join(left, ", "))
 	return nil
+}
+
+// cut shortens the cells of columns, the first of them first, until the table fits.
+func cut(rows [][]string, width int, columns ...int) {
+	const least = 8
+	for _, column := range columns {
+		over := tableWidth(rows) - width
+		if over <= 0 {
+			return
+		}
+		widest := 0
+		for _, row := range rows {
+			widest = max(widest, utf8.RuneCountInString(row[column]))
+		}
+		for _, row := range rows {
+			if text, most := []rune(row[column]), max(widest-over, least); len(text) > most {
+				row[column] = string(text[:most-1]) + "…"
+			}
+		}
+	}
 }
 
 // width is how many characters fit on a line of the terminal; any number when

@@ -16,7 +16,7 @@ import (
 func (p *Program) ruleCommand() *cli.Command {
 	return &cli.Command{Name: "rule", Usage: "who may reach which host through the gate", Commands: []*cli.Command{
 		{Name: "allow", Usage: "let only members of groups reach a host (exact, or *.suffix), and print the rule's id", ArgsUsage: "HOST", Action: p.withApp(true, p.ruleAllow), Flags: []cli.Flag{
-			&cli.StringSliceFlag{Name: "group", Usage: "a group `G` that may; may be repeated", Required: true},
+			&cli.StringSliceFlag{Name: "group", Usage: "a group `G` that may; may be repeated"},
 		}},
 		{Name: "open", Usage: "let everybody reach a path of a host (exact, or a prefix ending in *) without signing in, and print the rule's id", ArgsUsage: "HOST PATH", Action: p.withApp(true, p.ruleOpen), Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "method", Usage: "only for the method `M`, such as OPTIONS for preflights; may be repeated"},
@@ -31,6 +31,9 @@ func (p *Program) ruleAllow(ctx context.Context, c *cli.Command, a *app.App) err
 	args, err := arguments(c)
 	if err != nil {
 		return err
+	}
+	if len(c.StringSlice("group")) == 0 {
+		return usagef("--group: name at least one group that may reach %s", args[0])
 	}
 	rule, err := a.AllowGroups(ctx, app.Operator.Actor(), args[0], c.StringSlice("group"))
 	if err != nil {
@@ -122,9 +125,12 @@ func (p *Program) ruleDelete(ctx context.Context, c *cli.Command, a *app.App) er
 	if err != nil {
 		return usagef("%q is no rule's id; `lastseen rule list` shows them", args[0])
 	}
-	_, err = a.DeleteRule(ctx, app.Operator.Actor(), id)
+	rule, err := a.DeleteRule(ctx, app.Operator.Actor(), id)
 	if errors.Is(err, db.ErrNotFound) {
 		return fmt.Errorf("there is no rule %d", id)
+	}
+	if err == nil {
+		fmt.Fprintf(p.Err, "The rule %d, of %s, is removed.\n", id, rule.Host)
 	}
 	return err
 }

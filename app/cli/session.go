@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"strings"
+	"time"
 
 	"lastseen/app"
 	"lastseen/db"
@@ -67,18 +69,53 @@ func (p *Program) sessionList(ctx context.Context, c *cli.Command, a *app.App) e
 	}
 	rows := [][]string{{"UUID", "USER", "DEVICE", "LAST USED", "ADDRESS", "PLACE", "NETWORK", "CLIENT", "SYSTEM", "ENDS"}}
 	for _, s := range sessions {
-		place, network := "", ""
-		if l := s.Location.Place; l != nil {
-			place = strings.Trim(l.City+", "+l.Country, ", ")
-		}
+		network := ""
 		if n := s.Location.Network; n != nil {
 			network = n.Org
 		}
 		client, system := app.Title(s.Agent)
-		rows = append(rows, []string{s.UUID.String(), s.Username, s.Device.Name, timeText(s.LastUsed, ""), s.IP.String(), place, network,
+		rows = append(rows, []string{s.UUID.String(), s.Username, s.Device.Name, timeText(s.LastUsed, ""), s.IP.String(), placeText(s), network,
 			client, system, timeText(s.Expires, "")})
 	}
-	return p.table(rows, "NETWORK", "DEVICE", "SYSTEM", "ENDS", "PLACE", "CLIENT")
+	if tableWidth(rows) <= p.width() {
+		return p.table(rows)
+	}
+	rows = [][]string{{"UUID", "LAST USED", "USER", "DEVICE", "PLACE"}}
+	for _, s := range sessions {
+		rows = append(rows, []string{s.UUID.String()[:8], agoText(a.Now().Sub(s.LastUsed)), s.Username, deviceText(s), placeText(s)})
+	}
+	cut(rows, p.width(), 4, 3, 2)
+	if err := p.table(rows); err != nil {
+		return err
+	}
+	fmt.Fprintln(p.Err, "(session show UUID tells more of one; a wider terminal and --json of all)")
+	return nil
+}
+
+// deviceText is what a session's device is called, or else what it is.
+func deviceText(s app.Session) string {
+	client, system := app.Title(s.Agent)
+	return cmp.Or(s.Device.Name, strings.Trim(client+", "+system, ", "))
+}
+
+func placeText(s app.Session) string {
+	if l := s.Location.Place; l != nil {
+		return strings.Trim(l.City+", "+l.Country, ", ")
+	}
+	return ""
+}
+
+// agoText is how long ago something was, in the largest unit that fits.
+func agoText(d time.Duration) string {
+	for _, unit := range []struct {
+		size time.Duration
+		name string
+	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "min"}} {
+		if d >= unit.size {
+			return fmt.Sprintf("%d %s ago", d/unit.size, unit.name)
+		}
+	}
+	return "just now"
 }
 
 func findSession(ctx context.Context, c *cli.Command, a *app.App) (app.Session, error) {
@@ -128,8 +165,8 @@ func (p *Program) sessionShow(ctx context.Context, c *cli.Command, a *app.App) e
 	if sess.Via.IsValid() {
 		rows = append(rows, []string{"reported by", sess.Via.String()})
 	}
-	if l := sess.Location.Place; l != nil {
-		rows = append(rows, []string{"place", strings.Trim(l.City+", "+l.Country, ", ")})
+	if place := placeText(sess); place != "" {
+		rows = append(rows, []string{"place", place})
 	}
 	if n := sess.Location.Network; n != nil {
 		rows = append(rows, []string{"network", strings.TrimSpace(fmt.Sprintf("AS%d %s", n.ASN, n.Org)) + ", " + n.Prefix.String()})
@@ -150,7 +187,11 @@ func (p *Program) sessionRevoke(ctx context.Context, c *cli.Command, a *app.App)
 	if err != nil {
 		return err
 	}
-	return a.RevokeSession(ctx, app.Operator, sess.UUID)
+	if err := a.RevokeSession(ctx, app.Operator, sess.UUID); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.Err, "Ended the session of %s: %s.\n", printable(sess.Username), printable(deviceText(sess)))
+	return nil
 }
 
 func (p *Program) sessionRevokeAll(ctx context.Context, c *cli.Command, a *app.App) error {

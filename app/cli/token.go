@@ -16,7 +16,7 @@ import (
 func (p *Program) tokenCommand() *cli.Command {
 	return &cli.Command{Name: "token", Usage: "API tokens", Commands: []*cli.Command{
 		{Name: "create", Usage: "make an API token and print its key, which is shown only now", Action: p.withApp(false, p.tokenCreate), Flags: []cli.Flag{
-			&cli.StringFlag{Name: "user", Usage: "whose token it is: `NAME`", Required: true},
+			&cli.StringFlag{Name: "user", Usage: "whose token it is: `NAME`"},
 			&cli.StringFlag{Name: "identifier", Usage: "`ID` to know it by (default: made up)"},
 			&cli.StringFlag{Name: "expires", Usage: "how long it works: a `DURATION` such as 90d (default: for ever)"},
 			&cli.StringFlag{Name: "scope", Usage: "what it is good for: `all|read|gate|gate:HOST,...`; read is the API's reading, gate passes the gate and nothing else", Value: "all"},
@@ -32,6 +32,9 @@ func (p *Program) tokenCommand() *cli.Command {
 func (p *Program) tokenCreate(ctx context.Context, c *cli.Command, a *app.App) error {
 	if _, err := arguments(c); err != nil {
 		return err
+	}
+	if c.String("user") == "" {
+		return usagef("--user: name whose token it is to be")
 	}
 	user, err := findUser(ctx, a, c.String("user"))
 	if err != nil {
@@ -106,5 +109,9 @@ func (p *Program) tokenDelete(ctx context.Context, c *cli.Command, a *app.App) e
 	if err != nil {
 		return err
 	}
-	return a.DeleteToken(ctx, app.Operator.Actor(), token)
+	if err := a.DeleteToken(ctx, app.Operator.Actor(), token); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.Err, "The token %s of %s is removed.\n", printable(token.Identifier), printable(token.User.Username))
+	return nil
 }

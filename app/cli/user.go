@@ -23,6 +23,16 @@ import (
 func (p *Program) userCommand() *cli.Command {
 	mustChange := &cli.BoolFlag{Name: "must-change", Usage: "they choose another password at their next sign-in"}
 	passwordFile := &cli.StringFlag{Name: "password-file", Usage: "read the password from `FILE`, - for standard input (default: ask on the terminal)"}
+	// change does something to a user and says that it is done.
+	change := func(done string, f func(ctx context.Context, c *cli.Command, a *app.App, user db.User) error) cli.ActionFunc {
+		return p.withUser(func(ctx context.Context, c *cli.Command, a *app.App, user db.User) error {
+			err := f(ctx, c, a, user)
+			if err == nil {
+				fmt.Fprintf(p.Err, done+"\n", printable(user.Username))
+			}
+			return err
+		})
+	}
 	return &cli.Command{Name: "user", Usage: "people who may sign in", Commands: append([]*cli.Command{
 		{Name: "create", Usage: "add a user", ArgsUsage: "NAME", Action: p.withApp(true, p.userCreate), Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "superuser", Usage: "may see and change everything"},
@@ -36,22 +46,22 @@ func (p *Program) userCommand() *cli.Command {
 			Flags:  []cli.Flag{passwordFile, mustChange, &cli.BoolFlag{Name: "delete-tokens", Usage: "delete the user's API tokens too, which go on working otherwise"}},
 			Action: p.withUser(p.userPassword)},
 		{Name: "enable", Usage: "let a disabled user sign in again", ArgsUsage: "NAME",
-			Action: p.withUser(func(ctx context.Context, _ *cli.Command, a *app.App, user db.User) error {
+			Action: change("%s may sign in again.", func(ctx context.Context, _ *cli.Command, a *app.App, user db.User) error {
 				return a.SetUserActive(ctx, app.Operator.Actor(), user, true)
 			})},
 		{Name: "disable", Usage: "end a user's sessions and refuse them and their tokens from now on", ArgsUsage: "NAME", Flags: []cli.Flag{forceFlag},
-			Action: p.withUser(func(ctx context.Context, c *cli.Command, a *app.App, user db.User) error {
+			Action: change("%s is disabled and signed out everywhere.", func(ctx context.Context, c *cli.Command, a *app.App, user db.User) error {
 				if err := inCharge(user, a.SetUserActive(ctx, operator(c), user, false)); err != nil {
 					return err
 				}
 				return p.keysRemain(ctx, a, user, "they are refused until the user is enabled again")
 			})},
 		{Name: "unlock", Usage: "lift the lock of a user, who may sign in again at once", ArgsUsage: "NAME",
-			Action: p.withUser(func(ctx context.Context, _ *cli.Command, a *app.App, user db.User) error {
+			Action: change("%s may try again.", func(ctx context.Context, _ *cli.Command, a *app.App, user db.User) error {
 				return a.UnlockUser(ctx, app.Operator.Actor(), user)
 			})},
 		{Name: "delete", Usage: "remove a user with their sessions and tokens", ArgsUsage: "NAME", Flags: []cli.Flag{forceFlag, yesFlag},
-			Action: p.withUser(func(ctx context.Context, c *cli.Command, a *app.App, user db.User) error {
+			Action: change("%s is removed.", func(ctx context.Context, c *cli.Command, a *app.App, user db.User) error {
 				if err := p.confirm(ctx, c, fmt.Sprintf("This removes %s with all sessions and tokens.", user.Username)); err != nil {
 					return err
 				}
@@ -59,7 +69,7 @@ func (p *Program) userCommand() *cli.Command {
 			})},
 		{Name: "factors", Usage: "show a user's second factors and passkeys, a line each", ArgsUsage: "NAME", Action: p.withUser(p.userFactors), Commands: []*cli.Command{
 			{Name: "reset", Usage: "remove all second factors, passkeys and recovery codes of a user, whom the password alone signs in then", ArgsUsage: "NAME",
-				Action: p.withUser(func(ctx context.Context, _ *cli.Command, a *app.App, user db.User) error {
+				Action: change("%s has no second factor any more.", func(ctx context.Context, _ *cli.Command, a *app.App, user db.User) error {
 					return a.ResetFactors(ctx, app.Operator.Actor(), user)
 				})},
 		}},

@@ -66,6 +66,9 @@ type Config struct {
 	MailFrom string         // "": lastseen@ and the public URL's host
 
 	BootstrapUsername, BootstrapPassword, BootstrapToken string
+
+	// Given are the settings that are not the default, by their flags; a secret is "set".
+	Given map[string]string
 }
 
 // A Setting is one thing that a person may set: by flag, by environment
@@ -206,7 +209,7 @@ func (s Setting) Name() string {
 // Parse reads every setting through given, which returns a flag's value,
 // and through environment. The error tells everything that is wrong, one line each.
 func Parse(flag func(name string) (string, bool), environment func(name string) (string, bool)) (Config, error) {
-	var c Config
+	c := Config{Given: map[string]string{}}
 	var errs []error
 	badURL := false
 	for _, s := range Settings {
@@ -217,6 +220,12 @@ func Parse(flag func(name string) (string, bool), environment func(name string) 
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", from, err))
 			badURL = badURL || s.Flag == "public-url"
+		}
+		if s.Flag != "" && value != s.Default {
+			if s.Secret {
+				value = "set"
+			}
+			c.Given[s.Flag] = value
 		}
 	}
 	c.GeoIPCity = cmp.Or(c.GeoIPCity, filepath.Join(c.DataDir, "geoip", "GeoLite2-City.mmdb"))
@@ -298,14 +307,21 @@ func UnknownVariables(environ []string) (unknown [][2]string) {
 		if !strings.HasPrefix(name, "LASTSEEN_") || slices.Contains(known, name) || strings.HasPrefix(name, "LASTSEEN_TEST") {
 			continue
 		}
-		nearest := slices.MinFunc(known, func(a, b string) int { return distance(name, a) - distance(name, b) })
-		if distance(name, nearest) > len(name)/3 {
-			nearest = ""
-		}
-		unknown = append(unknown, [2]string{name, nearest})
+		unknown = append(unknown, [2]string{name, Nearest(name, known)})
 	}
 	slices.SortFunc(unknown, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
 	return unknown
+}
+
+// Nearest is the known name that somebody may have meant, or "".
+func Nearest(name string, known []string) string {
+	nearest := ""
+	for _, k := range known {
+		if d := distance(name, k); d <= (len(name)+1)/3 && (nearest == "" || d < distance(name, nearest)) {
+			nearest = k
+		}
+	}
+	return nearest
 }
 
 // distance is the Levenshtein distance.
