@@ -336,12 +336,7 @@ func TestProxies(t *testing.T) {
 		{name: "caddy", program: func(t *testing.T) string { return program(t, "", "caddy") }, serve: serveCaddy},
 		{name: "newer caddy", program: func(t *testing.T) string { return program(t, "LASTSEEN_TEST_CADDY") }, serve: serveCaddy},
 		{name: "traefik", keepsCookie: true, program: func(t *testing.T) string { return program(t, "LASTSEEN_TEST_TRAEFIK", "traefik") }, serve: func(g *guard, program string) {
-			dynamic := g.snippet("traefik")
-			_, static, _ := strings.Cut(dynamic, "# This is a file of the file provider. The static configuration needs\n#\n")
-			static, _, _ = strings.Cut(static, "#\n# Run Lastseen with")
-			static = regexp.MustCompile(`(?m)^#   `).ReplaceAllString(static, "")
-			static += "providers:\n  file:\n    filename: " + g.write("lastseen.yml", dynamic) + "\n"
-			g.spawn(program, "--configFile="+g.write("traefik.yml", static))
+			g.traefik(program)
 		}},
 	} {
 		t.Run(proxy.name, func(t *testing.T) {
@@ -385,6 +380,16 @@ func advanced(text string) string {
 	_, lines, _ := strings.Cut(text, "tab Advanced:\n")
 	lines, _, _ = strings.Cut(lines, "# 2.")
 	return strings.ReplaceAll(lines, "#", "")
+}
+
+// traefik serves the text that is printed for it, by the static configuration that it names.
+func (g *guard) traefik(program string) {
+	dynamic := g.snippet("traefik")
+	_, static, _ := strings.Cut(dynamic, "# This is a file of the file provider. The static configuration needs\n#\n")
+	static, _, _ = strings.Cut(static, "#\n# Run Lastseen with")
+	static = regexp.MustCompile(`(?m)^#   `).ReplaceAllString(static, "")
+	static += "providers:\n  file:\n    filename: " + g.write("lastseen.yml", dynamic) + "\n"
+	g.spawn(program, "--configFile="+g.write("traefik.yml", static))
 }
 
 func serveCaddy(g *guard, program string) { g.caddy(program, g.snippet("caddy")) }

@@ -308,6 +308,10 @@ const (
 	metaVersion
 )
 
+// remoteHeaders are Authelia's, of the first of passHeaders
+// (https://www.authelia.com/integration/trusted-header-sso/introduction/).
+var remoteHeaders = [...]string{"Remote-User", "Remote-Groups", "Remote-Email", "Remote-Name"}
+
 // An identity is what apps are told of a user, in the order of passHeaders.
 type identity struct {
 	user   *db.User
@@ -355,6 +359,13 @@ func (s *Server) pass(c *gin.Context, d app.Decision, host string) {
 			h[name] = values[i]
 		case !nginx:
 			h[name] = nothing
+		}
+	}
+	if s.app.Config.RemoteUser {
+		for i, name := range remoteHeaders {
+			if told, ok := h[passHeaders[i]]; ok {
+				h[name] = []string{strings.ReplaceAll(told[0], "|", ",")} // no name of a group holds either
+			}
 		}
 	}
 	c.Status(http.StatusOK)

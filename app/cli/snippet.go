@@ -52,6 +52,7 @@ type proxySnippet struct {
 	HostPort, AppHost  string // as the Host header has them
 	Port, AppPort      string // where the proxy listens
 	TLS                bool
+	Remote             bool   // with Authelia's headers
 	Domain, AppDomain  string // for the paths of certificates
 	Domains            []string
 	Lastseen, Upstream string // addresses with port
@@ -62,6 +63,7 @@ type proxySnippet struct {
 	Identity           []identityHeader
 	Aliases            []string // all spellings of their names that an app may take for one
 	Claims             []string
+	Cleared            []string // claims but those that are set to something
 	Cookies            []cookieMap
 	MaxBack            int    // bytes of a path and query that a sign-in leads back to
 	Host80, App80      string // names of which port 80 leads to 443, or ""
@@ -69,6 +71,11 @@ type proxySnippet struct {
 }
 
 type identityHeader struct{ Name, Lower, Variable string }
+
+func newIdentityHeader(name string) identityHeader {
+	lower := strings.ToLower(name)
+	return identityHeader{name, lower, strings.ReplaceAll(lower, "-", "_")}
+}
 
 type cluster struct{ Name, Host, Port string }
 
@@ -190,10 +197,18 @@ func newProxySnippet(cfg config.Config, host, upstream string) (proxySnippet, er
 	}
 	s.Settings = strings.Join(append(settings, "--trusted-proxies "+trusted), " ")
 	for _, header := range identity {
-		s.Identity = append(s.Identity, identityHeader{"X-authentik-" + header, "x-authentik-" + header, strings.ReplaceAll(header, "-", "_")})
+		s.Identity = append(s.Identity, newIdentityHeader("X-authentik-"+header))
 	}
+	if s.Remote = cfg.RemoteUser; s.Remote {
+		for _, header := range []string{"User", "Groups", "Email", "Name"} {
+			s.Identity = append(s.Identity, newIdentityHeader("Remote-"+header))
+		}
+		s.Settings += " --identity-headers authelia"
+	}
+	s.Cleared = slices.Clone(claims)
 	for _, header := range s.Identity {
-		s.Aliases = append(s.Aliases, aliases(header.Name)...)
+		s.Aliases = append(s.Aliases, slices.DeleteFunc(aliases(header.Name), func(name string) bool { return slices.Contains(claims, name) })...)
+		s.Cleared = slices.DeleteFunc(s.Cleared, func(name string) bool { return name == header.Name })
 	}
 	s.Claims, s.MaxBack = claims, 7500 // within the bound of a target, with the host before it
 	if s.TLS && s.Port == "443" {

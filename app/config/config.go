@@ -34,6 +34,7 @@ type Config struct {
 	CookieName   string   // of the session's cookie
 	Apps         []string // hosts that the gate guards, exact or *.suffix, in ParseHost's form; none: those under the cookie domain
 	GateDeny     bool     // without a rule nobody passes the gate
+	RemoteUser   bool     // apps are told who asks in Authelia's headers too
 
 	// TrustedProxies are the peers whose X-Forwarded-* we believe. Empty means nobody's.
 	TrustedProxies []netip.Prefix
@@ -110,6 +111,13 @@ var Settings = []Setting{
 		c.GateDeny = v == "deny"
 		if v != "allow" && v != "deny" {
 			return fmt.Errorf("must be allow or deny, is %q", v)
+		}
+		return nil
+	}},
+	{Flag: "identity-headers", Env: "LASTSEEN_IDENTITY_HEADERS", Default: "authentik", Usage: "tell apps who asks by the headers of `authentik|authelia`; authelia is both, Remote-User and its like beside X-authentik-username", set: func(c *Config, v string) error {
+		c.RemoteUser = v == "authelia"
+		if v != "authentik" && v != "authelia" {
+			return fmt.Errorf("must be authentik or authelia, is %q", v)
 		}
 		return nil
 	}},

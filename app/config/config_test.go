@@ -50,6 +50,8 @@ func TestConfigMistakes(t *testing.T) {
 		{"public-url", "https://Auth.Home.Example:443/", ""},
 		{"trusted-proxies", "10.0.0.0/8, ::1, 192.168.1.1", ""},
 		{"trusted-proxies", "::ffff:10.0.0.0/104", ""},
+		{"identity-headers", "authelia", ""},
+		{"identity-headers", "remote", "--identity-headers: must be authentik or authelia"},
 		{"trusted-proxies", "proxy", `--trusted-proxies: "proxy" is neither`},
 		{"trusted-proxies", "0.0.0.0/0", "would believe everybody"},
 		{"trusted-proxies", "::/0", "would believe everybody"},
