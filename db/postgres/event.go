@@ -111,7 +111,8 @@ func eventConditions(f db.EventFilter) (c conditions) {
 	}
 	for _, key := range []string{"app", "model_name", "pk"} {
 		if value, ok := f.Model[key]; ok {
-			c.add(`e.context::json #>> '{model,`+key+`}' = ?`, value)
+			// PostgreSQL reads no JSON in which there is a NUL, which Go writes so.
+			c.add(`replace(e.context, '\u0000', '\ufffd')::json #>> '{model,`+key+`}' = ?`, value)
 		}
 	}
 	for _, word := range f.Search { // the collation folds ASCII alone, as SQLite does
