@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 
 	"lastseen/db"
 )
@@ -58,11 +60,24 @@ func (s *Store) StaleAgents(ctx context.Context, definitions string, limit int) 
 // StoreAgents keeps what newer definitions say of agents.
 func (s *Store) StoreAgents(ctx context.Context, agents []*db.Agent) error {
 	return s.inTx(ctx, func(ctx context.Context, q querier) error {
+		byHeader := map[string]*db.Agent{}
 		for _, a := range agents {
-			if _, err := agentID(ctx, q, a); err != nil {
-				return err
-			}
+			byHeader[a.String] = a
 		}
-		return nil
+		_, err := agentIDs(ctx, q, byHeader)
+		return err
 	})
+}
+
+// agentIDs is agentID of several, which are stored in one order, whoever else stores some.
+func agentIDs(ctx context.Context, q querier, agents map[string]*db.Agent) (map[string]int64, error) {
+	ids := make(map[string]int64, len(agents))
+	for _, header := range slices.Sorted(maps.Keys(agents)) {
+		id, err := agentID(ctx, q, agents[header])
+		if err != nil {
+			return nil, err
+		}
+		ids[header] = id
+	}
+	return ids, nil
 }

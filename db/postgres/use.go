@@ -55,56 +55,48 @@ func after(first, then db.Use) db.Use {
 }
 
 func (s *Store) recordUses(ctx context.Context, some []db.Use, idle time.Duration) error {
-	return s.write(ctx, lightBegin, func(ctx context.Context, q querier) error {
-		var again, moved struct {
-			ids, at, agents []int64
-			uuids, ips, via []string
+	return s.write(ctx, lightBegin, func(ctx context.Context, q querier) error { return writeUses(ctx, q, some, idle) })
+}
+
+func writeUses(ctx context.Context, q querier, some []db.Use, idle time.Duration) error {
+	// What several machines write they lock in one order, agents first: none waits for another
+	// that waits for it.
+	agents := map[string]*db.Agent{}
+	for _, use := range some {
+		if use.Agent != nil {
+			agents[use.Agent.String] = use.Agent
 		}
-		agents := map[string]int64{}
-		for _, use := range some {
-			to := &again
-			if use.Agent != nil {
-				to = &moved
-				agent, ok := agents[use.Agent.String]
-				if !ok {
-					var err error
-					if agent, err = agentID(ctx, q, use.Agent); err != nil {
-						return err
-					}
-					agents[use.Agent.String] = agent
-				}
-				to.agents = append(to.agents, agent)
-				to.ips, to.via = append(to.ips, addrText(use.IP)), append(to.via, addrText(use.Via))
-			}
-			to.ids, to.at, to.uuids = append(to.ids, use.Session), append(to.at, use.At.UnixMicro()), append(to.uuids, use.UUID.String())
-		}
-		// What is far ahead was noted while the clock was: it gives way.
-		ahead := db.Ahead.Microseconds()
-		last := fmt.Sprintf(`CASE WHEN s.last_used > n.at + %d THEN n.at ELSE greatest(s.last_used, n.at) END`, ahead)
-		set := `last_used = ` + last
-		if idle > 0 {
-			set += fmt.Sprintf(`, expires = least(s.ends, %s + %d)`, last, idle.Microseconds())
-		}
-		// Rows are locked in one order, whoever else writes uses or ends sessions. One that has a
-		// later use already is not written again.
-		if len(again.ids) > 0 {
-			_, err := q.exec(ctx, `WITH n AS MATERIALIZED (
-					SELECT s.id, n.at FROM unnest($1::bigint[], $2::uuid[], $3::bigint[]) AS n (id, uuid, at)
-					JOIN sessions s ON s.id = n.id AND s.uuid = n.uuid ORDER BY s.id FOR NO KEY UPDATE OF s)
-				UPDATE sessions s SET `+set+fmt.Sprintf(` FROM n WHERE s.id = n.id AND (s.last_used < n.at OR s.last_used > n.at + %d)`, ahead), again.ids, again.uuids, again.at)
-			if err != nil {
-				return err
-			}
-		}
-		if len(moved.ids) == 0 {
-			return nil
-		}
-		_, err := q.exec(ctx, `WITH n AS MATERIALIZED (
-				SELECT s.id, n.at, n.agent, n.ip, n.via FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::text[]) AS n (id, uuid, at, agent, ip, via)
-				JOIN sessions s ON s.id = n.id AND s.uuid = n.uuid ORDER BY s.id FOR NO KEY UPDATE OF s)
-			UPDATE sessions s SET `+set+`, agent_id = n.agent, last_ip = n.ip, via = n.via FROM n WHERE s.id = n.id`, moved.ids, moved.uuids, moved.at, moved.agents, moved.ips, moved.via)
+	}
+	numbers, err := agentIDs(ctx, q, agents)
+	if err != nil {
 		return err
-	})
+	}
+	var ids, at, agent []int64 // no agent, 0, is as it was, and so is where it came from
+	var uuids, ips, via []string
+	for _, use := range some {
+		number := int64(0)
+		if use.Agent != nil {
+			number = numbers[use.Agent.String]
+		}
+		ids, at, uuids = append(ids, use.Session), append(at, use.At.UnixMicro()), append(uuids, use.UUID.String())
+		agent, ips, via = append(agent, number), append(ips, addrText(use.IP)), append(via, addrText(use.Via))
+	}
+	// What is far ahead was noted while the clock was: it gives way.
+	ahead := db.Ahead.Microseconds()
+	last := fmt.Sprintf(`CASE WHEN s.last_used > n.at + %d THEN n.at ELSE greatest(s.last_used, n.at) END`, ahead)
+	set := `last_used = ` + last
+	if idle > 0 {
+		set += fmt.Sprintf(`, expires = least(s.ends, %s + %d)`, last, idle.Microseconds())
+	}
+	// One that has a later use already is not written again.
+	_, err = q.exec(ctx, `WITH n AS MATERIALIZED (
+			SELECT s.id, n.at, n.agent, n.ip, n.via FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::text[]) AS n (id, uuid, at, agent, ip, via)
+			JOIN sessions s ON s.id = n.id AND s.uuid = n.uuid ORDER BY s.id FOR NO KEY UPDATE OF s)
+		UPDATE sessions s SET `+set+fmt.Sprintf(`, agent_id = CASE n.agent WHEN 0 THEN s.agent_id ELSE n.agent END,
+			last_ip = CASE n.agent WHEN 0 THEN s.last_ip ELSE n.ip END, via = CASE n.agent WHEN 0 THEN s.via ELSE n.via END
+		FROM n WHERE s.id = n.id AND (s.last_used < n.at OR s.last_used = n.at AND n.agent <> 0 OR s.last_used > n.at + %d)`, ahead),
+		ids, uuids, at, agent, ips, via)
+	return err
 }
 
 // LastUse is the latest last use of all sessions, the zero time when there is none. It
