@@ -87,7 +87,8 @@ func (w *watcher) ping(ctx context.Context, p *pool) (err error) {
 		w.conn, err = p.connect(ctx)
 		return err
 	}
-	if err = w.conn.Ping(ctx); err != nil {
+	// Behind a pooler another server may be there by now.
+	if err = writable(ctx, w.conn.PgConn); err != nil {
 		w.close()
 	}
 	return err

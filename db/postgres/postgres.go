@@ -64,6 +64,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if err != nil { // which quotes the URL
 		return nil, fmt.Errorf("--database: is no URL of a PostgreSQL database, such as postgres://USER:PASSWORD@HOST:5432/NAME, or names a file that cannot be read")
 	}
+	p.config.ValidateConnect = writable
 	s := &Store{pool: p, name: name(p.config), lists: make(chan struct{}, max(1, cap(p.slots)/2)), files: make(chan struct{}, 4)}
 	if err := s.migrate(ctx, o); err != nil {
 		s.pool.close()
@@ -80,6 +81,16 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	s.stop = stop
 	s.done.Go(func() { s.watch(watching) })
 	return s, nil
+}
+
+// writable is an error for a connection to what is no primary. What a replica tells may be
+// of long ago: it would let in whose session has ended.
+func writable(ctx context.Context, c *pgconn.PgConn) error {
+	shown, err := c.Exec(ctx, `SHOW transaction_read_only`).ReadAll()
+	if err == nil && (len(shown) != 1 || len(shown[0].Rows) != 1 || string(shown[0].Rows[0][0]) != "off") {
+		err = &pgconn.PgError{Severity: "FATAL", Code: "25006", Message: "it can only be read"}
+	}
+	return err
 }
 
 // name is how people know a database again.
@@ -333,6 +344,8 @@ var codes = []struct{ code, problem, remedy string }{
 	{"55P03", "is locked by another program", "end what holds locks on it; it goes on by itself"},
 	{"25P03", "takes too long to answer", "look at its load, its disks and its locks; it goes on by itself"},
 	{"25006", "cannot be written", "name the primary in --database, never a replica; it goes on by itself"},
+	{"26000", "loses prepared statements, as poolers do", "add default_query_exec_mode=exec to --database"},
+	{"42P05", "mixes up prepared statements, as poolers do", "add default_query_exec_mode=exec to --database"},
 	{"28", "does not let the user of --database in", "look at user and password of --database, and at pg_hba.conf"},
 	{"3D000", "does not exist", "make it, as `createdb` does, owned by the user of --database"},
 	{"42501", "does not let the user of --database do what is needed", "make that user the owner of the database and all in it"},
