@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -14,8 +15,12 @@ import (
 // maxFactors bounds the factors of one kind: a code is compared with each.
 const maxFactors = 10
 
-// ErrLastFactor says that a user must have a factor, and has one alone.
-var ErrLastFactor = fmt.Errorf("%w: the last factor of who must have one", ErrForbidden)
+var (
+	// ErrLastFactor says that a user must have a factor, and has one alone.
+	ErrLastFactor = fmt.Errorf("%w: the last factor of who must have one", ErrForbidden)
+	// ErrOnlyWayIn says that a user has no password, and one passkey.
+	ErrOnlyWayIn = fmt.Errorf("%w: the last passkey of who has no password", ErrForbidden)
+)
 
 var errTooMany = &db.InputError{Field: "name", Problem: "You have ten of these already. Remove one first."}
 
@@ -186,7 +191,8 @@ func (a *App) FactorOwner(ctx context.Context, kind db.FactorKind, id int64) (db
 }
 
 // RemoveFactor removes a factor of a user; db.ErrNotFound when they have none such. Who
-// must have one keeps the last, unless it is somebody else who removes it: ErrLastFactor.
+// must have one keeps the last, unless it is somebody else who removes it: ErrLastFactor. So
+// does who has no password with the last passkey: ErrOnlyWayIn.
 func (a *App) RemoveFactor(ctx context.Context, actor Actor, user db.User, kind db.FactorKind, id int64) error {
 	has, err := a.store.Factors(ctx, user.ID)
 	if err != nil {
@@ -207,8 +213,13 @@ func (a *App) RemoveFactor(ctx context.Context, actor Actor, user db.User, kind 
 			}
 		}
 	}
-	if left == 0 && kind != db.KindRecovery && actor.ID == user.ID && a.MustHaveFactor(user) {
+	if own := actor.ID == user.ID && kind != db.KindRecovery; own && left == 0 && a.MustHaveFactor(user) {
 		return ErrLastFactor
+	}
+	if actor.ID == user.ID && kind == db.KindPasskey && len(has.Passkeys) == 1 {
+		if has, err := a.HasPassword(ctx, user); err != nil || !has {
+			return cmp.Or(err, ErrOnlyWayIn)
+		}
 	}
 	if err := a.store.DeleteFactor(ctx, user.ID, kind, id, a.factorEvent(actor, db.ModelDeleted, user, kind, id, name)); err != nil {
 		return err

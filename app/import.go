@@ -27,7 +27,7 @@ func (a *App) Import(ctx context.Context, actor Actor, from source.User, dry boo
 	done := Imported{User: db.User{Username: db.Normal(from.Username)}}
 	n := NewUser{
 		Username: from.Username, Name: from.Name, Email: from.Email, Superuser: from.Superuser,
-		imported: true, hash: from.Password, disabled: from.Disabled,
+		hashed: true, hash: from.Password, disabled: from.Disabled,
 	}
 	if n.Email != "" && checkEmail(n.Email) != nil {
 		done.Remains, n.Email = "the mail address is none and was left out", ""

@@ -1,8 +1,10 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
@@ -169,14 +171,23 @@ func (a *App) TakeLink(ctx context.Context, link string, c Credentials, client C
 }
 
 func (a *App) takeInvitation(ctx context.Context, l db.Link, hash []byte, c Credentials, client Client) (db.User, error) {
-	if l.Username != "" {
-		c.Username = l.Username
-	}
-	user, err := a.newUser(ctx, NewUser{Username: c.Username, Password: c.Password, Superuser: l.Superuser, Groups: l.Groups})
+	user, err := a.newUser(ctx, invited(l, c.Username, NewUser{Password: c.Password}))
 	if err != nil {
 		return user, err
 	}
-	user, err = a.store.TakeInvitation(ctx, hash, user, func(u db.User) db.Event {
+	return a.join(ctx, l, hash, user, nil, client)
+}
+
+// invited is n as an invitation makes it, under a name that its person chooses where it
+// leaves that open.
+func invited(l db.Link, username string, n NewUser) NewUser {
+	n.Username, n.Superuser, n.Groups = cmp.Or(l.Username, username), l.Superuser, l.Groups
+	return n
+}
+
+// join makes the user of an invitation, which it uses up, with a first factor or nil.
+func (a *App) join(ctx context.Context, l db.Link, hash []byte, user db.User, first func(db.User) *db.NewFactor, client Client) (db.User, error) {
+	user, err := a.store.TakeInvitation(ctx, hash, user, first, func(u db.User) db.Event {
 		e := a.userEvent(Actor{ID: u.ID, Name: u.Username, IP: client.IP}, db.ModelCreated, u, map[string]any{"invited_by": l.MadeBy})
 		return a.tellsOfSuperuser(e, byLink(l, client), u, false)
 	})
@@ -184,6 +195,67 @@ func (a *App) takeInvitation(ctx context.Context, l db.Link, hash []byte, c Cred
 		a.Log.Info("user created", "user", user.Username, "superuser", user.Superuser, "invited_by", l.MadeBy, "ip", client.IP)
 	}
 	return user, err
+}
+
+// AskToJoin asks for the passkey that is to be all that enters the account of an invitation.
+// Its errors are TakeLink's, and db.ErrNotFound for a link of another kind.
+func (a *App) AskToJoin(ctx context.Context, link, username string, client Client) (PasskeyRequest, error) {
+	user, _, err := a.joining(ctx, link, username, client)
+	if err != nil {
+		return PasskeyRequest{}, err
+	}
+	if _, err = a.store.UserByName(ctx, user.Username); err == nil {
+		err = db.ErrConflict
+	}
+	if !errors.Is(err, db.ErrNotFound) {
+		return PasskeyRequest{}, err
+	}
+	return a.makePasskey(ctx, ToJoin, user, db.Factors{})
+}
+
+// joining is the user that an invitation makes, without a password.
+func (a *App) joining(ctx context.Context, link, username string, client Client) (user db.User, l db.Link, err error) {
+	if l, err = a.Link(ctx, link, client); err != nil {
+		return user, l, err
+	}
+	if l.Kind != db.Invite {
+		return user, l, db.ErrNotFound
+	}
+	user, err = a.newUser(ctx, invited(l, username, NewUser{hashed: true}))
+	return user, l, err
+}
+
+// JoinByPasskey is TakeLink for an invitation with a passkey in the place of a password,
+// and returns the recovery codes that come with it. A passkey that is no whole sign-in is
+// ErrPasskey; what is wrong with its name is a db.InputError too.
+func (a *App) JoinByPasskey(ctx context.Context, link, username string, n NewPasskey, client Client, held []string) (codes []string, token string, sess db.Session, err error) {
+	user, l, err := a.joining(ctx, link, username, client)
+	if err != nil {
+		return nil, "", sess, err
+	}
+	p, id, err := a.registered(ctx, ToJoin, 0, n)
+	if err == nil && p.Discoverable != nil && !*p.Discoverable {
+		err = fmt.Errorf("%w: it is not found without a name", ErrPasskey)
+	}
+	if err != nil {
+		return nil, "", sess, err
+	}
+	codes, hashes := newRecoveryCodes()
+	user.UUID = id
+	hash := secretHash(link)
+	user, err = a.join(ctx, l, hash[:], user, func(u db.User) *db.NewFactor {
+		p.UserID = u.ID
+		actor := Actor{ID: u.ID, Name: u.Username, IP: client.IP, Agent: client.Agent}
+		return &db.NewFactor{Passkey: &p, Recovery: hashes, Event: func(pk int64) db.Event { return a.factorEvent(actor, db.ModelCreated, u, db.KindPasskey, pk, p.Name) }}
+	}, client)
+	if errors.Is(err, db.ErrNotFound) {
+		err = ErrNoLink
+	}
+	if err != nil {
+		return nil, "", sess, err
+	}
+	token, sess, err = a.proceed(ctx, entry{user: user, proven: ByLink + "+" + ByPasskey, client: client, held: held})
+	return codes, token, sess, err
 }
 
 // byLink is who did something by a link, in the words of alerts.

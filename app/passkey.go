@@ -12,6 +12,8 @@ import (
 
 	"lastseen/app/webauthn"
 	"lastseen/db"
+
+	"github.com/google/uuid"
 )
 
 // A Purpose is what the answer of a passkey is good for.
@@ -24,6 +26,7 @@ const (
 	ToProve    Purpose = "prove"    // again who one is
 	ToRegister Purpose = "register" // as another passkey
 	ToEnrol    Purpose = "enrol"    // as the first one of who must have a factor
+	ToJoin     Purpose = "join"     // as all that enters an account that an invitation makes
 )
 
 const (
@@ -79,6 +82,12 @@ type PasskeyRequest struct {
 // An answer of a passkey, with the token of the request.
 type PasskeyAnswer struct{ Token, Answer string }
 
+// A NewPasskey is what a page that sets one up sends.
+type NewPasskey struct {
+	PasskeyAnswer
+	Name string
+}
+
 // askPasskey asks for an answer by a passkey of a user, or of anybody who is verified by
 // theirs. Which have another relying party cannot answer.
 func (a *App) askPasskey(ctx context.Context, purpose Purpose, user db.User, has db.Factors) (PasskeyRequest, error) {
@@ -116,6 +125,9 @@ func (a *App) makePasskey(ctx context.Context, purpose Purpose, user db.User, ha
 	}
 	now := a.now()
 	r := webauthn.NewRequest(webauthn.Create, host, a.Config.PublicURL.String(), now.Add(challengeFor))
+	if purpose == ToJoin {
+		r.Verification = webauthn.Required
+	}
 	r.User = user.UUID[:]
 	credentials, err := credentialsFor(host, has)
 	if err != nil {
@@ -310,12 +322,12 @@ func (a *App) AskToRegister(ctx context.Context, caller Caller) (PasskeyRequest,
 // AddPasskey adds a passkey to the caller, and returns the recovery codes that come with
 // the first factor. A bad name is a db.InputError, an answer that is not one to what was
 // asked ErrPasskey, a passkey that is there already db.ErrConflict.
-func (a *App) AddPasskey(ctx context.Context, caller Caller, name string, sent PasskeyAnswer) (codes []string, err error) {
+func (a *App) AddPasskey(ctx context.Context, caller Caller, n NewPasskey) (codes []string, err error) {
 	has, err := a.store.Factors(ctx, caller.User.ID)
 	if err != nil {
 		return nil, err
 	}
-	added, codes, err := a.newPasskey(ctx, ToRegister, caller.Actor(), *caller.User, has, name, sent)
+	added, codes, err := a.newPasskey(ctx, ToRegister, caller.Actor(), *caller.User, has, n)
 	if err != nil {
 		return nil, err
 	}
@@ -338,12 +350,12 @@ func (a *App) AskToEnrol(ctx context.Context, pending string) (PasskeyRequest, e
 
 // EnrolPasskey ends a pending sign-in of somebody who must have a factor, as
 // SignInByEnrolling does, by adding a passkey. Its errors are AddPasskey's too.
-func (a *App) EnrolPasskey(ctx context.Context, pending, name string, sent PasskeyAnswer, client Client, held []string) (codes []string, token string, sess db.Session, err error) {
+func (a *App) EnrolPasskey(ctx context.Context, pending string, n NewPasskey, client Client, held []string) (codes []string, token string, sess db.Session, err error) {
 	p, err := a.waiting(ctx, pending, Enrol)
 	if err != nil {
 		return nil, "", sess, err
 	}
-	added, codes, err := a.newPasskey(ctx, ToEnrol, Actor{ID: p.UserID, Name: p.User.Username, IP: client.IP, Agent: client.Agent}, p.User, p.Factors, name, sent)
+	added, codes, err := a.newPasskey(ctx, ToEnrol, Actor{ID: p.UserID, Name: p.User.Username, IP: client.IP, Agent: client.Agent}, p.User, p.Factors, n)
 	if err != nil {
 		return nil, "", sess, err
 	}
@@ -354,40 +366,48 @@ func (a *App) EnrolPasskey(ctx context.Context, pending, name string, sent Passk
 	return codes, token, sess, err
 }
 
-func (a *App) newPasskey(ctx context.Context, purpose Purpose, actor Actor, user db.User, has db.Factors, name string, sent PasskeyAnswer) (added *db.NewFactor, codes []string, err error) {
-	if name, err = factorName(name); err != nil {
-		return nil, nil, err
-	}
+func (a *App) newPasskey(ctx context.Context, purpose Purpose, actor Actor, user db.User, has db.Factors, n NewPasskey) (added *db.NewFactor, codes []string, err error) {
 	if len(has.Passkeys) >= maxFactors {
 		return nil, nil, errTooMany
 	}
-	r, err := a.takeChallenge(ctx, sent.Token, purpose, user.ID)
-	if errors.Is(err, ErrBadCredentials) {
-		err = fmt.Errorf("%w: no such request, or not any more", ErrPasskey)
-	}
+	p, _, err := a.registered(ctx, purpose, user.ID, n)
 	if err != nil {
 		return nil, nil, err
 	}
-	var c webauthn.Credential
-	answer, err := webauthn.Parse([]byte(sent.Answer))
-	if err == nil {
-		c, err = r.Register(answer, a.now())
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrPasskey, err)
-	}
-	stored, err := json.Marshal(c)
-	if err != nil {
-		return nil, nil, err
-	}
-	added = &db.NewFactor{
-		Passkey: &db.Passkey{
-			UserID: user.ID, Name: name, CredentialID: c.ID, RPID: r.RPID, Discoverable: answer.Extensions.CredProps.Discoverable, Credential: stored, Created: a.now(),
-		},
-		Event: func(pk int64) db.Event { return a.factorEvent(actor, db.ModelCreated, user, db.KindPasskey, pk, name) },
-	}
+	added = &db.NewFactor{Passkey: &p, Event: func(pk int64) db.Event {
+		return a.factorEvent(actor, db.ModelCreated, user, db.KindPasskey, pk, p.Name)
+	}}
 	if !has.Any() {
 		codes, added.Recovery = newRecoveryCodes()
 	}
 	return added, codes, nil
+}
+
+// registered is the passkey that was made for a purpose, and the UUID of its user.
+func (a *App) registered(ctx context.Context, purpose Purpose, user int64, n NewPasskey) (p db.Passkey, id uuid.UUID, err error) {
+	if n.Name, err = factorName(n.Name); err != nil {
+		return p, id, err
+	}
+	r, err := a.takeChallenge(ctx, n.Token, purpose, user)
+	if errors.Is(err, ErrBadCredentials) {
+		err = fmt.Errorf("%w: no such request, or not any more", ErrPasskey)
+	}
+	if err != nil {
+		return p, id, err
+	}
+	var c webauthn.Credential
+	answer, err := webauthn.Parse([]byte(n.Answer))
+	if err == nil {
+		c, err = r.Register(answer, a.now())
+	}
+	if err == nil {
+		id, err = uuid.FromBytes(r.User)
+	}
+	if err != nil {
+		return p, id, fmt.Errorf("%w: %w", ErrPasskey, err)
+	}
+	stored, err := json.Marshal(c)
+	return db.Passkey{
+		UserID: user, Name: n.Name, CredentialID: c.ID, RPID: r.RPID, Discoverable: answer.Extensions.CredProps.Discoverable, Credential: stored, Created: a.now(),
+	}, id, err
 }

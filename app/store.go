@@ -78,7 +78,7 @@ type Store interface {
 	Link(ctx context.Context, token []byte, now time.Time) (db.Link, error)
 	Links(ctx context.Context, now time.Time) ([]db.Link, error)
 	DeleteLink(ctx context.Context, id int64, now time.Time, event func(db.Link) db.Event) (db.Link, error)
-	TakeInvitation(ctx context.Context, token []byte, u db.User, event func(db.User) db.Event) (db.User, error)
+	TakeInvitation(ctx context.Context, token []byte, u db.User, first func(db.User) *db.NewFactor, event func(db.User) db.Event) (db.User, error)
 	TakeReset(ctx context.Context, token []byte, user int64, hash string, event db.Event) error
 
 	// Sessions.

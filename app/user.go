@@ -65,7 +65,7 @@ type NewUser struct {
 	MustChange                      bool // they choose another password at the first sign-in
 	Groups                          []string
 
-	imported bool   // from another program, with that one's hash instead of a password
+	hashed   bool   // hash is stored, as another program made it, and no password is given
 	hash     string // "": nobody signs in with it
 	disabled bool
 }
@@ -73,7 +73,7 @@ type NewUser struct {
 // check says what is wrong with n.
 func (n NewUser) check() error {
 	errs := []error{db.CheckUsername(db.Normal(n.Username)), checkText("name", n.Name), checkEmail(n.Email)}
-	if !n.imported {
+	if !n.hashed {
 		errs = append(errs, db.CheckPassword(n.Password))
 	}
 	for _, name := range n.Groups {
@@ -116,7 +116,7 @@ func (a *App) newUser(ctx context.Context, n NewUser) (db.User, error) {
 		groups[i] = db.Group{Name: db.Normal(name)}
 	}
 	hash := n.hash
-	if !n.imported {
+	if !n.hashed {
 		var err error
 		if hash, err = a.passwords.hash(ctx, n.Password); err != nil {
 			return db.User{}, err
@@ -348,6 +348,30 @@ func (a *App) ChangePassword(ctx context.Context, caller Caller, client Client, 
 	}
 	if errors.Is(err, ErrBadCredentials) || errors.Is(err, db.ErrNotFound) { // wrong, or reset meanwhile
 		return &db.InputError{Field: "current_password", Problem: "This is not your current password."}
+	}
+	return err
+}
+
+// HasPassword reports whether a user has one: who was invited may have a passkey alone, and
+// who came from another program neither.
+func (a *App) HasPassword(ctx context.Context, user db.User) (bool, error) {
+	user, err := a.store.User(ctx, user.ID)
+	return user.PasswordHash != "", err
+}
+
+// SetOwnPassword is ChangePassword by a user who has none to know, and has lately proven
+// who they are; with one it is ErrForbidden.
+func (a *App) SetOwnPassword(ctx context.Context, caller Caller, next string) error {
+	has, err := a.HasPassword(ctx, *caller.User)
+	if err == nil && has {
+		err = ErrForbidden
+	}
+	if err == nil {
+		err = a.setPassword(ctx, caller.Actor(), *caller.User, "", NewPassword{Password: next, Spare: caller.Session})
+	}
+	var input *db.InputError
+	if errors.As(err, &input) {
+		input.Field = "new_password"
 	}
 	return err
 }

@@ -88,6 +88,9 @@ func (s *Server) renderAgain(c *gin.Context, status int, page view.AgainPage) er
 	if page.Code, err = s.app.ProvesByCode(c.Request.Context(), caller(c)); err != nil {
 		return err
 	}
+	if page.Password, err = s.app.HasPassword(c.Request.Context(), *caller(c).User); err != nil {
+		return err
+	}
 	has, err := s.app.Factors(c.Request.Context(), caller(c), caller(c).User.ID)
 	if err != nil {
 		return err

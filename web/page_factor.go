@@ -299,6 +299,7 @@ func (s *Server) addTOTP(c *gin.Context) error {
 var (
 	factorAdded   = view.Msg("%s is set up. You are asked for its code at the next sign-in.")
 	factorRemoved = view.Msg("It is removed, and good for nothing from now on.")
+	onlyWayIn     = view.Msg("You have no password, so this passkey is your only way in. Set a password, or another passkey, before you remove it.")
 	lastFactor    = view.Msg("This site asks you for a second factor, so you must keep one. Set up another before you remove this.")
 )
 
@@ -313,6 +314,9 @@ func (s *Server) removeFactor(c *gin.Context, kind db.FactorKind) error {
 	err = s.app.RemoveFactor(c.Request.Context(), caller(c).Actor(), *caller(c).User, kind, id)
 	if errors.Is(err, app.ErrLastFactor) {
 		return s.renderProfile(c, http.StatusForbidden, view.ProfilePage{ErrorIn: "factors", Error: lastFactor})
+	}
+	if errors.Is(err, app.ErrOnlyWayIn) {
+		return s.renderProfile(c, http.StatusForbidden, view.ProfilePage{ErrorIn: "factors", Error: onlyWayIn})
 	}
 	if err != nil {
 		return err
@@ -337,12 +341,23 @@ func (s *Server) renderRecovery(c *gin.Context, codes []string, next string) err
 
 // resetFactors is for a superuser, when somebody has lost all of theirs.
 func (s *Server) resetFactors(c *gin.Context) error {
-	return s.change(c, "delete", factorsReset, func(_ url.Values, user *db.User) error {
+	user, err := s.pathUser(c)
+	if err != nil {
+		return err
+	}
+	done := factorsReset
+	if user.PasswordHash == "" {
+		done = passkeysReset
+	}
+	return s.change(c, "delete", done, func(_ url.Values, user *db.User) error {
 		return s.app.ResetFactors(c.Request.Context(), caller(c).Actor(), *user)
 	})
 }
 
-var factorsReset = view.Msg("The second factors of %s are removed: the password alone signs them in.")
+var (
+	factorsReset  = view.Msg("The second factors of %s are removed: the password alone signs them in.")
+	passkeysReset = view.Msg("The passkeys of %s are removed, and there is no password: make a link for one.")
+)
 
 // factors are a user's as pages show them.
 func (s *Server) factors(c *gin.Context, user db.User) (view.Factors, error) {

@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 
 	"lastseen/app"
@@ -34,7 +35,40 @@ func (s *Server) renderLink(c *gin.Context, status int, page view.LinkPage) erro
 	if l.Username != "" {
 		page.Username = l.Username
 	}
+	if !page.Reset && s.offersPasskeys(c) {
+		page.PasskeyURL = c.Request.URL.Path + "/passkey"
+	}
 	return s.render(c, status, "link", &page)
+}
+
+func (s *Server) passkeyToJoin(c *gin.Context) (app.PasskeyRequest, error) {
+	form, err := parseForm(c)
+	if err != nil {
+		return app.PasskeyRequest{}, err
+	}
+	client, _ := s.client(c.Request)
+	return s.app.AskToJoin(c.Request.Context(), c.Param("token"), form.Get("username"), client)
+}
+
+// joinByPasskey is the form's of an invitation, sent with a passkey.
+func (s *Server) joinByPasskey(c *gin.Context, form url.Values) error {
+	n := app.NewPasskey{PasskeyAnswer: passkeyAnswer(form), Name: s.passkeyName(c)}
+	codes, token, sess, err := s.app.JoinByPasskey(c.Request.Context(), c.Param("token"), form.Get("username"), n, s.signingIn(c), s.tokens(c.Request))
+	text := sentence(c, err, userExists, "username")
+	if text == "" {
+		text = passkeyProblem(err)
+	}
+	if text != "" {
+		return s.renderLink(c, http.StatusBadRequest, view.LinkPage{Username: form.Get("username"), Error: text})
+	}
+	if err != nil {
+		return err
+	}
+	user, err := s.app.User(c.Request.Context(), app.Operator, sess.UserID)
+	if err != nil {
+		return err
+	}
+	return s.enrolled(c, user, token, sess, codes, wayBack(homePath, ""))
 }
 
 func (s *Server) takeLink(c *gin.Context) error {
@@ -43,6 +77,9 @@ func (s *Server) takeLink(c *gin.Context) error {
 		return err
 	}
 	c.Header("Referrer-Policy", linkReferrer)
+	if form.Has("answer") {
+		return s.joinByPasskey(c, form)
+	}
 	client := s.signingIn(c)
 	credentials := app.Credentials{Username: form.Get("username"), Password: form.Get("password")}
 	token, sess, err := s.app.TakeLink(c.Request.Context(), c.Param("token"), credentials, client, s.tokens(c.Request))

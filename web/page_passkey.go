@@ -69,6 +69,10 @@ func passkeyAnswer(form url.Values) app.PasskeyAnswer {
 	return app.PasskeyAnswer{Token: form.Get("challenge"), Answer: form.Get("answer")}
 }
 
+func newPasskey(form url.Values) app.NewPasskey {
+	return app.NewPasskey{PasskeyAnswer: passkeyAnswer(form), Name: form.Get("passkey_name")}
+}
+
 var (
 	passkeyRefused = view.Msg("That passkey is not good here: it was removed, or your device did not say that it is you, or that took more than five minutes.")
 	passkeyWrong   = view.Msg("That passkey could not be set up. Try again, within five minutes.")
@@ -96,7 +100,7 @@ func (s *Server) signInByPasskey(c *gin.Context, form url.Values) error {
 
 // enrolPasskey is the form's of who must have a factor, sent with a new passkey.
 func (s *Server) enrolPasskey(c *gin.Context, p app.Pending, form url.Values, page view.TOTPPage) error {
-	codes, token, sess, err := s.app.EnrolPasskey(c.Request.Context(), s.own(c.Request, pendingCookie), form.Get("passkey_name"), passkeyAnswer(form), s.signingIn(c), s.tokens(c.Request))
+	codes, token, sess, err := s.app.EnrolPasskey(c.Request.Context(), s.own(c.Request, pendingCookie), newPasskey(form), s.signingIn(c), s.tokens(c.Request))
 	if errors.Is(err, app.ErrUnauthenticated) || errors.Is(err, app.ErrBadCredentials) {
 		return s.signInAnew(c, page.RD, page.State)
 	}
@@ -149,10 +153,10 @@ func (s *Server) addPasskey(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	name := form.Get("passkey_name")
-	codes, err := s.app.AddPasskey(c.Request.Context(), caller(c), name, passkeyAnswer(form))
+	n := newPasskey(form)
+	codes, err := s.app.AddPasskey(c.Request.Context(), caller(c), n)
 	if text := passkeyProblem(err); text != "" {
-		return s.renderPasskey(c, http.StatusBadRequest, view.PasskeyPage{Name: name, Error: text})
+		return s.renderPasskey(c, http.StatusBadRequest, view.PasskeyPage{Name: n.Name, Error: text})
 	}
 	if err != nil {
 		return err
@@ -160,7 +164,7 @@ func (s *Server) addPasskey(c *gin.Context) error {
 	if codes != nil {
 		return s.renderRecovery(c, codes, "/profile")
 	}
-	s.say(c, s.pages.Text(s.language(c), passkeyAdded, name))
+	s.say(c, s.pages.Text(s.language(c), passkeyAdded, n.Name))
 	redirect(c, "/profile")
 	return nil
 }

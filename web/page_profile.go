@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"net/http"
+	"net/url"
 
 	"lastseen/db"
 	"lastseen/web/view"
@@ -33,6 +34,7 @@ func (s *Server) renderProfile(c *gin.Context, status int, page view.ProfilePage
 	if page.Factors, err = s.factors(c, user); err != nil {
 		return err
 	}
+	page.NoPassword = user.PasswordHash == ""
 	page.Passkeys = s.offersPasskeys(c)
 	if _, ok := s.app.PasskeyHost(); ok {
 		page.PasskeyURL = s.app.Config.PublicURL.String()
@@ -86,8 +88,29 @@ func (s *Server) changePassword(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	has, err := s.app.HasPassword(c.Request.Context(), *caller(c).User)
+	if err != nil {
+		return err
+	}
+	if !has {
+		return s.proven(s.setOwnPassword)(c)
+	}
 	client, _ := s.client(c.Request)
 	err = s.app.ChangePassword(c.Request.Context(), caller(c), client, form.Get("current_password"), form.Get("new_password"))
+	return s.passwordChanged(c, form, err)
+}
+
+// setOwnPassword is for who has no password yet.
+func (s *Server) setOwnPassword(c *gin.Context) error {
+	form, err := parseForm(c)
+	if err != nil {
+		return err
+	}
+	return s.passwordChanged(c, form, s.app.SetOwnPassword(c.Request.Context(), caller(c), form.Get("new_password")))
+}
+
+// passwordChanged answers who changed their password, or what is wrong with that.
+func (s *Server) passwordChanged(c *gin.Context, form url.Values, err error) error {
 	var input *db.InputError
 	if errors.As(err, &input) {
 		c.Set(invalidKey, input.Field)

@@ -171,7 +171,7 @@ func (s *Server) renderUser(c *gin.Context, status int, user db.User, errorIn, t
 		return err
 	}
 	accounts[0].User = user // as it was typed, where that cannot be
-	page := view.UserPage{Layout: s.layout(c, "users"), UserRow: s.newUserRow(caller(c), accounts[0]), Joined: user.Created, PasswordChanged: user.PasswordChanged,
+	page := view.UserPage{Layout: s.layout(c, "users"), UserRow: s.newUserRow(caller(c), accounts[0]), Joined: user.Created, PasswordChanged: user.PasswordChanged, NoPassword: user.PasswordHash == "",
 		MinLength: db.MinPassword, Error: text, ErrorIn: errorIn}
 	page.Flash = s.flash(c)
 	if page.Factors, err = s.factors(c, user); err != nil {

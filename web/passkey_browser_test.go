@@ -115,4 +115,13 @@ func TestPasskeyInABrowser(t *testing.T) {
 	if has, err := ts.app.Factors(t.Context(), app.Operator, mustUser(ts, "bob").ID); err != nil || has.Any() {
 		t.Errorf("got %+v, %v", has, err)
 	}
+
+	link, _, err := ts.app.Invite(t.Context(), app.Operator.Actor(), app.Invitation{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run("joining by a passkey", signOut, chromedp.Navigate(link), chromedp.SetValue(css("#username"), "cleo"), chromedp.Click(button), chromedp.WaitVisible(css("ul.codes, .codes")))
+	if got := mustUser(ts, "cleo"); got.PasswordHash != "" {
+		t.Errorf("got %+v", got)
+	}
 }

@@ -325,6 +325,103 @@ func TestEnrollingByPasskey(t *testing.T) {
 	}
 }
 
+// Who is invited may have a passkey in the place of a password, if it is a whole sign-in. They
+// keep a way in.
+func TestJoiningByPasskey(t *testing.T) {
+	ts := newLocalServer(t)
+	link := ts.link("/users/invite", url.Values{"groups": {"family"}})
+	p := webauthntest.New("localhost", ts.app.Config.PublicURL.String(), -7)
+	b := ts.browser()
+	if _, page := ts.get(b, link); !strings.Contains(page, `data-passkey="`+link+`/passkey"`) {
+		t.Errorf("none is offered on %s", page)
+	}
+	ask := func(name string) (asked app.PasskeyRequest) {
+		t.Helper()
+		res, body := ts.post(b, link+"/passkey", url.Values{"username": {name}})
+		if err := json.Unmarshal([]byte(body), &asked); res.StatusCode != 200 || err != nil {
+			t.Fatalf("got %d %s", res.StatusCode, body)
+		}
+		return asked
+	}
+	for _, name := range []string{"", "bob", "a\tb"} {
+		for _, path := range []string{link + "/passkey", link} {
+			if res, _ := ts.post(b, path, url.Values{"username": {name}, "answer": {""}, "challenge": {""}}); res.StatusCode != 400 {
+				t.Errorf("%s as %q: got %d", path, name, res.StatusCode)
+			}
+		}
+	}
+	asked := ask("cleo")
+	if selected := asked.PublicKey.Selection; selected.ResidentKey != "required" || selected.UserVerification != "required" || asked.PublicKey.User.Name != "cleo" {
+		t.Errorf("asked %+v", asked.PublicKey)
+	}
+	join := func(asked app.PasskeyRequest, text string) (*http.Response, string) {
+		form := answer(asked, text)
+		form.Set("username", "cleo")
+		return ts.post(b, link, form)
+	}
+	for name, text := range map[string]func(webauthn.Options) string{
+		"an unverified one": func(o webauthn.Options) string {
+			p.Flags = webauthn.UserPresent
+			defer func() { p.Flags |= webauthn.UserVerified }()
+			return p.Create(o)
+		},
+		"one that is not found": func(o webauthn.Options) string { return strings.Replace(p.Create(o), `"rk":true`, `"rk":false`, 1) },
+		"of another's challenge": func(webauthn.Options) string {
+			return p.Create(ts.ask(ts.signIn("bob"), "/profile/passkey/options").PublicKey)
+		},
+		"none": func(webauthn.Options) string { return "" },
+	} {
+		asked := ask("cleo")
+		if res, page := join(asked, text(asked.PublicKey)); res.StatusCode != 400 || cookieNamed(res, sessionCookie) != nil || !strings.Contains(page, `id="problem"`) {
+			t.Errorf("%s: got %d", name, res.StatusCode)
+		}
+	}
+	res, page := join(asked, p.Create(asked.PublicKey))
+	if res.StatusCode != 200 || len(recoveryCode.FindAllString(page, -1)) != 10 || cookieNamed(res, sessionCookie) == nil {
+		t.Fatalf("got %d %s", res.StatusCode, page)
+	}
+	if res, _ := ts.get(ts.browser(), link); res.StatusCode != 404 {
+		t.Errorf("the link is good again: %d", res.StatusCode)
+	}
+	if res := ts.bySignIn(p); !signedIn(res) {
+		t.Errorf("signing in: got %d", res.StatusCode)
+	}
+	if res, _ := ts.post(ts.browser(), "/login", credentials("cleo", "")); res.StatusCode != 401 {
+		t.Errorf("without a password: got %d", res.StatusCode)
+	}
+	cleo := mustUser(ts, "cleo")
+	if len(cleo.Groups) != 1 || cleo.PasswordHash != "" || cleo.MustChange {
+		t.Errorf("got %+v", cleo)
+	}
+	has, err := ts.app.Factors(t.Context(), app.Operator, cleo.ID)
+	if err != nil || len(has.Passkeys) != 1 {
+		t.Fatalf("got %+v, %v", has, err)
+	}
+	remove := fmt.Sprintf("/profile/passkey/%d/remove", has.Passkeys[0].ID)
+	if res, page := ts.post(b, remove, nil); res.StatusCode != 403 || !strings.Contains(page, "only way in") {
+		t.Errorf("removing the only way in: got %d", res.StatusCode)
+	}
+	ts.advance(16 * time.Minute)
+	res, page = ts.post(b, "/profile/password", url.Values{"new_password": {password}})
+	if res.StatusCode != 403 || strings.Contains(page, "again_password") || !strings.Contains(page, "/profile/again") {
+		t.Fatalf("asked again: got %d %s", res.StatusCode, page)
+	}
+	form := fields(page)
+	asked = ts.ask(b, "/profile/again")
+	form.Set("again_challenge", asked.Token)
+	form.Set("again_answer", p.Get(asked.PublicKey))
+	if res, page := ts.post(b, "/profile/password", form); res.StatusCode != 303 {
+		t.Errorf("a password of their own: got %d %s", res.StatusCode, page)
+	}
+	if res, _ := ts.post(b, "/profile/password", url.Values{"new_password": {password + "!"}}); res.StatusCode != 400 {
+		t.Errorf("another, without knowing it: got %d", res.StatusCode)
+	}
+	if res, _ := ts.post(b, remove, nil); res.StatusCode != 303 {
+		t.Errorf("with a password, removing the passkey: got %d", res.StatusCode)
+	}
+	ts.signIn("cleo")
+}
+
 // Where no passkey can be, none is offered, and the profile says why.
 func TestWherePasskeysCannotBe(t *testing.T) {
 	t.Parallel()

@@ -116,6 +116,7 @@ func (s *Server) routes() *gin.Engine {
 	post("/setup", s.setup)
 	get("/link/:token", s.linkForm)
 	post("/link/:token", s.takeLink)
+	post("/link/:token/passkey", s.asks(s.passkeyToJoin))
 
 	get("/sessions", s.signedIn(s.sessionsPage))
 	get("/sessions/live", s.signedIn(s.liveRevision))

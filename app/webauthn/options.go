@@ -77,7 +77,8 @@ func (r *Request) Make(username, displayName string, theirs []Credential, now ti
 		o.Parameters = append(o.Parameters, parameter{"public-key", algorithm})
 	}
 	o.Exclude = references(theirs)
-	o.Selection = &selection{ResidentKey: "preferred", UserVerification: r.Verification}
+	// What is to be all of a sign-in has to be found without a name, too.
+	o.Selection = &selection{ResidentKey: r.Verification, UserVerification: r.Verification}
 	o.Attestation, o.Extensions = "none", &extensions{CredProps: true}
 	return o
 }

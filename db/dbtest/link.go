@@ -68,19 +68,19 @@ func (on suite) TestLinks(t *testing.T) {
 	if _, err := s.CreateLink(t.Context(), db.Link{Kind: db.Reset, UserID: 99, Created: Start, Expires: Start.Add(time.Hour)}, []byte("nobody"), made); !errors.Is(err, db.ErrNotFound) {
 		t.Errorf("for nobody: got %v", err)
 	}
-	if _, err := s.TakeInvitation(t.Context(), []byte("open"), newcomer("ada"), ofUser); !errors.Is(err, db.ErrConflict) {
+	if _, err := s.TakeInvitation(t.Context(), []byte("open"), newcomer("ada"), nil, ofUser); !errors.Is(err, db.ErrConflict) {
 		t.Errorf("a name that is taken: got %v", err)
 	}
 	late := newcomer("bob")
 	late.Created = Start.Add(time.Hour)
-	if _, err := s.TakeInvitation(t.Context(), []byte("open"), late, ofUser); !errors.Is(err, db.ErrNotFound) {
+	if _, err := s.TakeInvitation(t.Context(), []byte("open"), late, nil, ofUser); !errors.Is(err, db.ErrNotFound) {
 		t.Errorf("too late: got %v", err)
 	}
 	var won atomic.Int32
 	var wait sync.WaitGroup
 	for i := range 20 {
 		wait.Go(func() {
-			_, err := s.TakeInvitation(t.Context(), []byte("open"), newcomer("bob"+string(rune('a'+i))), ofUser)
+			_, err := s.TakeInvitation(t.Context(), []byte("open"), newcomer("bob"+string(rune('a'+i))), nil, ofUser)
 			if err == nil {
 				won.Add(1)
 			} else if !errors.Is(err, db.ErrNotFound) {
@@ -111,6 +111,25 @@ func (on suite) TestLinks(t *testing.T) {
 	}
 	if _, err := s.DeleteLink(t.Context(), l.ID, Start, tell); !errors.Is(err, db.ErrNotFound) {
 		t.Errorf("taken back again: %v", err)
+	}
+	link(t, s, "by passkey", db.Link{Kind: db.Invite})
+	first := func(u db.User) *db.NewFactor {
+		key := db.Passkey{UserID: u.ID, Name: "laptop", CredentialID: []byte("join"), RPID: "home.example", Credential: []byte("{}"), Created: Start}
+		return &db.NewFactor{Passkey: &key, Recovery: [][]byte{[]byte("code")}, Event: added}
+	}
+	cleo, err := s.TakeInvitation(t.Context(), []byte("by passkey"), newcomer("cleo"), first, ofUser)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if has, err := s.Factors(t.Context(), cleo.ID); err != nil || len(has.Passkeys) != 1 || has.Recovery != 1 {
+		t.Errorf("who came by a passkey has %+v, %v", has, err)
+	}
+	link(t, s, "by the same", db.Link{Kind: db.Invite})
+	if _, err := s.TakeInvitation(t.Context(), []byte("by the same"), newcomer("dora"), first, ofUser); !errors.Is(err, db.ErrConflict) || !good("by the same", Start) {
+		t.Errorf("a passkey that is there: %v", err)
+	}
+	if _, err := s.UserByName(t.Context(), "dora"); !errors.Is(err, db.ErrNotFound) {
+		t.Errorf("half an account is there: %v", err)
 	}
 	if CreateUser(t, s, "ünal", false); good("named again", Start) {
 		t.Error("an invitation outlives that its name is taken")

@@ -97,9 +97,10 @@ func (s *Store) DeleteLink(ctx context.Context, id int64, now time.Time, event f
 	return l, err
 }
 
-// TakeInvitation stores the user whom an invitation makes, and uses it up. It is
-// db.ErrNotFound when it is good no longer, and db.ErrConflict for a name that is taken.
-func (s *Store) TakeInvitation(ctx context.Context, token []byte, u db.User, event func(db.User) db.Event) (db.User, error) {
+// TakeInvitation stores the user whom an invitation makes, with the factor that first gives
+// them unless it is nil, and uses it up. It is db.ErrNotFound when it is good no longer, and
+// db.ErrConflict for a name that is taken.
+func (s *Store) TakeInvitation(ctx context.Context, token []byte, u db.User, first func(db.User) *db.NewFactor, event func(db.User) db.Event) (db.User, error) {
 	err := s.inTx(ctx, func(ctx context.Context, q querier) (err error) {
 		if err := lock(ctx, q, lockUsers); err != nil {
 			return err
@@ -107,8 +108,10 @@ func (s *Store) TakeInvitation(ctx context.Context, token []byte, u db.User, eve
 		if err := useLink(ctx, q, token, u.Created); err != nil {
 			return err
 		}
-		u, err = createUser(ctx, q, u, event)
-		return err
+		if u, err = createUser(ctx, q, u, event); err != nil || first == nil {
+			return err
+		}
+		return addFactor(ctx, q, *first(u))
 	})
 	return u, err
 }

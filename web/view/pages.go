@@ -101,6 +101,7 @@ type ProfilePage struct {
 	Joined                time.Time
 	PasswordChanged       time.Time
 	MinLength             int
+	NoPassword            bool
 	Factors               Factors
 	Passkeys              bool       // one can be set up on this page
 	PasskeyURL            string     // where one can, "" where that is nowhere
@@ -206,6 +207,7 @@ type UserPage struct {
 	UserRow
 	Joined          time.Time
 	PasswordChanged time.Time
+	NoPassword      bool
 	LastSuperuser   bool // may not be disabled, deleted or made ordinary
 	Factors         Factors
 	MinLength       int

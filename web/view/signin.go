@@ -90,6 +90,7 @@ type RecoveryPage struct {
 // AgainPage asks for the password of who is signed in, before it goes on with what was sent.
 type AgainPage struct {
 	Layout
+	Password   bool // they have one
 	Code       bool // a code is asked for beside the password
 	Username   string
 	Way        string   // get or post: what the page was asked for
@@ -127,7 +128,10 @@ type LinkPage struct {
 	Username  string
 	Choose    bool // the person chooses it
 	MinLength int
-	Error     string // an English key
+	// PasskeyURL says what to ask the browser for a passkey in the place of a password; ""
+	// where none can be.
+	PasskeyURL string
+	Error      string // an English key
 }
 
 // LinkMadePage shows a new link, this once.

@@ -130,7 +130,10 @@
     asking?.abort();
     const { signal } = asking = new AbortController();
     if (mediation) offered = asking;
-    const asked = await fetch(form.dataset.passkey, { method: "POST", body: new URLSearchParams(), headers: { Accept: "application/json" }, redirect: "error", signal });
+    const { username } = form.elements, typed = document.querySelector("form:not(.passkey) #username");
+    if (username && typed) username.value = typed.value;
+    const asked = await fetch(form.dataset.passkey, { method: "POST", body: new URLSearchParams(username ? { username: username.value } : {}), headers: { Accept: "application/json" }, redirect: "error", signal });
+    if (asked.status === 400) return form.submit(); // the page says what is wrong with the name
     if (!asked.ok) throw new Error(asked.status);
     const { token, publicKey } = await asked.json();
     publicKey.challenge = toBytes(publicKey.challenge);
