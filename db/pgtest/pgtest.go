@@ -58,7 +58,7 @@ func (p *Template) New(t testing.TB) (url string) {
 		t.Fatalf("the template: %v", p.err)
 	}
 	name := fmt.Sprintf("test_%d", number.Add(1))
-	if err := s.run(`CREATE DATABASE ` + name + ` TEMPLATE ` + p.name); err != nil {
+	if err := s.run(`CREATE DATABASE ` + name + ` TEMPLATE ` + p.name + ` STRATEGY file_copy`); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -49,7 +49,7 @@ func Start() (*Server, error) {
 		return nil, err
 	}
 	s := &Server{bin: filepath.Dir(initdb)}
-	if s.dir, err = os.MkdirTemp("", "lastseen-postgres-"); err != nil {
+	if s.dir, err = os.MkdirTemp(memory(), "lastseen-postgres-"); err != nil {
 		return nil, err
 	}
 	if s.as, err = notRoot(s.dir); err != nil {
@@ -76,6 +76,17 @@ func Start() (*Server, error) {
 		return nil, errors.Join(err, os.RemoveAll(s.dir))
 	}
 	return s, nil
+}
+
+// memory is a folder that is no disk, where there is one with a gigabyte to spare: making a
+// database is to copy files, a tenth as long there. It is "" otherwise.
+func memory() string {
+	const dir = "/dev/shm"
+	var free syscall.Statfs_t
+	if syscall.Statfs(dir, &free) != nil || int64(free.Bavail)*int64(free.Bsize) < 1<<30 {
+		return ""
+	}
+	return dir
 }
 
 // Start starts it again, on the same port.

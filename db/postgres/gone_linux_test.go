@@ -29,6 +29,7 @@ func within(t *testing.T, limit time.Duration, what string, is func() bool) {
 // What is asked while the database is gone, in whatever way, is answered soon, and by a
 // refusal; when it is back all goes on by itself.
 func TestGone(t *testing.T) {
+	t.Parallel() // it waits most of the time, with a server of its own
 	server, err := pgtest.Start()
 	if err != nil {
 		if os.Getenv("LASTSEEN_TEST_REQUIRE") == "1" {

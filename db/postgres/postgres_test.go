@@ -60,6 +60,7 @@ func run(t testing.TB, s *Store, sql string, args ...any) {
 
 // TestStore is what every store must do.
 func TestStore(t *testing.T) {
+	t.Parallel()
 	dbtest.Run(t, func(t testing.TB) dbtest.Store { return open(t, template.New(t)) })
 }
 

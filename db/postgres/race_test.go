@@ -45,7 +45,8 @@ func onlyOne(errs [2]error, other error) error {
 // Two machines that do what must be done once, or what excludes the other, at the same
 // time. LASTSEEN_TEST_RACES says how often each is tried.
 func TestRaces(t *testing.T) {
-	tries := 40
+	t.Parallel()
+	tries := 15
 	if n, err := strconv.Atoi(os.Getenv("LASTSEEN_TEST_RACES")); err == nil {
 		tries = n
 	}
