@@ -17,9 +17,7 @@ import (
 )
 
 const (
-	connectTimeout = 4 * time.Second // of one connection
-	pingTimeout    = time.Second     // of one that was not used lately
-	usedLately     = time.Second
+	connectTimeout = 4 * time.Second  // of one connection
 	idleFor        = 30 * time.Minute // a connection is kept that nobody uses
 	oldAfter       = time.Hour        // one is replaced, so that what a server keeps for it goes
 )
@@ -105,11 +103,8 @@ func (p *pool) acquire(ctx context.Context) (*conn, error) {
 	case <-p.closed:
 		return nil, errClosed
 	}
-	for c := p.last(); c != nil; c = p.last() {
-		if time.Since(c.used) < usedLately || c.ping(ctx) == nil {
-			return c, nil
-		}
-		c.drop()
+	if c := p.last(); c != nil { // whoever finds it lost asks again on another one
+		return c, nil
 	}
 	c, err := p.connect(ctx)
 	if err != nil {
@@ -190,12 +185,6 @@ func (c *conn) drop() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_ = c.Close(ctx)
-}
-
-func (c *conn) ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
-	defer cancel()
-	return c.Ping(ctx)
 }
 
 // do runs statements without parameters in one round trip, and says what the last did.
