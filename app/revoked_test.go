@@ -57,16 +57,26 @@ func insertSession(t testing.TB, a *App, user db.User) (token string, id uuid.UU
 	return token, id
 }
 
-// TestRevokedIsRefusedNext ends sessions in every way there is, here and as
-// another process would, while many readers keep the cache warm, and asks for
-// each at once afterwards. LASTSEEN_TEST_REVOCATIONS says how many.
+// TestRevokedIsRefusedNext ends sessions in every way there is, here and as another
+// process or machine would, while many readers keep the cache warm, and asks for each on
+// both at once afterwards. LASTSEEN_TEST_REVOCATIONS says how many.
 func TestRevokedIsRefusedNext(t *testing.T) {
+	t.Run("SQLite", func(t *testing.T) {
+		onlySQLite(t)
+		dir := t.TempDir()
+		revokedIsRefused(t, openApp(t, dir), openApp(t, dir))
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		here, there, _ := onPostgres(t, func(*App) {})
+		revokedIsRefused(t, here, there)
+	})
+}
+
+func revokedIsRefused(t *testing.T, here, there *App) {
 	revocations := 240
 	if n, err := strconv.Atoi(os.Getenv("LASTSEEN_TEST_REVOCATIONS")); err == nil {
 		revocations = n
 	}
-	dir := t.TempDir()
-	here, there := openApp(t, dir), openApp(t, dir)
 	root, err := here.CreateUser(t.Context(), Operator.Actor(), NewUser{Username: "root", Password: "correct horse", Superuser: true})
 	if err != nil {
 		t.Fatal(err)
@@ -98,14 +108,16 @@ func TestRevokedIsRefusedNext(t *testing.T) {
 			}
 		})
 	}
-	wait.Go(func() { // flushes, as the loop does
-		for ctx.Err() == nil {
-			if err := here.live.Flush(ctx); err != nil && ctx.Err() == nil {
-				t.Error(err)
+	for _, a := range []*App{here, there} {
+		wait.Go(func() { // flushes, as the loop does
+			for ctx.Err() == nil {
+				if err := a.live.Flush(ctx); err != nil && ctx.Err() == nil {
+					t.Error(err)
+				}
+				time.Sleep(10 * time.Millisecond)
 			}
-			time.Sleep(10 * time.Millisecond)
-		}
-	})
+		})
+	}
 
 	type session struct {
 		token string
@@ -132,8 +144,8 @@ func TestRevokedIsRefusedNext(t *testing.T) {
 				for i := range sessions {
 					token, id := insertSession(t, here, user)
 					sessions[i] = session{token, id}
-					for range 2 { // into the cache, and out of it
-						if _, err := here.Authenticate(ctx, []string{token}, client); err != nil {
+					for _, a := range []*App{here, here, there} { // into the cache, and out of it
+						if _, err := a.Authenticate(ctx, []string{token}, client); err != nil {
 							t.Errorf("a new session was refused: %v", err)
 							return
 						}
@@ -160,13 +172,15 @@ func TestRevokedIsRefusedNext(t *testing.T) {
 					return
 				}
 				for _, session := range sessions {
-					if _, err := here.Authenticate(ctx, []string{session.token}, client); !errors.Is(err, ErrUnauthenticated) {
-						misses.Add(1)
-						t.Errorf("ended in way %d, but answered %v", way, err)
-					}
-					if _, err := here.Session(ctx, Operator, session.id); !errors.Is(err, db.ErrNotFound) {
-						misses.Add(1)
-						t.Errorf("ended in way %d, but shown: %v", way, err)
+					for i, a := range []*App{here, there} {
+						if _, err := a.Authenticate(ctx, []string{session.token}, client); !errors.Is(err, ErrUnauthenticated) {
+							misses.Add(1)
+							t.Errorf("ended in way %d, but on machine %d answered %v", way, i, err)
+						}
+						if _, err := a.Session(ctx, Operator, session.id); !errors.Is(err, db.ErrNotFound) {
+							misses.Add(1)
+							t.Errorf("ended in way %d, but on machine %d shown: %v", way, i, err)
+						}
 					}
 				}
 				ended.Add(int64(count))
