@@ -141,6 +141,9 @@ func (a *answered) churn(base string, stop chan struct{}) {
 			return
 		}
 		res.Body.Close()
+		if res.StatusCode != http.StatusSeeOther {
+			continue // there is no database
+		}
 		a.mu.Lock()
 		delete(a.unsure, token)
 		a.revoked[token] = true
