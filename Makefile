@@ -56,10 +56,9 @@ test: go ## run every test, with the race detector where there is a C compiler
 	CGO_ENABLED=0 $(GO) test -trimpath -vet=off -run '$(PLAIN)' $(TESTFLAGS) ./app/... ./db/... ./web/... || failed=1; \
 	{ set +x; } 2>/dev/null; exit $$failed; fi
 
-test-postgres: go ## run the tests of the store, the app and the web on PostgreSQL
+test-postgres: go ## run the tests of the app and the web on PostgreSQL
 	@.ci/test-tools
 	LASTSEEN_TEST_POSTGRES=1 CGO_ENABLED=0 $(GO) test -trimpath -vet=off $(TESTFLAGS) ./app ./web
-	LASTSEEN_TEST_POSTGRES_PARAMETERS=default_query_exec_mode=exec CGO_ENABLED=0 $(GO) test -trimpath -vet=off -run '^TestStore$$' $(TESTFLAGS) ./db/postgres
 
 lint: go ## check format, vet, 32 bits, staticcheck and known vulnerabilities
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }

@@ -76,14 +76,9 @@ type postgres struct {
 	stop    func()
 }
 
-// url is that of one of its databases. LASTSEEN_TEST_POSTGRES_PARAMETERS may add to it, such
-// as default_query_exec_mode=exec.
+// url is that of one of its databases.
 func (s *postgres) url(name string) string {
-	url := fmt.Sprintf("postgres://lastseen:secret@%s/%s?sslmode=disable", s.address, name)
-	if more := os.Getenv("LASTSEEN_TEST_POSTGRES_PARAMETERS"); more != "" {
-		url += "&" + more
-	}
-	return url
+	return fmt.Sprintf("postgres://lastseen:secret@%s/%s?sslmode=disable", s.address, name)
 }
 
 func (s *postgres) run(statement string) error {
