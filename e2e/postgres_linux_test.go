@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -152,6 +153,81 @@ func TestTwoMachines(t *testing.T) {
 	if out := s.command("", "doctor"); !strings.Contains(out, "servers that use it: 2") {
 		t.Errorf("doctor: %s", out)
 	}
+}
+
+// A stopped instance is copied to PostgreSQL and back, whole: who was signed in still is.
+func TestMove(t *testing.T) {
+	t.Parallel()
+	database, err := pgtest.Start()
+	if err != nil {
+		if os.Getenv("LASTSEEN_TEST_REQUIRE") == "1" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	t.Cleanup(database.Remove)
+	data, back := t.TempDir(), filepath.Join(t.TempDir(), "back")
+	move := func(want int, args ...string) (string, string) {
+		t.Helper()
+		out, errs, status := execute(t, data, "", append([]string{"move"}, args...)...)
+		if status != want {
+			t.Fatalf("move %q: status %d: %s", args, status, errs)
+		}
+		return out, errs
+	}
+	for _, args := range [][]string{
+		{"user", "create", "ada", "--superuser", "--group", "family", "--password-file", "-"},
+		{"alert", "add", "ntfy://127.0.0.1:1/topic"},
+		{"rule", "allow", "app.home.example", "--group", "family"},
+	} {
+		if _, errs, status := execute(t, data, "correct horse", args...); status != 0 {
+			t.Fatalf("%q: %s", args, errs)
+		}
+	}
+	key, _, _ := execute(t, data, "", "token", "create", "--user", "ada")
+	p := start(t, data)
+	ada := browser(t)
+	if got := p.signIn(ada, "ada", "correct horse"); got != 303 {
+		t.Fatalf("sign in: got %d", got)
+	}
+	base, err := url.Parse(p.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cookie := ada.Jar.Cookies(base)[0].String()
+	signedIn := func(p *process) {
+		t.Helper()
+		for _, header := range [][2]string{{"Cookie", cookie}, {"Authorization", "Bearer " + strings.TrimSpace(key)}} {
+			if got, body := p.get(browser(t), me, header[0], header[1]); got != 200 {
+				t.Errorf("by %s: got %d %s", header[0], got, body)
+			}
+		}
+	}
+	signedIn(p)
+	if _, errs := move(1, database.URL); !strings.Contains(errs, "stop") {
+		t.Errorf("beside a server: %s", errs)
+	}
+	_ = p.signal(syscall.SIGTERM)
+	out, _ := move(0, database.URL)
+	for _, line := range []string{`users\s+1`, `sessions\s+1`, `tokens\s+1`, `alert_targets\s+1`, `rules\s+1`} {
+		if !regexp.MustCompile(`(?m)^` + line + `$`).MatchString(out) {
+			t.Errorf("there is no line %s in %s", line, out)
+		}
+	}
+	move(1, database.URL) // somebody is there by now
+
+	p = start(t, data, "LASTSEEN_DATABASE="+database.URL)
+	signedIn(p)
+	if out, errs, _ := execute(t, data, "", "alert", "list", "--database", database.URL); !strings.Contains(out, "ntfy") {
+		t.Errorf("targets of alerts: %s %s", out, errs)
+	}
+	if _, errs := move(1, "sqlite", "--database", database.URL, "--data", back); !strings.Contains(errs, "stop") {
+		t.Errorf("beside a server: %s", errs)
+	}
+	_ = p.signal(syscall.SIGTERM)
+	move(1, "sqlite", "--database", database.URL) // data has a database
+	move(0, "sqlite", "--database", database.URL, "--data", back)
+	signedIn(start(t, back))
 }
 
 // post sends an empty form with a cookie.

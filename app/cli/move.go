@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"lastseen/app"
 	"lastseen/db"
 
 	"github.com/urfave/cli/v3"
@@ -41,9 +42,9 @@ func (p *Program) move(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	if toPostgres {
-		fmt.Fprintf(p.Err, "everything is copied: start servers with --database; what is in %s stays as it was\n", config.DataDir)
+		fmt.Fprintf(p.Err, "everything is copied: start servers with --database, each with a copy of %s if there is one; what is in %s stays as it was\n", app.KeyPath(config.DataDir), config.DataDir)
 	} else {
-		fmt.Fprintf(p.Err, "everything is copied into %s: start the server without --database; what is in PostgreSQL stays as it was\n", config.DataDir)
+		fmt.Fprintf(p.Err, "everything is copied into %s: start the server without --database, with the lastseen.key that the others have; what is in PostgreSQL stays as it was\n", config.DataDir)
 	}
 	return nil
 }
