@@ -103,8 +103,7 @@ func (a *App) checkKey(text string) error {
 	if !ok || a.keyChecked == text {
 		return nil
 	}
-	hash := sha256.Sum256([]byte("which key: " + text))
-	name := hex.EncodeToString(hash[:8])
+	name := nameOfKey(text)
 	kept, err := registry.SettingOnce(context.Background(), keyName, name)
 	if err == nil && kept != name {
 		err = fmt.Errorf("%w: copy %s of a machine on which second factors work to %s here", ErrOtherKey, filepath.Base(KeyPath("")), KeyPath(a.Config.DataDir))
@@ -113,6 +112,21 @@ func (a *App) checkKey(text string) error {
 		a.keyChecked = text
 	}
 	return err
+}
+
+func nameOfKey(text string) string {
+	hash := sha256.Sum256([]byte("which key: " + text))
+	return hex.EncodeToString(hash[:8])
+}
+
+// ShareKey makes the key of a data directory, if it has one, that of all machines of a store
+// to which its database was moved: a machine without it makes no other one.
+func ShareKey(ctx context.Context, store Store, dataDir string) error {
+	text, err := ReadKey(dataDir)
+	if err != nil { // one that is none decrypts nothing
+		return nil
+	}
+	return store.SetSetting(ctx, keyName, nameOfKey(text))
 }
 
 // keyProblem is ErrOtherKey when this machine has another key than the others, or none

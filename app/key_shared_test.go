@@ -53,3 +53,27 @@ func TestOneKeyOfAllMachines(t *testing.T) {
 		t.Errorf("with another key: %v", err)
 	}
 }
+
+// After a move the key that the copied secrets need is known: no machine makes another one.
+func TestKeyOfAMove(t *testing.T) {
+	store, err := postgres.Open(t.Context(), emptyPostgres.New(t), postgres.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	moved := t.TempDir()
+	if err := errors.Join(ShareKey(t.Context(), store, moved), // which has none
+		WriteKey(moved, "c29tZSBvdGhlciBrZXksIG9mIDMyIGJ5dGVzIGFzIHQ="), ShareKey(t.Context(), store, moved)); err != nil {
+		t.Fatal(err)
+	}
+	a := openApp(t, t.TempDir())
+	a = New(store, a.geo, a.agents, a.Config, a.Log)
+	a.Config.DataDir = t.TempDir()
+	if _, err := a.seal([]byte("secret")); !errors.Is(err, ErrOtherKey) {
+		t.Errorf("without the key: got %v", err)
+	}
+	a.Config.DataDir = moved
+	if _, err := a.seal([]byte("secret")); err != nil {
+		t.Errorf("with it: got %v", err)
+	}
+}

@@ -382,8 +382,8 @@ func (s *Store) err(err error) error {
 	return err
 }
 
-// plain hides that a time of our own ran out, which is no fault of who asked.
-func plain(err error) error { return errors.New(err.Error()) }
+// plain hides that a time of our own ran out, which is no fault of who asked, and is one line.
+func plain(err error) error { return errors.New(strings.Join(strings.Fields(err.Error()), " ")) }
 
 // isLost reports whether a connection failed, and not what was asked.
 func isLost(err error) bool {
