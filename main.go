@@ -466,20 +466,22 @@ func move(ctx context.Context, c config.Config, log *slog.Logger, to string) (co
 	case servers > 0:
 		return nil, fmt.Errorf("%d servers run on %s: stop them first; one that was not stopped, but is no more, counts for 45 seconds", servers, far.Path())
 	}
+	if to == "sqlite" {
+		err := sqlite.Make(ctx, path, func(near *sqlite.Store) error {
+			counts, err = near.Fill(ctx, func(each func(db.Table) error) error { return far.Dump(ctx, each) })
+			return err
+		})
+		return counts, err
+	}
 	near, err := sqlite.Open(ctx, path, true)
 	if err != nil {
 		return nil, err
 	}
-	if to != "sqlite" {
-		counts, err = far.Fill(ctx, func(each func(db.Table) error) error { return near.Dump(ctx, each) })
-	} else {
-		counts, err = near.Fill(ctx, func(each func(db.Table) error) error { return far.Dump(ctx, each) })
+	counts, err = far.Fill(ctx, func(each func(db.Table) error) error { return near.Dump(ctx, each) })
+	if err == nil {
+		err = app.ShareKey(ctx, far, c.DataDir)
 	}
-	err = errors.Join(err, near.Close())
-	if to == "sqlite" && err != nil { // nothing is left that looks like a database
-		err = errors.Join(err, os.Remove(path))
-	}
-	return counts, err
+	return counts, errors.Join(err, near.Close())
 }
 
 // runDemo serves sample data, and the apps that it guards, from a directory that is gone

@@ -88,6 +88,9 @@ func TestCopy(t *testing.T) {
 	if err := there.DeleteUser(t.Context(), 4, true, dbtest.Event(db.ModelDeleted)); err != nil {
 		t.Fatal(err)
 	}
+	if err := there.DeleteAlertTarget(t.Context(), 1, "one", dbtest.Event(db.ModelDeleted)); err != nil { // the only one
+		t.Fatal(err)
+	}
 	back, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "back.db"), true)
 	if err != nil {
 		t.Fatal(err)
@@ -102,6 +105,10 @@ func TestCopy(t *testing.T) {
 	}
 	if eve := dbtest.CreateUser(t, back, "eve", false); eve.ID != 5 {
 		t.Errorf("back, the next user has the number %d, want 5: 4 was given before", eve.ID)
+	}
+	seal := func(int64) ([]byte, error) { return []byte{1}, nil }
+	if target, err := back.CreateAlertTarget(t.Context(), db.AlertTarget{Created: dbtest.Start}, seal, func(db.AlertTarget) db.Event { return dbtest.Event(db.ModelCreated) }); err != nil || target.ID != 2 {
+		t.Errorf("back, the next target has the number %d, %v, want 2: 1 was given before", target.ID, err)
 	}
 	if _, total, err := back.Sessions(t.Context(), db.SessionFilter{}); err != nil || total != 2 {
 		t.Errorf("back, %d sessions, %v", total, err)

@@ -235,22 +235,8 @@ func Restore(ctx context.Context, backup, path, keepAs string, prepare func(*Sto
 	if err := vacuumInto(ctx, backup, fresh); err != nil {
 		return "", fmt.Errorf("cannot copy %s to %s: %w", backup, fresh, err)
 	}
-	store, err := Open(ctx, fresh, true)
-	if err != nil {
+	if err := finish(ctx, fresh, filepath.Dir(path), prepare); err != nil {
 		return "", err
-	}
-	if err := errors.Join(prepare(store), store.Close()); err != nil { // closing folds the -wal file in
-		return "", err
-	}
-	// On a full disk SQLite closes without folding in, and without a word.
-	if _, err := os.Stat(fresh + "-wal"); err == nil {
-		return "", fmt.Errorf("cannot restore: what belongs to %s could not all be written; free some space there", fresh)
-	}
-	if _, err := Check(ctx, fresh); err != nil {
-		return "", fmt.Errorf("cannot restore, look at the disk: %w", err)
-	}
-	if err := GiveTo(fresh, filepath.Dir(path)); err != nil {
-		return "", fmt.Errorf("give the database to the owner of its directory: %w", err)
 	}
 	// The old database moves with its -wal file, which may hold its latest.
 	for _, suffix := range []string{"-wal", "-shm", ""} {
@@ -267,4 +253,46 @@ func Restore(ctx context.Context, backup, path, keepAs string, prepare func(*Sto
 	}
 	syncDir(filepath.Dir(path))
 	return kept, nil
+}
+
+// Make makes a database at path, where there is none, of what fill writes: whole, or not at
+// all.
+func Make(ctx context.Context, path string, fill func(*Store) error) error {
+	dir, err := os.MkdirTemp(filepath.Dir(path), ".lastseen-make-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	fresh := filepath.Join(dir, "fresh")
+	if err := finish(ctx, fresh, filepath.Dir(path), fill); err != nil {
+		return err
+	}
+	if err := os.Rename(fresh, path); err != nil {
+		return err
+	}
+	syncDir(filepath.Dir(path))
+	return nil
+}
+
+// finish opens a database in the making, and closes it as one file that is whole and
+// belongs to the owner of dir.
+func finish(ctx context.Context, fresh, dir string, fill func(*Store) error) error {
+	store, err := Open(ctx, fresh, true)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(fill(store), store.Close()); err != nil { // closing folds the -wal file in
+		return err
+	}
+	// On a full disk SQLite closes without folding in, and without a word.
+	if _, err := os.Stat(fresh + "-wal"); err == nil {
+		return fmt.Errorf("what belongs to %s could not all be written: free some space there", fresh)
+	}
+	if _, err := Check(ctx, fresh); err != nil {
+		return fmt.Errorf("look at the disk: %w", err)
+	}
+	if err := GiveTo(fresh, dir); err != nil {
+		return fmt.Errorf("give the database to the owner of its directory: %w", err)
+	}
+	return nil
 }

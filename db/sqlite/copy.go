@@ -112,7 +112,12 @@ func (s *Store) Fill(ctx context.Context, dump func(each func(db.Table) error) e
 				counts[t.Name]++
 			}
 			if t.Last > 0 {
-				if _, err := tx.ExecContext(ctx, `UPDATE sqlite_sequence SET seq = max(seq, $2) WHERE name = $1`, t.Name, t.Last); err != nil {
+				// SQLite has counted for no table that is still empty.
+				if _, err := tx.ExecContext(ctx, `DELETE FROM sqlite_sequence WHERE name = $1`, t.Name); err != nil {
+					return err
+				}
+				_, err := tx.ExecContext(ctx, `INSERT INTO sqlite_sequence (name, seq) SELECT name, $2 FROM sqlite_schema WHERE name = $1 AND sql LIKE '%AUTOINCREMENT%'`, t.Name, t.Last)
+				if err != nil {
 					return err
 				}
 			}
