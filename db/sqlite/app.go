@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"lastseen/db"
@@ -38,6 +39,7 @@ func (s *Store) RedeemCode(ctx context.Context, code db.AppCode, expired time.Ti
 		if _, err := tx.ExecContext(ctx, `DELETE FROM app_sessions WHERE session_id = $1 AND host = $2`, id, code.Host); err != nil {
 			return err
 		}
+		s.addToken(token)
 		_, err = tx.ExecContext(ctx, `INSERT INTO app_sessions (token_hash, session_id, host, created) VALUES ($1, $2, $3, $4)`,
 			token, id, code.Host, micros(code.Created))
 		if err != nil {
@@ -50,9 +52,15 @@ func (s *Store) RedeemCode(ctx context.Context, code db.AppCode, expired time.Ti
 
 // AppSession is that of a token's hash.
 func (s *Store) AppSession(ctx context.Context, hash []byte) (a db.AppSession, err error) {
+	if s.lacksToken(hash) {
+		return a, db.ErrNotFound
+	}
 	err = s.read.QueryRowContext(ctx, `SELECT s.uuid, a.host, a.created FROM app_sessions a JOIN sessions s ON s.id = a.session_id WHERE a.token_hash = $1`, hash).
 		Scan(&a.Session, &a.Host, timeColumn{&a.Created})
-	return a, s.err(err)
+	if err = s.err(err); errors.Is(err, db.ErrNotFound) {
+		s.lookedInVain()
+	}
+	return a, err
 }
 
 // AppSessions are those of a session, by host.

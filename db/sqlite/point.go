@@ -22,7 +22,14 @@ const (
 // and Agent: see User and Agent. It does not look at expiry or at whether the
 // user is active: the caller judges.
 func (s *Store) SessionByToken(hash []byte) (db.Session, error) {
-	return s.point(sessionByTokenQuery, hash)
+	if s.lacksToken(hash) {
+		return db.Session{}, db.ErrNotFound
+	}
+	sess, err := s.point(sessionByTokenQuery, hash)
+	if errors.Is(err, db.ErrNotFound) {
+		s.lookedInVain()
+	}
+	return sess, err
 }
 
 // SessionByUUID finds one by its public name.

@@ -74,6 +74,7 @@ func (s *Store) CreateSession(ctx context.Context, in db.SignIn) (db.Session, er
 		if in.Proof.Device != nil { // nobody has proven who they are but by a password
 			proven = 0
 		}
+		s.addToken(in.TokenHash)
 		res, err := tx.ExecContext(ctx, `INSERT INTO sessions
 			(uuid, token_hash, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires, proven, device_id)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,

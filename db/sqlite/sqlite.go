@@ -45,6 +45,7 @@ type Store struct {
 	points *planned // read, with the plans of what requests need
 
 	changes changes
+	tokens  tokens
 	health  health
 }
 
