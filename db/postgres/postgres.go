@@ -166,14 +166,21 @@ func rows[T any](ctx context.Context, q querier, fields func(*T) []any, sql stri
 // column are the fields of rows of one column.
 func column[T any](v *T) []any { return []any{v} }
 
-// once runs f on a connection.
+// once runs f on a connection. Who waits for its answer may go away meanwhile: that would
+// cost the connection, and making another one costs the server more than to answer.
 func (s *Store) once(ctx context.Context, f func(ctx context.Context, q querier) error) error {
 	c, err := s.pool.acquire(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.pool.release(c)
-	return f(ctx, querier{conn: c})
+	staying := context.WithoutCancel(ctx)
+	if until, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		staying, cancel = context.WithDeadline(staying, until)
+		defer cancel()
+	}
+	return f(staying, querier{conn: c})
 }
 
 // read runs f, which may read, and again on other connections as long as each was lost: of

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"lastseen/db"
 	"lastseen/db/dbtest"
@@ -62,6 +63,26 @@ func run(t testing.TB, s *Store, sql string, args ...any) {
 func TestStore(t *testing.T) {
 	t.Parallel()
 	dbtest.Run(t, func(t testing.TB) dbtest.Store { return open(t, template.New(t)) })
+}
+
+// Who goes away while they wait for an answer takes no connection with them.
+func TestConnectionOfWhoGoesAway(t *testing.T) {
+	s := open(t, template.New(t))
+	ask := func(ctx context.Context, sql string) (pid int) {
+		t.Helper()
+		err := s.read(ctx, func(ctx context.Context, q querier) error { return q.row(ctx, sql).Scan(&pid) })
+		if err != nil {
+			t.Error(err)
+		}
+		return pid
+	}
+	before := ask(t.Context(), `SELECT pg_backend_pid()`)
+	going, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(20*time.Millisecond, cancel)
+	ask(going, `SELECT 1 FROM pg_sleep(0.1)`)
+	if after := ask(t.Context(), `SELECT pg_backend_pid()`); after != before {
+		t.Error("another connection was made")
+	}
 }
 
 // nothing is a database without anything.
