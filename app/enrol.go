@@ -228,6 +228,16 @@ func (a *App) RemoveFactor(ctx context.Context, actor Actor, user db.User, kind 
 	return nil
 }
 
+// NameFactor stores what a caller calls a factor of theirs; db.ErrNotFound when they have
+// none such. What is wrong with the name is a db.InputError.
+func (a *App) NameFactor(ctx context.Context, caller Caller, kind db.FactorKind, id int64, name string) error {
+	name, err := factorName(name)
+	if err != nil {
+		return err
+	}
+	return a.store.NameFactor(ctx, caller.User.ID, kind, id, name, a.factorChange(caller.Actor(), db.ModelUpdated, *caller.User, kind, id, name))
+}
+
 // ResetFactors removes all factors of a user and their recovery codes, for who has lost
 // them. It ends no session and lifts no other limit.
 func (a *App) ResetFactors(ctx context.Context, actor Actor, user db.User) error {
@@ -264,12 +274,17 @@ var factorModels = map[db.FactorKind][2]string{
 	db.KindRecovery: {"authentik_stages_authenticator_static", "staticdevice"},
 }
 
-// factorEvent records a change to a factor, and tells people of it.
-func (a *App) factorEvent(actor Actor, action db.Action, user db.User, kind db.FactorKind, id int64, name string) db.Event {
+// factorChange records a change to a factor.
+func (a *App) factorChange(actor Actor, action db.Action, user db.User, kind db.FactorKind, id int64, name string) db.Event {
 	model := factorModels[kind]
-	e := a.event(actor, action, user.ID, map[string]any{
+	return a.event(actor, action, user.ID, map[string]any{
 		"model": map[string]any{"app": model[0], "model_name": model[1], "pk": id, "name": name}, "username": user.Username,
 	})
+}
+
+// factorEvent is factorChange of what people are told.
+func (a *App) factorEvent(actor Actor, action db.Action, user db.User, kind db.FactorKind, id int64, name string) db.Event {
+	e := a.factorChange(actor, action, user, kind, id, name)
 	kindOf, what := alert.FactorAdded, factorNames[kind]+" “"+name+"”"
 	if action == db.ModelDeleted {
 		kindOf = alert.FactorRemoved

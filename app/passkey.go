@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -85,7 +86,9 @@ type PasskeyAnswer struct{ Token, Answer string }
 // A NewPasskey is what a page that sets one up sends.
 type NewPasskey struct {
 	PasskeyAnswer
-	Name string
+	Name string // "": what keeps it, or else Browser
+	// Browser is what the passkey may be called by the browser that made it.
+	Browser string
 }
 
 // askPasskey asks for an answer by a passkey of a user, or of anybody who is verified by
@@ -320,23 +323,23 @@ func (a *App) AskToRegister(ctx context.Context, caller Caller) (PasskeyRequest,
 }
 
 // AddPasskey adds a passkey to the caller, and returns the recovery codes that come with
-// the first factor. A bad name is a db.InputError, an answer that is not one to what was
+// the first factor, and what the passkey is called. A bad name is a db.InputError, an answer that is not one to what was
 // asked ErrPasskey, a passkey that is there already db.ErrConflict.
-func (a *App) AddPasskey(ctx context.Context, caller Caller, n NewPasskey) (codes []string, err error) {
+func (a *App) AddPasskey(ctx context.Context, caller Caller, n NewPasskey) (name string, codes []string, err error) {
 	has, err := a.store.Factors(ctx, caller.User.ID)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	added, codes, err := a.newPasskey(ctx, ToRegister, caller.Actor(), *caller.User, has, n)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	added.By = caller.Session
 	if err := a.store.AddFactor(ctx, *added); err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	a.Log.Info("second factor added", "kind", db.KindPasskey, "user", caller.User.Username, "by", caller.User.Username, "ip", caller.IP)
-	return codes, nil
+	return added.Passkey.Name, codes, nil
 }
 
 // AskToEnrol asks for the first passkey of somebody who must have a factor.
@@ -385,7 +388,9 @@ func (a *App) newPasskey(ctx context.Context, purpose Purpose, actor Actor, user
 
 // registered is the passkey that was made for a purpose, and the UUID of its user.
 func (a *App) registered(ctx context.Context, purpose Purpose, user int64, n NewPasskey) (p db.Passkey, id uuid.UUID, err error) {
-	if n.Name, err = factorName(n.Name); err != nil {
+	n.Name = strings.TrimSpace(n.Name)
+	name, err := factorName(cmp.Or(n.Name, n.Browser))
+	if err != nil {
 		return p, id, err
 	}
 	r, err := a.takeChallenge(ctx, n.Token, purpose, user)
@@ -406,8 +411,11 @@ func (a *App) registered(ctx context.Context, purpose Purpose, user int64, n New
 	if err != nil {
 		return p, id, fmt.Errorf("%w: %w", ErrPasskey, err)
 	}
+	if n.Name == "" {
+		name = cmp.Or(c.Maker(), name)
+	}
 	stored, err := json.Marshal(c)
 	return db.Passkey{
-		UserID: user, Name: n.Name, CredentialID: c.ID, RPID: r.RPID, Discoverable: answer.Extensions.CredProps.Discoverable, Credential: stored, Created: a.now(),
+		UserID: user, Name: name, CredentialID: c.ID, RPID: r.RPID, Discoverable: answer.Extensions.CredProps.Discoverable, Credential: stored, Created: a.now(),
 	}, id, err
 }

@@ -66,6 +66,7 @@ type Store interface {
 	TOTPs(ctx context.Context) ([]db.TOTP, error)
 	AddFactor(ctx context.Context, n db.NewFactor) error
 	DeleteFactor(ctx context.Context, user int64, kind db.FactorKind, id int64, event db.Event) error
+	NameFactor(ctx context.Context, user int64, kind db.FactorKind, id int64, name string, event db.Event) error
 	ResetFactors(ctx context.Context, user int64, event db.Event) error
 	SetRecoveryCodes(ctx context.Context, user int64, hashes [][]byte, event db.Event) error
 	Passkey(ctx context.Context, credential []byte) (db.Passkey, error)

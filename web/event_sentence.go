@@ -109,6 +109,8 @@ var eventSentences = map[string]eventSentence{
 	"model_deleted totpdevice":     {by: view.Msg("%[1]s removed the authenticator app “%[3]s” of %[2]s"), self: view.Msg("%[2]s removed the authenticator app “%[3]s”")},
 	"model_created webauthndevice": {by: view.Msg("%[2]s added the passkey “%[3]s”")},
 	"model_deleted webauthndevice": {by: view.Msg("%[1]s removed the passkey “%[3]s” of %[2]s"), self: view.Msg("%[2]s removed the passkey “%[3]s”")},
+	"model_updated totpdevice":     {by: view.Msg("%[2]s named an authenticator app “%[3]s”")},
+	"model_updated webauthndevice": {by: view.Msg("%[2]s named a passkey “%[3]s”")},
 	"model_updated staticdevice":   {by: view.Msg("%[2]s made new recovery codes")},
 	"model_deleted staticdevice":   {by: view.Msg("%[1]s removed the recovery codes of %[2]s"), self: view.Msg("%[2]s removed their recovery codes")},
 

@@ -261,7 +261,7 @@ func (s *Server) renderTOTP(c *gin.Context, status int, user db.User, page view.
 	}
 	if page.RD != "" {
 		page.App, page.Username = s.appHost(page.RD), user.Username
-		page.Passkeys, page.PasskeyName = s.offersPasskeys(c), s.passkeyName(c)
+		page.Passkeys = s.offersPasskeys(c)
 	}
 	return s.render(c, status, "totp", &page)
 }
@@ -324,6 +324,31 @@ func (s *Server) removeFactor(c *gin.Context, kind db.FactorKind) error {
 	s.say(c, s.pages.Text(s.language(c), factorRemoved))
 	redirect(c, "/profile")
 	return nil
+}
+
+// nameFactor takes what the caller calls a factor of theirs.
+func (s *Server) nameFactor(kind db.FactorKind) handler {
+	return func(c *gin.Context) error {
+		form, err := parseForm(c)
+		if err != nil {
+			return err
+		}
+		id, err := strconv.ParseInt(c.Param("id"), 10, 64)
+		if err != nil {
+			return db.ErrNotFound
+		}
+		err = s.app.NameFactor(c.Request.Context(), caller(c), kind, id, form.Get("name"))
+		var input *db.InputError
+		if errors.As(err, &input) {
+			return s.renderProfile(c, http.StatusBadRequest, view.ProfilePage{ErrorIn: "factors", Error: input.Problem})
+		}
+		if err != nil {
+			return err
+		}
+		s.say(c, s.pages.Text(s.language(c), "Saved."))
+		redirect(c, "/profile")
+		return nil
+	}
 }
 
 func (s *Server) newRecoveryCodes(c *gin.Context) error {

@@ -52,7 +52,7 @@ func (s *Server) passkeyToJoin(c *gin.Context) (app.PasskeyRequest, error) {
 
 // joinByPasskey is the form's of an invitation, sent with a passkey.
 func (s *Server) joinByPasskey(c *gin.Context, form url.Values) error {
-	n := app.NewPasskey{PasskeyAnswer: passkeyAnswer(form), Name: s.passkeyName(c)}
+	n := app.NewPasskey{PasskeyAnswer: passkeyAnswer(form), Browser: s.passkeyName(c)}
 	codes, token, sess, err := s.app.JoinByPasskey(c.Request.Context(), c.Param("token"), form.Get("username"), n, s.signingIn(c), s.tokens(c.Request))
 	text := sentence(c, err, userExists, "username")
 	if text == "" {

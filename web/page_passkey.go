@@ -69,8 +69,8 @@ func passkeyAnswer(form url.Values) app.PasskeyAnswer {
 	return app.PasskeyAnswer{Token: form.Get("challenge"), Answer: form.Get("answer")}
 }
 
-func newPasskey(form url.Values) app.NewPasskey {
-	return app.NewPasskey{PasskeyAnswer: passkeyAnswer(form), Name: form.Get("passkey_name")}
+func (s *Server) newPasskey(c *gin.Context, form url.Values) app.NewPasskey {
+	return app.NewPasskey{PasskeyAnswer: passkeyAnswer(form), Name: form.Get("passkey_name"), Browser: s.passkeyName(c)}
 }
 
 var (
@@ -100,7 +100,7 @@ func (s *Server) signInByPasskey(c *gin.Context, form url.Values) error {
 
 // enrolPasskey is the form's of who must have a factor, sent with a new passkey.
 func (s *Server) enrolPasskey(c *gin.Context, p app.Pending, form url.Values, page view.TOTPPage) error {
-	codes, token, sess, err := s.app.EnrolPasskey(c.Request.Context(), s.own(c.Request, pendingCookie), newPasskey(form), s.signingIn(c), s.tokens(c.Request))
+	codes, token, sess, err := s.app.EnrolPasskey(c.Request.Context(), s.own(c.Request, pendingCookie), s.newPasskey(c, form), s.signingIn(c), s.tokens(c.Request))
 	if errors.Is(err, app.ErrUnauthenticated) || errors.Is(err, app.ErrBadCredentials) {
 		return s.signInAnew(c, page.RD, page.State)
 	}
@@ -136,9 +136,6 @@ func (s *Server) renderPasskey(c *gin.Context, status int, page view.PasskeyPage
 		return db.ErrNotFound // the profile says why
 	}
 	page.Layout = s.layout(c, "profile")
-	if page.Name == "" {
-		page.Name = s.passkeyName(c)
-	}
 	return s.render(c, status, "passkey", &page)
 }
 
@@ -153,8 +150,8 @@ func (s *Server) addPasskey(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	n := newPasskey(form)
-	codes, err := s.app.AddPasskey(c.Request.Context(), caller(c), n)
+	n := s.newPasskey(c, form)
+	name, codes, err := s.app.AddPasskey(c.Request.Context(), caller(c), n)
 	if text := passkeyProblem(err); text != "" {
 		return s.renderPasskey(c, http.StatusBadRequest, view.PasskeyPage{Name: n.Name, Error: text})
 	}
@@ -164,7 +161,7 @@ func (s *Server) addPasskey(c *gin.Context) error {
 	if codes != nil {
 		return s.renderRecovery(c, codes, "/profile")
 	}
-	s.say(c, s.pages.Text(s.language(c), passkeyAdded, n.Name))
+	s.say(c, s.pages.Text(s.language(c), passkeyAdded, name))
 	redirect(c, "/profile")
 	return nil
 }

@@ -111,7 +111,7 @@ func TestPasskeyInABrowser(t *testing.T) {
 	call(laptop, webauthn.SetUserVerified, webauthn.SetUserVerifiedParams{AuthenticatorID: laptop.id, IsUserVerified: true})
 	ts.advance(16 * time.Minute)
 	run("asking again", chromedp.Navigate(ts.url+"/profile/passkey"), chromedp.WaitVisible(css("#again_password")), chromedp.Click(button), chromedp.WaitVisible(css("#passkey_name")))
-	run("removing it", chromedp.Navigate(ts.url+"/profile"), chromedp.Click(css(`form[action^="/profile/passkey/"] button`)), chromedp.WaitVisible(css("#said p")))
+	run("removing it", chromedp.Navigate(ts.url+"/profile"), chromedp.Click(css(`form[action^="/profile/passkey/"][action$="/remove"] button`)), chromedp.WaitVisible(css("#said p")))
 	if has, err := ts.app.Factors(t.Context(), app.Operator, mustUser(ts, "bob").ID); err != nil || has.Any() {
 		t.Errorf("got %+v, %v", has, err)
 	}

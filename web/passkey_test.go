@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +15,8 @@ import (
 	"lastseen/app/webauthn"
 	"lastseen/app/webauthn/webauthntest"
 	"lastseen/db"
+
+	"github.com/google/uuid"
 )
 
 // newLocalServer is newServer at a name where there can be passkeys without https.
@@ -254,9 +257,9 @@ func TestRegisteringPasskeys(t *testing.T) {
 		}
 	}
 	form := answer(asked, webauthntest.New("localhost", p.Origin, -7).Create(asked.PublicKey))
-	form.Set("passkey_name", "")
+	form.Set("passkey_name", strings.Repeat("x", 151))
 	if res, _ := ts.post(b, "/profile/passkey", form); res.StatusCode != 400 {
-		t.Errorf("without a name: got %d", res.StatusCode)
+		t.Errorf("with a name that is too long: got %d", res.StatusCode)
 	}
 	form.Set("passkey_name", "Key ring")
 	if res, _ := ts.post(b, "/profile/passkey", form); res.StatusCode != 303 {
@@ -322,6 +325,53 @@ func TestEnrollingByPasskey(t *testing.T) {
 	}
 	if res, _ := ts.post(b, "/login/set-up/passkey", url.Values{}); res.StatusCode != 403 {
 		t.Errorf("afterwards: got %d", res.StatusCode)
+	}
+}
+
+// A passkey is called what its person says, or else what keeps it, or the browser; and can be
+// called something else, as an authenticator app can. Nobody names another's.
+func TestNamingFactors(t *testing.T) {
+	ts := newLocalServer(t)
+	p := ts.withPasskey("bob")
+	b := ts.signInBy(p)
+	ts.enrol(b, "/profile/totp", "Phone")
+	const firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+	for name, tt := range map[string]struct{ typed, aaguid string }{
+		"Key ring":             {"Key ring", "d548826e-79b4-db40-a3d8-11116f7e8349"},
+		"Bitwarden":            {" ", "d548826e-79b4-db40-a3d8-11116f7e8349"},
+		"Firefox 140 on Linux": {"", "00000000-0000-0000-0000-000000000000"},
+	} {
+		asked, another := ts.ask(b, "/profile/passkey/options"), webauthntest.New("localhost", p.Origin, -7)
+		another.AAGUID = uuid.MustParse(tt.aaguid)
+		form := answer(asked, another.Create(asked.PublicKey))
+		form.Set("passkey_name", tt.typed)
+		res, page := ts.post(b, "/profile/passkey", form, "User-Agent", firefox)
+		if res.StatusCode != 303 {
+			t.Fatalf("%s: got %d %s", name, res.StatusCode, page)
+		}
+		if _, page := ts.get(b, "/profile"); !strings.Contains(page, "<strong><bdi>"+name) {
+			t.Errorf("%q is not on the profile: %q", name, regexp.MustCompile(`<strong><bdi>.*?</bdi>`).FindAllString(page, -1))
+		}
+	}
+	has, err := ts.app.Factors(t.Context(), app.Operator, mustUser(ts, "bob").ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ts.advance(time.Hour) // which asks for no proof: nothing is entered otherwise
+	for path, typed := range map[string]string{fmt.Sprintf("/profile/totp/%d/name", has.TOTPs[0].ID): "Old phone", fmt.Sprintf("/profile/passkey/%d/name", has.Passkeys[0].ID): "Blue key"} {
+		if res, _ := ts.post(ts.signIn("ada"), path, url.Values{"name": {"mine"}}); res.StatusCode != 404 {
+			t.Errorf("%s by somebody else: got %d", path, res.StatusCode)
+		}
+		if res, _ := ts.post(b, path, url.Values{"name": {" "}}); res.StatusCode != 400 {
+			t.Errorf("%s without a name: got %d", path, res.StatusCode)
+		}
+		res, _ := ts.post(b, path, url.Values{"name": {typed}})
+		if _, page := ts.get(b, "/profile"); res.StatusCode != 303 || !strings.Contains(page, typed) || strings.Contains(page, "mine") {
+			t.Errorf("%s: got %d", path, res.StatusCode)
+		}
+		if _, page := ts.get(b, "/events"); !strings.Contains(page, typed) {
+			t.Errorf("no event tells of %q", typed)
+		}
 	}
 }
 

@@ -148,6 +148,8 @@ func (s *Server) routes() *gin.Engine {
 	post("/profile/password", s.signedIn(s.changePassword))
 	get("/profile/totp", s.signedIn(s.proven(s.totpForm)))
 	post("/profile/totp", s.signedIn(s.proven(s.addTOTP)))
+	post("/profile/totp/:id/name", s.signedIn(s.nameFactor(db.KindTOTP)))
+	post("/profile/passkey/:id/name", s.signedIn(s.nameFactor(db.KindPasskey)))
 	post("/profile/totp/:id/remove", s.signedIn(s.proven(s.removeTOTP)))
 	get("/profile/passkey", s.signedIn(s.proven(s.passkeyForm)))
 	post("/profile/passkey", s.signedIn(s.proven(s.addPasskey)))

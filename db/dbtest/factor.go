@@ -88,6 +88,24 @@ func (on suite) TestFactors(t *testing.T) {
 	if err := s.AddFactor(t.Context(), db.NewFactor{Passkey: &key, Recovery: [][]byte{[]byte("not these")}, Event: added}); err != nil {
 		t.Fatal(err)
 	}
+	for kind, id := range map[db.FactorKind]int64{db.KindTOTP: first.ID, db.KindRecovery: ada.ID, "none": first.ID} {
+		want := db.ErrNotFound
+		if kind == db.KindTOTP {
+			want = nil
+		}
+		if err := s.NameFactor(t.Context(), ada.ID, kind, id, "old phone", Event(db.ModelUpdated)); !errors.Is(err, want) {
+			t.Errorf("naming a %s: %v", kind, err)
+		}
+		if err := s.NameFactor(t.Context(), bob.ID, kind, id, "bob's", Event(db.ModelUpdated)); !errors.Is(err, db.ErrNotFound) {
+			t.Errorf("naming another's %s: %v", kind, err)
+		}
+	}
+	if named, err := s.Factors(t.Context(), ada.ID); err != nil || named.TOTPs[0].Name != "old phone" {
+		t.Errorf("got %+v, %v", named, err)
+	}
+	if err := s.NameFactor(t.Context(), ada.ID, db.KindTOTP, first.ID, first.Name, Event(db.ModelUpdated)); err != nil {
+		t.Error(err)
+	}
 	has, err := s.Factors(t.Context(), ada.ID)
 	if err != nil || len(has.TOTPs) != 1 || len(has.Passkeys) != 1 || has.Recovery != 10 || !has.RecoveryMade.Equal(Start) || !has.Any() {
 		t.Fatalf("got %+v, %v", has, err)

@@ -185,6 +185,20 @@ func (s *Store) DeleteFactor(ctx context.Context, user int64, kind db.FactorKind
 	})
 }
 
+// NameFactor stores what a factor of a user is called, or is db.ErrNotFound.
+func (s *Store) NameFactor(ctx context.Context, user int64, kind db.FactorKind, id int64, name string, event db.Event) error {
+	table, ok := map[db.FactorKind]string{db.KindTOTP: "totps", db.KindPasskey: "passkeys"}[kind]
+	if !ok {
+		return db.ErrNotFound
+	}
+	return s.inTx(ctx, func(ctx context.Context, q querier) error {
+		if err := q.one(ctx, `UPDATE `+table+` SET name = $1 WHERE id = $2 AND user_id = $3`, name, id, user); err != nil {
+			return err
+		}
+		return insertEvent(ctx, q, event)
+	})
+}
+
 // ResetFactors removes all factors of a user, and their recovery codes.
 func (s *Store) ResetFactors(ctx context.Context, user int64, event db.Event) error {
 	return s.inTx(ctx, func(ctx context.Context, q querier) error {

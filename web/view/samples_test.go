@@ -270,7 +270,7 @@ func samples() []sample {
 		{"login-passkey", "login", &LoginPage{Layout: stranger, Passkeys: true, Error: "That passkey is not good here: it was removed, or your device did not say that it is you, or that took more than five minutes.", Days: 14}},
 		{"code-passkey", "code", &CodePage{Layout: stranger, RD: "/sessions", Username: "ada", Codes: true, HasPasskey: true, Passkeys: true, Recovery: true}},
 		{"passkey-alone", "code", &CodePage{Layout: stranger, RD: "/sessions", Username: "ada", HasPasskey: true, Passkeys: true, Recovery: true}},
-		{"set-up-passkey", "totp", &TOTPPage{Layout: stranger, RD: "/sessions", Username: "ada", QR: sampleQR(), Key: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", URI: AppLink("otpauth://totp/x"), Name: "Authenticator app", Passkeys: true, PasskeyName: "Firefox on Linux"}},
+		{"set-up-passkey", "totp", &TOTPPage{Layout: stranger, RD: "/sessions", Username: "ada", QR: sampleQR(), Key: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", URI: AppLink("otpauth://totp/x"), Name: "Authenticator app", Passkeys: true}},
 		{"passkey", "passkey", &PasskeyPage{Layout: sampleLayout("profile"), Name: hostile, Error: "That passkey could not be set up. Try again, within five minutes."}},
 		{"recovery", "recovery", &RecoveryPage{Layout: sampleLayout("profile"), Next: "/profile", Codes: strings.Fields(strings.Repeat("ABCD-EFGH-IJKL-MN23 ", 10))}},
 		{"own-password", "own_password", &OwnPasswordPage{Layout: stranger, App: "grafana.home.example", RD: "https://grafana.home.example/", Username: hostile, MinLength: 12, Error: "This is the password that you were given. Choose another."}},

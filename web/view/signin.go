@@ -69,7 +69,6 @@ type TOTPPage struct {
 	Factor, Sealed string       // what the form sends back
 	Name           string
 	Passkeys       bool   // one can be set up instead
-	PasskeyName    string // what it may be called
 	Error          string // an English key
 }
 

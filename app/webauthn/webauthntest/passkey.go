@@ -21,6 +21,7 @@ import (
 type Passkey struct {
 	RPID, Origin string
 	ID, User     []byte
+	AAGUID       [16]byte
 	Flags        webauthn.Flags
 	Count        uint32 // of the next answer; it goes up by itself unless it is 0
 	Signer       crypto.Signer
@@ -127,7 +128,7 @@ func (p *Passkey) data(attested bool) []byte {
 	if !attested {
 		return data
 	}
-	data = append(data, make([]byte, 16)...)
+	data = append(data, p.AAGUID[:]...)
 	data = append(binary.BigEndian.AppendUint16(data, uint16(len(p.ID))), p.ID...)
 	return append(data, COSE(p.Signer.Public())...)
 }
