@@ -8,17 +8,20 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
-// built is a dist folder with this machine's program under every name that is packed.
+// built is a dist folder with this machine's program, and for other machines as much of one
+// as it takes to be packed.
 func built(t *testing.T) string {
 	t.Helper()
 	dist := t.TempDir()
@@ -30,10 +33,16 @@ func built(t *testing.T) string {
 		t.Fatalf("%v: %s", err, out)
 	}
 	for _, arch := range []string{"amd64", "arm64", "armv7"} {
-		if name := filepath.Join(dist, "lastseen-linux-"+arch); name != host {
-			if err := os.Link(host, name); err != nil {
-				t.Fatal(err)
-			}
+		name := filepath.Join(dist, "lastseen-linux-"+arch)
+		if name == host {
+			continue
+		}
+		err := os.WriteFile(name, []byte("\x7fELF of "+arch), 0o755)
+		if arch == "amd64" { // which is asked for what is linked
+			err = errors.Join(os.Remove(name), os.Link(host, name))
+		}
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
 	return dist
@@ -69,6 +78,9 @@ func TestRelease(t *testing.T) {
 	}
 	t.Run("deb", func(t *testing.T) {
 		tryDeb(t, filepath.Join(dist, "lastseen_1.2.3_"+map[string]string{"amd64": "amd64", "arm64": "arm64", "arm": "armhf"}[runtime.GOARCH]+".deb"))
+	})
+	t.Run("installed", func(t *testing.T) {
+		tryInstalled(t, filepath.Join(dist, "lastseen_1.2.3_"+map[string]string{"amd64": "amd64", "arm64": "arm64", "arm": "armhf"}[runtime.GOARCH]+".deb"))
 	})
 	t.Run("image", func(t *testing.T) { tryImage(t, filepath.Join(dist, "lastseen-1.2.3-oci.tar")) })
 	t.Run("load", func(t *testing.T) { tryLoad(t, filepath.Join(dist, "lastseen-1.2.3-oci.tar")) })
@@ -132,6 +144,48 @@ func tryDeb(t *testing.T, path string) {
 			t.Errorf("%s: got %q", script, got)
 		}
 	}
+}
+
+// inCopy runs a script as root in $ROOT, a copy of this machine's files that is thrown
+// away: what is written there is kept in memory, and nobody else sees it.
+const inCopy = `set -e
+mount -t tmpfs tmpfs "$DIR" && mkdir "$DIR/up" "$DIR/work" "$DIR/root" || exit 77
+mount -t overlay -o "lowerdir=/,upperdir=$DIR/up,workdir=$DIR/work" overlay "$DIR/root" || exit 77
+ROOT=$DIR/root
+cp "$DEB" "$ROOT/lastseen.deb"
+`
+
+// tryInstalled installs a package with dpkg, serves as its user, signs in, and removes it.
+func tryInstalled(t *testing.T, deb string) {
+	if _, err := exec.LookPath("dpkg"); err != nil || os.Getuid() != 0 || runtime.GOOS != "linux" {
+		t.Skip("no Debian, or nobody who may install")
+	}
+	script := func(text string) *exec.Cmd {
+		c := exec.Command("unshare", "--mount", "sh", "-c", inCopy+text)
+		c.Env = []string{"PATH=" + os.Getenv("PATH"), "DIR=" + t.TempDir(), "DEB=" + deb, "DEBIAN_FRONTEND=noninteractive"}
+		return c
+	}
+	out, err := script(`chroot "$ROOT" sh -c '
+		dpkg -i lastseen.deb && test -d /var/lib/lastseen && dpkg -i lastseen.deb && echo x >>/etc/lastseen/lastseen.env &&
+		dpkg -r lastseen && test -d /var/lib/lastseen && test -f /etc/lastseen/lastseen.env &&
+		dpkg -P lastseen && ! test -e /var/lib/lastseen && ! test -e /etc/lastseen && ! getent passwd lastseen'`).CombinedOutput()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == 77 {
+		t.Skipf("cannot mount: %s", out)
+	}
+	if err != nil {
+		t.Fatalf("install, install again, remove and purge: %v: %s", err, out)
+	}
+	var server *exec.Cmd
+	tryServer(t, func(args ...string) *exec.Cmd {
+		environ := []string{"env", "-i", "LASTSEEN_DATA=/var/lib/lastseen", "LASTSEEN_BOOTSTRAP_PASSWORD=correct horse", "LASTSEEN_BOOTSTRAP_TOKEN=a-token-of-the-test-alone", "lastseen"}
+		if args[0] != "serve" { // beside the server, in the same copy
+			return exec.Command("chroot", slices.Concat([]string{"--userspec=lastseen:lastseen", fmt.Sprintf("/proc/%d/root", server.Process.Pid)}, environ, args)...)
+		}
+		server = script(`chroot "$ROOT" dpkg -i lastseen.deb >/dev/null; exec chroot --userspec=lastseen:lastseen "$ROOT" "$@"`)
+		server.Args = slices.Concat(server.Args, []string{"sh"}, environ, args)
+		return server
+	})
 }
 
 // member is the content of a file in a tar.
