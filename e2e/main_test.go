@@ -501,8 +501,12 @@ func TestDataIsPrivate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if info, err := e.Info(); err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%s: got %v, %v, want mode 600", e.Name(), info.Mode(), err)
+		want := fs.FileMode(0o600)
+		if e.IsDir() {
+			want = 0o700
+		}
+		if info, err := e.Info(); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: got %v, %v, want mode %o", e.Name(), info.Mode(), err, want)
 		}
 	}
 	if info, _ := os.Stat(data); info.Mode().Perm() != 0o700 {
