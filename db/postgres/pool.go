@@ -129,7 +129,7 @@ func (p *pool) last() *conn {
 func (p *pool) release(c *conn) {
 	c.used = time.Now()
 	p.mu.Lock()
-	keep := !c.IsClosed() && c.TxStatus() == 'I' && c.generation == p.generation && c.used.Sub(c.made) < oldAfter
+	keep := !c.IsClosed() && !c.IsBusy() && c.TxStatus() == 'I' && c.generation == p.generation && c.used.Sub(c.made) < oldAfter
 	if keep {
 		p.idle = append(p.idle, c)
 	}
