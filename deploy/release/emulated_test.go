@@ -20,6 +20,9 @@ import (
 // The programs for other processors run, where qemu's user emulation can run them: somebody
 // signs in, and the API knows of it. Each is tried on the least processor that it is for.
 func TestEmulated(t *testing.T) {
+	if testing.Short() {
+		t.Skip("to compile for four processors takes minutes")
+	}
 	for _, tt := range []struct {
 		platform, qemu, cpu string
 		environ             []string
