@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"text/template"
 
 	"lastseen/app/config"
@@ -22,7 +23,7 @@ import (
 //go:embed snippets
 var snippetFiles embed.FS
 
-var snippets = template.Must(template.New("").ParseFS(snippetFiles, "snippets/*"))
+var snippets = sync.OnceValue(func() *template.Template { return template.Must(template.New("").ParseFS(snippetFiles, "snippets/*")) })
 
 // snippetNames are the files of proxies, by what they are asked for as.
 var snippetNames = []struct{ proxy, file string }{
@@ -115,7 +116,7 @@ func (p *Program) proxySnippet(_ context.Context, c *cli.Command) error {
 		if err != nil {
 			return usageError{err}
 		}
-		return snippets.ExecuteTemplate(p.Out, s.file, data)
+		return snippets().ExecuteTemplate(p.Out, s.file, data)
 	}
 	return usagef("there is no snippet for %q; see `lastseen proxy-snippet --help`", args[0])
 }

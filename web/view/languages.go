@@ -1,12 +1,14 @@
 package view
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io/fs"
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/text/feature/plural"
 	"golang.org/x/text/language"
@@ -19,8 +21,9 @@ import (
 type words struct {
 	code     string
 	tag      language.Tag
-	messages map[string]forms
-	english  *words // where to look next; nil for English itself
+	name     func() string           // its own name for itself
+	messages func() map[string]forms // read when they are first asked for: few servers speak all languages
+	english  *words                  // where to look next; nil for English itself
 	printer  *message.Printer
 }
 
@@ -39,7 +42,11 @@ func (f *forms) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*map[string]string)(f))
 }
 
-// readLanguages panics on a file it cannot read, as all of them are embedded.
+// ownName is the key of what a language calls itself.
+var ownName = Msg("language name")
+
+// readLanguages panics on a file it cannot read, as all of them are embedded; so do the
+// functions of a language.
 func readLanguages(files fs.FS) []*words {
 	names, err := fs.Glob(files, "languages/*.json")
 	if err != nil {
@@ -47,16 +54,22 @@ func readLanguages(files fs.FS) []*words {
 	}
 	var all []*words
 	for _, name := range names {
-		data, err := fs.ReadFile(files, name)
-		if err != nil {
-			panic(err)
-		}
 		w := &words{code: strings.TrimSuffix(path.Base(name), ".json")}
 		w.tag = language.MustParse(w.code)
 		w.printer = message.NewPrinter(w.tag)
-		if err := json.Unmarshal(data, &w.messages); err != nil {
-			panic(fmt.Sprintf("%s: %v", name, err))
-		}
+		w.name = sync.OnceValue(func() (own string) {
+			_, rest, _ := bytes.Cut(readFile(files, name), []byte(`"`+ownName+`":`))
+			if err := json.NewDecoder(bytes.NewReader(rest)).Decode(&own); err != nil {
+				panic(fmt.Sprintf("%s does not name its language: %v", name, err))
+			}
+			return own
+		})
+		w.messages = sync.OnceValue(func() (messages map[string]forms) {
+			if err := json.Unmarshal(readFile(files, name), &messages); err != nil {
+				panic(fmt.Sprintf("%s: %v", name, err))
+			}
+			return messages
+		})
 		all = append(all, w)
 	}
 	english := slices.IndexFunc(all, func(w *words) bool { return w.code == "en" })
@@ -65,6 +78,14 @@ func readLanguages(files fs.FS) []*words {
 		w.english = all[0]
 	}
 	return all
+}
+
+func readFile(files fs.FS, name string) []byte {
+	data, err := fs.ReadFile(files, name)
+	if err != nil {
+		panic(err)
+	}
+	return data
 }
 
 // say fills in a message. The first whole number among args chooses the plural form.
@@ -77,7 +98,7 @@ func (w *words) say(key string, args []any) string {
 }
 
 func (w *words) form(key string, args []any) string {
-	f, ok := w.messages[key]
+	f, ok := w.messages()[key]
 	if !ok {
 		if w.english != nil {
 			return w.english.form(key, args)

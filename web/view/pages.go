@@ -49,7 +49,7 @@ type languageChoice struct {
 func (p *Pages) LanguageChoices(current string) []languageChoice {
 	var all []languageChoice
 	for _, w := range p.languages {
-		all = append(all, languageChoice{w.code, w.text("language name"), w.code == current})
+		all = append(all, languageChoice{w.code, w.name(), w.code == current})
 	}
 	return all
 }

@@ -37,8 +37,9 @@ type Pages struct {
 }
 
 type asset struct {
-	contentType  string
-	body, packed []byte // packed is the body through gzip, nil where that is no smaller
+	contentType string
+	body        []byte
+	packed      func() []byte // the body through gzip, nil where that is no smaller; made when it is first asked for
 }
 
 // newPages reads what is embedded, and panics if any of it is wrong, as a template does
@@ -185,10 +186,7 @@ func (p *Pages) readAssets() {
 	manifest := slices.Index(files, manifestFile)
 	files = append(slices.Delete(files, manifest, manifest+1), manifestFile) // it names others by their addresses
 	for _, file := range files {
-		body, err := fs.ReadFile(pageFiles, file)
-		if err != nil {
-			panic(err)
-		}
+		body := readFile(pageFiles, file)
 		name, ext := path.Base(file), path.Ext(file)
 		contentType, ok := types[ext]
 		if !ok {
@@ -201,7 +199,7 @@ func (p *Pages) readAssets() {
 		}
 		sum := sha256.Sum256(body)
 		hashed := strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:6]) + ext
-		p.assets[hashed] = asset{contentType, body, packed(body)}
+		p.assets[hashed] = asset{contentType, body, sync.OnceValue(func() []byte { return packed(body) })}
 		p.Urls[name] = "/static/" + hashed
 	}
 }
@@ -240,9 +238,11 @@ func (p *Pages) ServeAsset(w http.ResponseWriter, r *http.Request, name string) 
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Set("Vary", "Accept-Encoding")
 	body := a.body
-	if a.packed != nil && AcceptsGzip(r.Header.Get("Accept-Encoding")) {
-		h.Set("Content-Encoding", "gzip")
-		body = a.packed
+	if AcceptsGzip(r.Header.Get("Accept-Encoding")) {
+		if packed := a.packed(); packed != nil {
+			h.Set("Content-Encoding", "gzip")
+			body = packed
+		}
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)

@@ -253,7 +253,7 @@ func TestTranslations(t *testing.T) {
 	}
 	all := readLanguages(pageFiles)
 	for _, w := range all {
-		for key, f := range w.messages {
+		for key, f := range w.messages() {
 			if !used[key] && !texts[key] {
 				t.Errorf("%s: nothing says %q", w.code, key)
 			}
@@ -261,7 +261,7 @@ func TestTranslations(t *testing.T) {
 				t.Errorf("%s: %q has no form other", w.code, key)
 			}
 			like := key
-			if english, ok := all[0].messages[key]; ok {
+			if english, ok := all[0].messages()[key]; ok {
 				like = english["other"]
 			}
 			for category, text := range f {
@@ -277,7 +277,7 @@ func TestTranslations(t *testing.T) {
 			continue
 		}
 		for key := range used {
-			if _, ok := w.messages[key]; !ok {
+			if _, ok := w.messages()[key]; !ok {
 				t.Errorf("%s: missing %q", w.code, key)
 			}
 		}
@@ -391,7 +391,7 @@ func TestAssets(t *testing.T) {
 		if err != nil || !bytes.Equal(unpacked, plain.Body.Bytes()) {
 			t.Errorf("%s: packed and plain differ: %v", name, err)
 		}
-		t.Logf("%s: %d bytes, %d packed", file, plain.Body.Len(), len(p.assets[name].packed))
+		t.Logf("%s: %d bytes, %d packed", file, plain.Body.Len(), len(p.assets[name].packed()))
 	}
 	if w := get("app.css", ""); w.Code != 404 {
 		t.Error("an asset is served without its hash")
