@@ -177,14 +177,14 @@ func serveWith(ctx context.Context, c config.Config, log *slog.Logger, ready fun
 	if err := placeForGeoIP(c.DataDir); err != nil { // which is not worth failing for
 		log.Warn("cannot make the folder for GeoIP files", "err", err)
 	}
-	forget, err := c.KeepServed()
-	if err != nil {
-		log.Warn("cannot keep the settings for `lastseen doctor`, which judges those of its own environment now", "err", err)
-	} else {
-		defer forget()
-	}
 	if c.PublicURL == nil {
 		c.PublicURL = &url.URL{Scheme: "http", Host: reachableAddress(listener.Addr())}
+	}
+	forget, err := c.KeepServed()
+	if err != nil {
+		log.Warn("cannot keep the settings for commands beside it, which go by those of their own environment now", "err", err)
+	} else {
+		defer forget()
 	}
 	p, err := wire(ctx, c, log, true, true)
 	if err != nil {

@@ -3,6 +3,8 @@ package e2e
 import (
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -73,5 +75,37 @@ func TestLinksOfTheCommandLine(t *testing.T) {
 	}
 	if _, errs, status := execute(t, data, "", "user", "invite", "--listen", "127.0.0.1:0"); status != 1 || !strings.Contains(errs, "--public-url") {
 		t.Errorf("without an address: exit status %d: %s", status, errs)
+	}
+}
+
+// Commands beside a server know its address, and make no database beside its own, without
+// being told.
+func TestCommandsKnowTheServer(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	if _, errs, status := execute(t, data, "correct horse", "user", "create", "ada", "--password-file", "-"); status != 0 {
+		t.Fatal(errs)
+	}
+	start(t, data, "LASTSEEN_PUBLIC_URL=https://auth.home.example")
+	for _, tt := range [][2]string{
+		{"", "https://auth.home.example/link/"},
+		{"http://other.example", "http://other.example/link/"},
+	} {
+		args := []string{"user", "reset", "ada"}
+		if tt[0] != "" {
+			args = append(args, "--public-url", tt[0])
+		}
+		if out, errs, status := execute(t, data, "", args...); status != 0 || !strings.HasPrefix(out, tt[1]) {
+			t.Errorf("%q: %d, %q, %s", args, status, out, errs)
+		}
+	}
+
+	far := t.TempDir() // what a server on PostgreSQL keeps of its settings
+	if err := os.WriteFile(filepath.Join(far, "settings.json"), []byte(`{"database": "set"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, errs, status := execute(t, far, "correct horse", "user", "create", "eve", "--password-file", "-")
+	if entries, _ := os.ReadDir(far); status != 2 || !strings.Contains(errs, "--database") || len(entries) != 1 {
+		t.Errorf("beside a server on PostgreSQL: %d, %s, %v", status, errs, entries)
 	}
 }

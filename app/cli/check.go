@@ -111,7 +111,7 @@ func (p *Program) healthcheck(ctx context.Context, c *cli.Command) error {
 	if _, err := arguments(c); err != nil {
 		return err
 	}
-	config, _, err := p.settings(c)
+	config, _, err := p.settingsBeside(c)
 	if err != nil {
 		return err
 	}

@@ -207,6 +207,27 @@ func (p *Program) settings(c *cli.Command) (config.Config, *slog.Logger, error) 
 	return cfg, p.log(cfg), nil
 }
 
+// settingsBeside is settings for a command beside a server: what it is not told of the
+// server's addresses, which links begin with, it takes from what the server keeps. Where
+// the server has a database of its own, it is not to find or make another.
+func (p *Program) settingsBeside(c *cli.Command) (config.Config, *slog.Logger, error) {
+	cfg, log, err := p.settings(c)
+	if err != nil {
+		return cfg, log, err
+	}
+	served, found, hidden, err := cfg.AsServed(flags(c), p.variable)
+	if err != nil || !found {
+		return cfg, log, nil // the doctor tells what is wrong with them
+	}
+	if cfg.Database == "" && slices.Contains(hidden, "database") {
+		return cfg, log, usagef("--database: the server on %s has one: give it here too, by the flag or as LASTSEEN_DATABASE", cfg.DataDir)
+	}
+	if cfg.Given["public-url"] == "" && cfg.Given["listen"] == "" {
+		cfg.PublicURL, cfg.Listen = served.PublicURL, served.Listen
+	}
+	return cfg, log, nil
+}
+
 func (p *Program) log(c config.Config) *slog.Logger {
 	options := &slog.HandlerOptions{Level: slog.LevelInfo}
 	if c.LogDebug {
@@ -240,7 +261,7 @@ func (p *Program) withApp(create bool, f func(ctx context.Context, c *cli.Comman
 		if _, err := arguments(c); err != nil {
 			return err
 		}
-		cfg, log, err := p.settings(c)
+		cfg, log, err := p.settingsBeside(c)
 		if err != nil {
 			return err
 		}

@@ -104,7 +104,7 @@ func (p *Program) proxySnippet(_ context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	cfg, _, err := p.settings(c)
+	cfg, _, err := p.settingsBeside(c)
 	if err != nil {
 		return err
 	}

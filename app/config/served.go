@@ -10,8 +10,8 @@ import (
 // servedFile is where a server tells the commands beside it how it was started.
 func servedFile(dataDir string) string { return filepath.Join(dataDir, "settings.json") }
 
-// KeepServed keeps what a server was given, without secrets, for the doctor on the command
-// line, until the function that it returns is called.
+// KeepServed keeps what a server was given, without secrets, and its address, for commands
+// beside it, until the function that it returns is called.
 func (c Config) KeepServed() (forget func(), err error) {
 	given := map[string]string{}
 	for flag, value := range c.Given {
@@ -21,6 +21,9 @@ func (c Config) KeepServed() (forget func(), err error) {
 			}
 		}
 		given[flag] = value
+	}
+	if c.PublicURL != nil {
+		given["public-url"] = c.PublicURL.String()
 	}
 	content, err := json.MarshalIndent(given, "", "  ")
 	if err != nil {

@@ -53,8 +53,8 @@ func TestTokensOfNobody(t *testing.T) {
 		if spared < 980 {
 			t.Errorf("of 1,000 only %d were spared a query", spared)
 		}
-		dbtest.CreateSession(t, s, ada, "192.0.2.1", start) // ours changes nothing
-		if spared := s.lacksToken(anyToken()) || s.lacksToken(anyToken()); !spared {
+		dbtest.CreateSession(t, s, ada, "192.0.2.1", start)                               // ours changes nothing
+		if one, two := s.lacksToken(anyToken()), s.lacksToken(anyToken()); !one && !two { // one may be taken for another
 			t.Error("after a sign-in of ours nobody is spared")
 		}
 		dbtest.CreateSession(t, other, ada, "192.0.2.1", start)
