@@ -69,12 +69,14 @@ lint: go ## check format, vet, 32 bits, staticcheck and known vulnerabilities
 	$(GO) tool staticcheck ./...
 	@.ci/vulncheck
 
-bench: build ## measure beside a bare server and PocketBase (15 minutes, 1 GB in the cache); QUICK=1: two; GROWTH=1000,100000: over these numbers of sessions
+bench: build ## measure beside a bare server and PocketBase (15 minutes, 1 GB in the cache); QUICK=1: two; GROWTH=1000,100000: over these numbers of sessions; STORE=postgres: on PostgreSQL
 	@.ci/test-tools bench
 ifdef GROWTH
 	$(GO) -C bench run . -growth $(GROWTH) -quick -json ../bin/growth.json
 else ifdef QUICK
-	$(GO) -C bench run . -quick -json ../bin/bench.json
+	$(GO) -C bench run . -quick $(if $(STORE),-store $(STORE)) -json ../bin/bench.json
+else ifdef STORE
+	$(GO) -C bench run . -store $(STORE) -json ../bin/$(STORE).json
 else
 	cd bench/peer && GOFLAGS= CGO_ENABLED=0 $(GO) build -o ../../bin/peer .
 	$(GO) -C bench run . -peer ../bin/peer -json ../bin/bench.json

@@ -16,8 +16,9 @@ type fixedAnswer struct {
 	Body   []byte
 }
 
-// serveFloor answers with the fixed answer in a file, through net/http alone or gin.
-func serveFloor(kind, address, file string) error {
+// serveFloor answers with the fixed answer in a file, through net/http alone or gin, or
+// after it has asked the database at a URL SELECT 1.
+func serveFloor(kind, address, file, database string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -49,6 +50,20 @@ func serveFloor(kind, address, file string) error {
 		r.GET("/outpost.goauthentik.io/auth/nginx", answer)
 		r.GET("/", answer)
 		handler = r
+	}
+	if kind == "SELECT 1" {
+		s, err := newSelector(database)
+		if err != nil {
+			return err
+		}
+		bare := handler
+		handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if err := s.ask(); err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
+			bare.ServeHTTP(w, r)
+		})
 	}
 	return http.ListenAndServe(address, handler)
 }

@@ -18,6 +18,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"lastseen/db/pgtest"
 )
 
 const (
@@ -39,6 +41,10 @@ type bench struct {
 	report   report
 
 	password, key string // of the superuser who asks
+
+	postgres  *pgtest.Server // nil: SQLite
+	databases int            // made there
+	database  string         // the URL of what is served last
 }
 
 func main() {
@@ -48,10 +54,11 @@ func main() {
 	jsonFile := flag.String("json", "", "write the figures to a `file` too")
 	quick := flag.Bool("quick", false, "within two minutes: 100,000 sessions, short rounds")
 	sizes := flag.String("growth", "", "measure only growth, over these `numbers` of sessions: 1000,100000")
+	store := flag.String("store", "sqlite", "what is served from: sqlite or postgres")
 	peer := flag.String("peer", "", "measure beside PocketBase too: the `file` built from peer/")
 	flag.Parse()
 	if flag.Arg(0) == "floor" { // we serve as the floor of another run
-		exitOn(serveFloor(flag.Arg(1), flag.Arg(2), flag.Arg(3)))
+		exitOn(serveFloor(flag.Arg(1), flag.Arg(2), flag.Arg(3), flag.Arg(4)))
 	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -62,12 +69,21 @@ func main() {
 	if *quick {
 		b.rounds, b.duration = 3, time.Second
 	}
+	stopPostgres := func() {}
+	if *store == "postgres" {
+		stopPostgres, err = b.startPostgres()
+		exitOn(err)
+	}
 	switch {
 	case *sizes != "":
 		b.rounds = 3
 		err = b.growth(*sizes)
-	case *quick:
+	case *quick && b.postgres == nil:
 		err = errors.Join(b.binarySize(), b.requests(shapeOf(100_000), true), b.lists(100_000), b.starts("an empty database", 0))
+	case *quick:
+		err = errors.Join(b.requests(shapeOf(100_000), true), b.lists(100_000))
+	case b.postgres != nil:
+		err = errors.Join(b.requests(shapeOf(100_000), true), b.requests(shapeOf(1_000_000), true), b.lists(1_000_000), b.mixed(100_000))
 	default:
 		err = errors.Join(b.binarySize(), b.requests(shapeOf(100_000), false), b.requests(shapeOf(1_000_000), false), b.lists(1_000_000), b.mixed(100_000),
 			b.starts("an empty database", 0), b.starts("a million sessions", 1_000_000))
@@ -75,6 +91,7 @@ func main() {
 	if *peer != "" {
 		err = errors.Join(err, b.peer(*peer, 100_000))
 	}
+	stopPostgres()
 	err = errors.Join(err, os.RemoveAll(work))
 	b.report.print(os.Stdout)
 	if *jsonFile != "" {
@@ -108,6 +125,11 @@ func (b *bench) serve(s shape) (*process, error) {
 			return nil, err
 		}
 	}
+	if b.postgres != nil {
+		if b.database, err = b.moveData(dir); err != nil {
+			return nil, err
+		}
+	}
 	if err := b.createUser(dir); err != nil {
 		return nil, err
 	}
@@ -124,17 +146,17 @@ func (b *bench) start(dir string) (*process, error) {
 		return nil, err
 	}
 	return start(b.ctx, address, "/-/health/live/", b.binary, "serve", "--data", dir, "--listen", address,
-		"--public-url", "http://"+authHost, "--cookie-domain", "bench.example", "--trusted-proxies", "127.0.0.1")
+		"--public-url", "http://"+authHost, "--cookie-domain", "bench.example", "--trusted-proxies", "127.0.0.1", "--database", b.database)
 }
 
 func (b *bench) createUser(dir string) error {
 	b.password = rand.Text()
-	create := exec.CommandContext(b.ctx, b.binary, "user", "create", username, "--superuser", "--password-file", "-", "--data", dir)
+	create := exec.CommandContext(b.ctx, b.binary, "user", "create", username, "--superuser", "--password-file", "-", "--data", dir, "--database", b.database)
 	create.Stdin = strings.NewReader(b.password)
 	if out, err := create.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
-	out, err := exec.CommandContext(b.ctx, b.binary, "token", "create", "--user", username, "--data", dir).Output()
+	out, err := exec.CommandContext(b.ctx, b.binary, "token", "create", "--user", username, "--data", dir, "--database", b.database).Output()
 	b.key = strings.TrimSpace(string(out))
 	return err
 }
@@ -178,6 +200,12 @@ func (b *bench) requests(s shape, quick bool) error {
 		{"retrieve by cookie", n, get(apiPath+"{uuid}/", cookie), false, usual},
 		{"gate, one session", 1, gate(cookie), true, usual},
 		{"gate", n, gate(cookie), false, usual},
+	}
+	if b.postgres != nil {
+		for i := range cases {
+			cases[i].gin = false
+		}
+		cases = append(cases, throughput{"gate, from one connection", n, gate(cookie), false, 1})
 	}
 	if n > 100_000 {
 		cases = slices.DeleteFunc(cases, func(c throughput) bool { return c.spread == 1 })
@@ -226,6 +254,9 @@ func (b *bench) beside(ours *process, c throughput) error {
 		if kind == "gin" && !c.gin {
 			continue
 		}
+		if b.postgres != nil {
+			kind = "SELECT 1"
+		}
 		self, err := os.Executable()
 		if err != nil {
 			return err
@@ -234,7 +265,7 @@ func (b *bench) beside(ours *process, c throughput) error {
 		if err != nil {
 			return err
 		}
-		floor, err := start(b.ctx, address, "/", self, "floor", kind, address, file)
+		floor, err := start(b.ctx, address, "/", self, "floor", kind, address, file, b.database)
 		if err != nil {
 			return err
 		}
