@@ -3,6 +3,7 @@ package webauthn
 import (
 	"encoding/binary"
 	"errors"
+	"unicode/utf8"
 )
 
 var errCBOR = errors.New("malformed CBOR")
@@ -43,6 +44,9 @@ func decodeItem(b []byte, depth int) (item any, rest []byte, err error) {
 			return nil, nil, errCBOR
 		}
 		if major == 3 {
+			if !utf8.Valid(b[:n]) {
+				return nil, nil, errCBOR
+			}
 			return string(b[:n]), b[n:], nil
 		}
 		return b[:n:n], b[n:], nil

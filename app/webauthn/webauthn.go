@@ -136,6 +136,11 @@ func (r Request) Register(a Answer, now time.Time) (c Credential, err error) {
 		return c, fmt.Errorf("%w: attestation object: %v", ErrAnswer, err)
 	}
 	fields, _ := object.(map[any]any)
+	_, format := fields["fmt"].(string)
+	_, statement := fields["attStmt"].(map[any]any)
+	if !format || !statement { // what it attests was not asked for, and is not looked at
+		return c, fmt.Errorf("%w: attestation object", ErrAnswer)
+	}
 	raw, _ := fields["authData"].([]byte)
 	data, err := parseData(raw)
 	if err == nil {

@@ -81,6 +81,32 @@ func TestRegister(t *testing.T) {
 	}
 }
 
+// What a make of authenticator attests is not looked at, but is there.
+func TestAttestation(t *testing.T) {
+	for _, tt := range []struct {
+		from, to string
+		want     error
+	}{
+		{"none", "none", nil},
+		{"none", "nine", nil},
+		{"none", "\xff\xff\xff\xff", webauthn.ErrAnswer},
+		{"\x63fmt", "\x63Fmt", webauthn.ErrAnswer},
+		{"\x67attStmt", "\x67AttStmt", webauthn.ErrAnswer},
+		{"attStmt\xa0", "attStmt\x80", webauthn.ErrAnswer},
+		{"\xa3\x63", "\xa2\x63", webauthn.ErrAnswer},
+	} {
+		p, r := webauthntest.New(rpID, origin, -7), webauthn.NewRequest(webauthn.Create, rpID, origin, now.Add(time.Minute))
+		a, err := webauthn.Parse([]byte(p.Create(r.Make("ada", "Ada", nil, now))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Response.AttestationObject = bytes.Replace(a.Response.AttestationObject, []byte(tt.from), []byte(tt.to), 1)
+		if _, err := r.Register(a, now); !errors.Is(err, tt.want) {
+			t.Errorf("%q as %q: got %v, want %v", tt.from, tt.to, err, tt.want)
+		}
+	}
+}
+
 func TestVerify(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(p *webauthntest.Passkey, c *webauthn.Credential, r *webauthn.Request)
