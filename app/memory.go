@@ -37,7 +37,7 @@ func CollectOften(ctx context.Context, getenv func(string) string) {
 		}
 		metrics.Read(allocated)
 		now := allocated[0].Value.Uint64()
-		if now-last < headroom/8 && now-freed > headroom/4 {
+		if now-last < headroom/8 && now-freed > headroom/8 {
 			debug.FreeOSMemory()
 			metrics.Read(allocated)
 			now = allocated[0].Value.Uint64()

@@ -46,7 +46,7 @@ func agentID(ctx context.Context, tx *sql.Tx, a *db.Agent) (id int64, err error)
 
 // StaleAgents are up to limit agent strings that other definitions parsed.
 func (s *Store) StaleAgents(ctx context.Context, definitions string, limit int) ([]string, error) {
-	found, err := queryAll(ctx, s.list, whole[string], `SELECT string FROM user_agents WHERE definitions < $1 OR definitions > $1 LIMIT $2`, definitions, limit)
+	found, err := queryAll(ctx, s.read, whole[string], `SELECT string FROM user_agents WHERE definitions < $1 OR definitions > $1 LIMIT $2`, definitions, limit)
 	return found, s.err(err)
 }
 

@@ -158,8 +158,14 @@ func (s *Store) cutShort(path string) *db.UnavailableError {
 
 // Verify reads the whole database and finds damage, which Usable then reports.
 func (s *Store) Verify(ctx context.Context) error {
+	// Each page is looked at once: a cache of them would only stay.
+	pool, err := s.pool(1, "_pragma=query_only(1)&_pragma=cache_size(-64)")
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
 	var verdict string
-	err := s.list.DB.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&verdict)
+	err = pool.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&verdict)
 	if err == nil && verdict != "ok" {
 		f := faults[sqlite3.SQLITE_CORRUPT]
 		e := &db.UnavailableError{Path: s.path, Problem: f.problem, Remedy: f.remedy, Err: errors.New(oneLine(verdict))}

@@ -245,7 +245,7 @@ func endFound(ctx context.Context, tx *sql.Tx, found []db.Session, now time.Time
 // ExpireSessions ends what has expired by now, at most limit at once, and says how many.
 func (s *Store) ExpireSessions(ctx context.Context, now time.Time, limit int) (int, error) {
 	var due int
-	err := s.list.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM sessions WHERE expires <= $1 LIMIT $2)`, micros(now), limit).Scan(&due)
+	err := s.read.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM sessions WHERE expires <= $1 LIMIT $2)`, micros(now), limit).Scan(&due)
 	if err != nil || due == 0 {
 		return 0, s.err(err)
 	}
