@@ -174,6 +174,9 @@ func (s *Store) once(ctx context.Context, f func(ctx context.Context, q querier)
 		return err
 	}
 	defer s.pool.release(c)
+	if err := ctx.Err(); err != nil { // who went away while waiting for a connection
+		return err
+	}
 	staying := context.WithoutCancel(ctx)
 	if until, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
