@@ -53,7 +53,7 @@ test: go ## run every test, with the race detector where there is a C compiler
 	@.ci/test-tools
 	@failed=0; set -x; if ! command -v gcc >/dev/null; then CGO_ENABLED=0 $(GO) test -trimpath $(TESTFLAGS) ./...; else \
 	CGO_ENABLED=1 $(GO) test $(RACE) -parallel 4 -skip '$(PLAIN)' $(TESTFLAGS) ./... || failed=1; \
-	CGO_ENABLED=0 $(GO) test -trimpath -vet=off -run '$(PLAIN)' $(TESTFLAGS) ./app/... ./db/... ./web/... || failed=1; \
+	CGO_ENABLED=0 $(GO) test -trimpath -vet=off -run '$(PLAIN)' $(TESTFLAGS) ./app/... ./db/... ./e2e ./web/... || failed=1; \
 	{ set +x; } 2>/dev/null; exit $$failed; fi
 
 test-postgres: go ## run the tests of the app and the web on PostgreSQL
