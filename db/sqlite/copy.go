@@ -59,22 +59,8 @@ func (s *Store) Dump(ctx context.Context, each func(db.Table) error) error {
 }
 
 func copiedColumns(ctx context.Context, tx *sql.Tx, table string) ([]string, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT name FROM pragma_table_info($1) ORDER BY cid`, table)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var columns []string
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, err
-		}
-		if !slices.Contains(counted, table+"."+name) {
-			columns = append(columns, name)
-		}
-	}
-	return columns, rows.Err()
+	columns, err := queryAll(ctx, tx, whole[string], `SELECT name FROM pragma_table_info($1) ORDER BY cid`, table)
+	return slices.DeleteFunc(columns, func(name string) bool { return slices.Contains(counted, table+"."+name) }), err
 }
 
 // Fill takes what dump hands over, all or nothing, into a database without users: else it
