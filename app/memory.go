@@ -28,10 +28,11 @@ func CollectOften(ctx context.Context, getenv func(string) string) {
 	paceCollector(ctx)
 	allocated := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	var last, freed uint64
-	for tick := time.NewTicker(time.Second); ; {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
 		select {
 		case <-ctx.Done():
-			tick.Stop()
 			return
 		case <-tick.C:
 		}
