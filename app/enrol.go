@@ -96,74 +96,89 @@ type NewTOTP struct {
 	Code           string
 }
 
-// newTOTP is the factor that n makes, once its code is right, with the recovery codes that
-// come with a user's first one.
-func (a *App) newTOTP(actor Actor, user db.User, has db.Factors, n NewTOTP) (added *db.NewFactor, codes []string, err error) {
-	name, err := factorName(n.Name)
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(has.TOTPs) >= maxFactors {
-		return nil, nil, errTooMany
-	}
-	id, stored, secret, err := a.openEnrolment(user, n.Factor, n.Sealed)
-	if err != nil {
-		return nil, nil, err
-	}
-	now := a.now()
-	step, ok := findStep(secret, bareCode(n.Code), stepAt(now), skew)
-	if !ok {
-		if _, far := findStep(secret, bareCode(n.Code), stepAt(now), farSkew); far {
-			return nil, nil, &db.InputError{Field: "code", Problem: "This code is of another time: the clock of your device or of the server is wrong."}
+// A newFactor makes a factor of a user who has these, with the recovery codes that come
+// with the first one.
+type newFactor func(actor Actor, user db.User, has db.Factors) (added *db.NewFactor, codes []string, err error)
+
+// newTOTP makes what n is, once its code is right.
+func (a *App) newTOTP(n NewTOTP) newFactor {
+	return func(actor Actor, user db.User, has db.Factors) (added *db.NewFactor, codes []string, err error) {
+		name, err := factorName(n.Name)
+		if err != nil {
+			return nil, nil, err
 		}
-		return nil, nil, &db.InputError{Field: "code", Problem: "This code is not right. Give the one that the app shows now."}
+		if len(has.TOTPs) >= maxFactors {
+			return nil, nil, errTooMany
+		}
+		id, stored, secret, err := a.openEnrolment(user, n.Factor, n.Sealed)
+		if err != nil {
+			return nil, nil, err
+		}
+		now := a.now()
+		step, ok := findStep(secret, bareCode(n.Code), stepAt(now), skew)
+		if !ok {
+			if _, far := findStep(secret, bareCode(n.Code), stepAt(now), farSkew); far {
+				return nil, nil, &db.InputError{Field: "code", Problem: "This code is of another time: the clock of your device or of the server is wrong."}
+			}
+			return nil, nil, &db.InputError{Field: "code", Problem: "This code is not right. Give the one that the app shows now."}
+		}
+		added = &db.NewFactor{
+			TOTP: &db.TOTP{UUID: id, UserID: user.ID, Name: name, Secret: stored, Step: step, Created: now},
+			Event: func(pk int64) db.Event {
+				return a.factorEvent(actor, db.ModelCreated, user, db.KindTOTP, pk, name)
+			},
+		}
+		if !has.Any() {
+			codes, added.Recovery = newRecoveryCodes()
+		}
+		return added, codes, nil
 	}
-	added = &db.NewFactor{
-		TOTP: &db.TOTP{UUID: id, UserID: user.ID, Name: name, Secret: stored, Step: step, Created: now},
-		Event: func(pk int64) db.Event {
-			return a.factorEvent(actor, db.ModelCreated, user, db.KindTOTP, pk, name)
-		},
-	}
-	if !has.Any() {
-		codes, added.Recovery = newRecoveryCodes()
-	}
-	return added, codes, nil
 }
 
 // AddTOTP adds an authenticator app to a caller, and returns the recovery codes that come
 // with the first factor. What is wrong with n is a db.InputError; what no page of ours
 // sent is ErrSealed, and what was added before db.ErrConflict.
 func (a *App) AddTOTP(ctx context.Context, caller Caller, n NewTOTP) (codes []string, err error) {
-	has, err := a.store.Factors(ctx, caller.User.ID)
-	if err != nil {
-		return nil, err
-	}
-	added, codes, err := a.newTOTP(caller.Actor(), *caller.User, has, n)
-	if err != nil {
-		return nil, err
-	}
-	added.By = caller.Session
-	if err := a.store.AddFactor(ctx, *added); err != nil {
-		return nil, err
-	}
-	a.Log.Info("second factor added", "kind", db.KindTOTP, "user", caller.User.Username, "by", caller.User.Username, "ip", caller.IP)
-	return codes, nil
+	_, codes, err = a.addFactor(ctx, caller, db.KindTOTP, a.newTOTP(n))
+	return codes, err
 }
 
 // SignInByEnrolling ends a pending sign-in of somebody who must have a factor, by adding
 // an authenticator app. Its errors are AddTOTP's and SignInByCode's.
 func (a *App) SignInByEnrolling(ctx context.Context, pending string, n NewTOTP, client Client, held []string) (codes []string, token string, sess db.Session, err error) {
+	return a.finishByEnrolling(ctx, pending, db.KindTOTP, a.newTOTP(n), client, held)
+}
+
+// addFactor adds a factor of a kind to a caller.
+func (a *App) addFactor(ctx context.Context, caller Caller, kind db.FactorKind, make newFactor) (added *db.NewFactor, codes []string, err error) {
+	has, err := a.store.Factors(ctx, caller.User.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	if added, codes, err = make(caller.Actor(), *caller.User, has); err != nil {
+		return nil, nil, err
+	}
+	added.By = caller.Session
+	if err := a.store.AddFactor(ctx, *added); err != nil {
+		return nil, nil, err
+	}
+	a.Log.Info("second factor added", "kind", kind, "user", caller.User.Username, "by", caller.User.Username, "ip", caller.IP)
+	return added, codes, nil
+}
+
+// finishByEnrolling ends a pending sign-in of somebody who must have a factor, by adding one.
+func (a *App) finishByEnrolling(ctx context.Context, pending string, kind db.FactorKind, make newFactor, client Client, held []string) (codes []string, token string, sess db.Session, err error) {
 	p, err := a.waiting(ctx, pending, Enrol)
 	if err != nil {
 		return nil, "", sess, err
 	}
-	added, codes, err := a.newTOTP(Actor{ID: p.UserID, Name: p.User.Username, IP: client.IP, Agent: client.Agent}, p.User, p.Factors, n)
+	added, codes, err := make(actorOf(p.User, client), p.User, p.Factors)
 	if err != nil {
 		return nil, "", sess, err
 	}
-	token, sess, err = a.finish(ctx, p, ByCode, db.Proof{New: added}, client, held)
+	token, sess, err = a.finish(ctx, p, string(kind), db.Proof{New: added}, client, held) // ByCode or ByPasskey
 	if err == nil {
-		a.Log.Info("second factor added", "kind", db.KindTOTP, "user", p.User.Username, "by", p.User.Username, "ip", client.IP)
+		a.Log.Info("second factor added", "kind", kind, "user", p.User.Username, "by", p.User.Username, "ip", client.IP)
 	}
 	return codes, token, sess, err
 }

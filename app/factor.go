@@ -164,7 +164,7 @@ func (a *App) SignInByOwnPassword(ctx context.Context, pending, password string,
 	if err != nil {
 		return "", sess, err
 	}
-	actor := Actor{ID: p.UserID, Name: p.User.Username, IP: client.IP, Agent: client.Agent}
+	actor := actorOf(p.User, client)
 	c, err := a.passwordChange(ctx, actor, p.User, NewPassword{Password: password})
 	if err != nil {
 		return "", sess, err

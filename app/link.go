@@ -188,7 +188,7 @@ func invited(l db.Link, username string, n NewUser) NewUser {
 // join makes the user of an invitation, which it uses up, with a first factor or nil.
 func (a *App) join(ctx context.Context, l db.Link, hash []byte, user db.User, first func(db.User) *db.NewFactor, client Client) (db.User, error) {
 	user, err := a.store.TakeInvitation(ctx, hash, user, first, func(u db.User) db.Event {
-		e := a.userEvent(Actor{ID: u.ID, Name: u.Username, IP: client.IP}, db.ModelCreated, u, map[string]any{"invited_by": l.MadeBy})
+		e := a.userEvent(actorOf(u, client), db.ModelCreated, u, map[string]any{"invited_by": l.MadeBy})
 		return a.tellsOfSuperuser(e, byLink(l, client), u, false)
 	})
 	if err == nil {
@@ -245,7 +245,7 @@ func (a *App) JoinByPasskey(ctx context.Context, link, username string, n NewPas
 	hash := secretHash(link)
 	user, err = a.join(ctx, l, hash[:], user, func(u db.User) *db.NewFactor {
 		p.UserID = u.ID
-		actor := Actor{ID: u.ID, Name: u.Username, IP: client.IP, Agent: client.Agent}
+		actor := actorOf(u, client)
 		return &db.NewFactor{Passkey: &p, Recovery: hashes, Event: func(pk int64) db.Event { return a.factorEvent(actor, db.ModelCreated, u, db.KindPasskey, pk, p.Name) }}
 	}, client)
 	if errors.Is(err, db.ErrNotFound) {
@@ -275,7 +275,7 @@ func (a *App) takeReset(ctx context.Context, l db.Link, hash []byte, c Credentia
 	}
 	a.flushUsers(ctx, []int64{user.ID})
 	defer a.live.Invalidate(live.UserChanged, user.ID)
-	event := a.event(Actor{ID: user.ID, Name: user.Username, IP: client.IP}, db.PasswordSet, user.ID, map[string]any{"link_by": l.MadeBy})
+	event := a.event(actorOf(user, client), db.PasswordSet, user.ID, map[string]any{"link_by": l.MadeBy})
 	event = a.tells(event, byLink(l, client), alert.PasswordChanged, user, "")
 	if err = a.store.TakeReset(ctx, hash, user.ID, user.PasswordHash, event); err == nil {
 		user.MustChange = false

@@ -322,23 +322,14 @@ func (a *App) AskToRegister(ctx context.Context, caller Caller) (PasskeyRequest,
 	return a.makePasskey(ctx, ToRegister, *caller.User, has)
 }
 
-// AddPasskey adds a passkey to the caller, and returns the recovery codes that come with
-// the first factor, and what the passkey is called. A bad name is a db.InputError, an answer that is not one to what was
-// asked ErrPasskey, a passkey that is there already db.ErrConflict.
+// AddPasskey adds a passkey to the caller, and returns what it is called, and the recovery
+// codes that come with the first factor. A bad name is a db.InputError, an answer that is
+// not one to what was asked ErrPasskey, a passkey that is there already db.ErrConflict.
 func (a *App) AddPasskey(ctx context.Context, caller Caller, n NewPasskey) (name string, codes []string, err error) {
-	has, err := a.store.Factors(ctx, caller.User.ID)
+	added, codes, err := a.addFactor(ctx, caller, db.KindPasskey, a.newPasskey(ctx, ToRegister, n))
 	if err != nil {
 		return "", nil, err
 	}
-	added, codes, err := a.newPasskey(ctx, ToRegister, caller.Actor(), *caller.User, has, n)
-	if err != nil {
-		return "", nil, err
-	}
-	added.By = caller.Session
-	if err := a.store.AddFactor(ctx, *added); err != nil {
-		return "", nil, err
-	}
-	a.Log.Info("second factor added", "kind", db.KindPasskey, "user", caller.User.Username, "by", caller.User.Username, "ip", caller.IP)
 	return added.Passkey.Name, codes, nil
 }
 
@@ -354,36 +345,27 @@ func (a *App) AskToEnrol(ctx context.Context, pending string) (PasskeyRequest, e
 // EnrolPasskey ends a pending sign-in of somebody who must have a factor, as
 // SignInByEnrolling does, by adding a passkey. Its errors are AddPasskey's too.
 func (a *App) EnrolPasskey(ctx context.Context, pending string, n NewPasskey, client Client, held []string) (codes []string, token string, sess db.Session, err error) {
-	p, err := a.waiting(ctx, pending, Enrol)
-	if err != nil {
-		return nil, "", sess, err
-	}
-	added, codes, err := a.newPasskey(ctx, ToEnrol, Actor{ID: p.UserID, Name: p.User.Username, IP: client.IP, Agent: client.Agent}, p.User, p.Factors, n)
-	if err != nil {
-		return nil, "", sess, err
-	}
-	token, sess, err = a.finish(ctx, p, ByPasskey, db.Proof{New: added}, client, held)
-	if err == nil {
-		a.Log.Info("second factor added", "kind", db.KindPasskey, "user", p.User.Username, "by", p.User.Username, "ip", client.IP)
-	}
-	return codes, token, sess, err
+	return a.finishByEnrolling(ctx, pending, db.KindPasskey, a.newPasskey(ctx, ToEnrol, n), client, held)
 }
 
-func (a *App) newPasskey(ctx context.Context, purpose Purpose, actor Actor, user db.User, has db.Factors, n NewPasskey) (added *db.NewFactor, codes []string, err error) {
-	if len(has.Passkeys) >= maxFactors {
-		return nil, nil, errTooMany
+// newPasskey makes what n is, if it was asked for to that purpose.
+func (a *App) newPasskey(ctx context.Context, purpose Purpose, n NewPasskey) newFactor {
+	return func(actor Actor, user db.User, has db.Factors) (added *db.NewFactor, codes []string, err error) {
+		if len(has.Passkeys) >= maxFactors {
+			return nil, nil, errTooMany
+		}
+		p, _, err := a.registered(ctx, purpose, user.ID, n)
+		if err != nil {
+			return nil, nil, err
+		}
+		added = &db.NewFactor{Passkey: &p, Event: func(pk int64) db.Event {
+			return a.factorEvent(actor, db.ModelCreated, user, db.KindPasskey, pk, p.Name)
+		}}
+		if !has.Any() {
+			codes, added.Recovery = newRecoveryCodes()
+		}
+		return added, codes, nil
 	}
-	p, _, err := a.registered(ctx, purpose, user.ID, n)
-	if err != nil {
-		return nil, nil, err
-	}
-	added = &db.NewFactor{Passkey: &p, Event: func(pk int64) db.Event {
-		return a.factorEvent(actor, db.ModelCreated, user, db.KindPasskey, pk, p.Name)
-	}}
-	if !has.Any() {
-		codes, added.Recovery = newRecoveryCodes()
-	}
-	return added, codes, nil
 }
 
 // registered is the passkey that was made for a purpose, and the UUID of its user.

@@ -55,6 +55,11 @@ func (c Caller) Actor() Actor {
 	return Actor{ID: c.User.ID, Name: c.User.Username, IP: c.IP, Agent: c.Agent, Session: c.Session}
 }
 
+// actorOf is a user who has no session yet, as the doer of something.
+func actorOf(user db.User, client Client) Actor {
+	return Actor{ID: user.ID, Name: user.Username, IP: client.IP, Agent: client.Agent}
+}
+
 // event is the record of something that an actor did now to a user's account.
 func (a *App) event(actor Actor, action db.Action, subject int64, context map[string]any) db.Event {
 	if context == nil {

@@ -194,7 +194,7 @@ func (a *App) startSession(ctx context.Context, e entry) (string, db.Session, er
 	hash := secretHash(token)
 	in := db.SignIn{
 		User: user, Session: sess, TokenHash: hash[:], Network: loginNetwork(client.IP), Proof: e.proof,
-		Event: a.event(Actor{ID: user.ID, Name: user.Username, IP: client.IP}, db.Login, user.ID,
+		Event: a.event(actorOf(user, client), db.Login, user.ID,
 			map[string]any{"auth_method": e.proven, "session": sess.UUID.String(), "http_request": httpRequest(client)}),
 	}
 	if client.Device != "" {
