@@ -39,48 +39,52 @@ func (c *Cache) Expect(ctx context.Context, questions ...db.Question) context.Co
 	return context.WithValue(ctx, expectedKey{}, &expected{questions: questions})
 }
 
-func same(a, b db.Question) bool {
-	return bytes.Equal(a.Token, b.Token) && bytes.Equal(a.App, b.App) && bytes.Equal(a.Key, b.Key) && a.Session == b.Session
+func (e *expected) index(q db.Question) int {
+	return slices.IndexFunc(e.questions, func(o db.Question) bool {
+		return bytes.Equal(q.Token, o.Token) && bytes.Equal(q.App, o.App) && bytes.Equal(q.Key, o.Key) && q.Session == o.Session
+	})
+}
+
+// expected is what the request of a context expects, answered: with q, if it was not yet.
+func (c *Cache) expected(ctx context.Context, q ...db.Question) (*expected, error) {
+	e, ok := ctx.Value(expectedKey{}).(*expected)
+	if !ok {
+		e = &expected{}
+	}
+	if e.asked {
+		return e, nil
+	}
+	for _, q := range q {
+		if e.index(q) < 0 {
+			e.questions = append(e.questions, q)
+		}
+	}
+	var err error
+	e.answers, e.rules, err = c.shared.Ask(ctx, e.questions)
+	e.asked = err == nil
+	return e, err
 }
 
 // ask answers a question of what is there: else it is db.ErrNotFound.
-func (c *Cache) ask(ctx context.Context, q db.Question) (db.Answer, error) {
-	var answer db.Answer
-	e, _ := ctx.Value(expectedKey{}).(*expected)
-	is := func(other db.Question) bool { return same(q, other) }
-	if e != nil && !e.asked {
-		if !slices.ContainsFunc(e.questions, is) {
-			e.questions = append(e.questions, q)
-		}
-		if err := c.askExpected(ctx, e); err != nil {
-			return answer, err
-		}
-	}
-	if e != nil {
-		if i := slices.IndexFunc(e.questions, is); i >= 0 {
-			answer = e.answers[i]
-			e.questions, e.answers = slices.Delete(e.questions, i, i+1), slices.Delete(e.answers, i, i+1)
-			return answer, foundOf(answer)
-		}
-	}
-	answers, _, err := c.shared.Ask(ctx, []db.Question{q})
+func (c *Cache) ask(ctx context.Context, q db.Question) (answer db.Answer, err error) {
+	e, err := c.expected(ctx, q)
 	if err != nil {
 		return answer, err
 	}
-	return answers[0], foundOf(answers[0])
-}
-
-func foundOf(a db.Answer) error {
-	if !a.Found {
-		return db.ErrNotFound
+	if i := e.index(q); i >= 0 {
+		answer = e.answers[i]
+		e.questions, e.answers = slices.Delete(e.questions, i, i+1), slices.Delete(e.answers, i, i+1)
+	} else {
+		answers, _, err := c.shared.Ask(ctx, []db.Question{q})
+		if err != nil {
+			return answer, err
+		}
+		answer = answers[0]
 	}
-	return nil
-}
-
-func (c *Cache) askExpected(ctx context.Context, e *expected) (err error) {
-	e.answers, e.rules, err = c.shared.Ask(ctx, e.questions)
-	e.asked = err == nil
-	return err
+	if !answer.Found {
+		err = db.ErrNotFound
+	}
+	return answer, err
 }
 
 // askSession is a session with its user.
@@ -106,18 +110,12 @@ func (c *Cache) askSession(ctx context.Context, q query) (db.Session, *db.User, 
 
 // numberedRules are the rules, which are kept by their number.
 func (c *Cache) numberedRules(ctx context.Context) (Rules, error) {
-	number := int64(0)
-	e, _ := ctx.Value(expectedKey{}).(*expected)
-	if e != nil && !e.asked {
-		if err := c.askExpected(ctx, e); err != nil {
-			return nil, err
-		}
+	e, err := c.expected(ctx)
+	if err != nil {
+		return nil, err
 	}
-	if e != nil {
-		number = e.rules
-	}
+	number := e.rules
 	if number == 0 {
-		var err error
 		if _, number, err = c.shared.Ask(ctx, nil); err != nil {
 			return nil, err
 		}
