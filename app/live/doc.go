@@ -5,6 +5,7 @@
 //	sessions        half the token's hash; UUID     Sessions              table.go, find.go
 //	users           ID, with groups                 Users                 cache.go
 //	API keys        the key's hash, with the user   Keys                  cache.go
+//	apps' cookies   the token's hash                Apps                  cache.go
 //	rules           what their hosts end in         all there are         rules.go
 //	user agents     ID; the header                  Agents; Agents        agent.go
 //	uses, hosts     their session                   Sessions; Hosts       use.go, flush.go
@@ -31,6 +32,8 @@
 //
 // A crash loses the uses since the last flush, and nothing else.
 //
-// Before a store that many machines write to, Epoch never says that what was read may be
-// believed: then each request reads, and only uses are gathered.
+// Before a Shared store, which many machines write to, Epoch never says that what was read
+// may be believed: then each request asks, once for all that it needs, and only uses are
+// gathered. Agents are kept even so, since none changes, and the rules, of which each answer
+// tells whether they are the same.
 package live
