@@ -228,10 +228,11 @@ func (a *App) RemoveFactor(ctx context.Context, actor Actor, user db.User, kind 
 			}
 		}
 	}
-	if own := actor.ID == user.ID && kind != db.KindRecovery; own && left == 0 && a.MustHaveFactor(user) {
+	own := actor.ID == user.ID
+	if own && left == 0 && kind != db.KindRecovery && a.MustHaveFactor(user) {
 		return ErrLastFactor
 	}
-	if actor.ID == user.ID && kind == db.KindPasskey && len(has.Passkeys) == 1 {
+	if own && len(has.Passkeys) == 1 && kind == db.KindPasskey {
 		if has, err := a.HasPassword(ctx, user); err != nil || !has {
 			return cmp.Or(err, ErrOnlyWayIn)
 		}
