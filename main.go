@@ -468,7 +468,7 @@ func move(ctx context.Context, c config.Config, log *slog.Logger, to string) (co
 	}
 	if to == "sqlite" {
 		err := sqlite.Make(ctx, path, func(near *sqlite.Store) error {
-			counts, err = near.Fill(ctx, func(each func(db.Table) error) error { return far.Dump(ctx, each) })
+			counts, err = near.Fill(ctx, far.Dump)
 			return err
 		})
 		return counts, err
@@ -477,7 +477,7 @@ func move(ctx context.Context, c config.Config, log *slog.Logger, to string) (co
 	if err != nil {
 		return nil, err
 	}
-	counts, err = far.Fill(ctx, func(each func(db.Table) error) error { return near.Dump(ctx, each) })
+	counts, err = far.Fill(ctx, near.Dump)
 	if err == nil {
 		err = app.ShareKey(ctx, far, c.DataDir)
 	}

@@ -75,7 +75,7 @@ func (s *Store) Dump(ctx context.Context, each func(db.Table) error) error {
 
 // Fill takes what dump hands over, all or nothing, into a database without users: else it
 // is db.ErrConflict. It says how many rows each table got.
-func (s *Store) Fill(ctx context.Context, dump func(each func(db.Table) error) error) (counts map[string]int64, err error) {
+func (s *Store) Fill(ctx context.Context, dump func(ctx context.Context, each func(db.Table) error) error) (counts map[string]int64, err error) {
 	counts = map[string]int64{}
 	_, err = s.transact(ctx, `BEGIN`, func(ctx context.Context, q querier) error {
 		if _, err := q.exec(ctx, `LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE`); err != nil { // nobody makes one meanwhile
@@ -91,7 +91,7 @@ func (s *Store) Fill(ctx context.Context, dump func(each func(db.Table) error) e
 		if _, err := q.exec(ctx, `DELETE FROM settings`); err != nil {
 			return err
 		}
-		return dump(func(t db.Table) error {
+		return dump(ctx, func(t db.Table) error {
 			if err := copyIn(ctx, q, t, counts); err != nil {
 				return fmt.Errorf("table %s: %w", t.Name, err)
 			}

@@ -56,7 +56,7 @@ func TestCopy(t *testing.T) {
 	defer from.Close()
 	something(t, from)
 	there := open(t, template.New(t))
-	counts, err := there.Fill(t.Context(), func(each func(db.Table) error) error { return from.Dump(t.Context(), each) })
+	counts, err := there.Fill(t.Context(), from.Dump)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestCopy(t *testing.T) {
 			t.Errorf("nothing of %s is copied: this tests nothing of it", table)
 		}
 	}
-	if _, err := there.Fill(t.Context(), func(each func(db.Table) error) error { return from.Dump(t.Context(), each) }); !errors.Is(err, db.ErrConflict) {
+	if _, err := there.Fill(t.Context(), from.Dump); !errors.Is(err, db.ErrConflict) {
 		t.Errorf("onto one in use: got %v", err)
 	}
 	// Numbers go on, and what triggers write is there.
@@ -96,7 +96,7 @@ func TestCopy(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer back.Close()
-	if _, err := back.Fill(t.Context(), func(each func(db.Table) error) error { return there.Dump(t.Context(), each) }); err != nil {
+	if _, err := back.Fill(t.Context(), there.Dump); err != nil {
 		t.Fatal(err)
 	}
 	want, _ = dumped(t, there)

@@ -65,7 +65,7 @@ func copiedColumns(ctx context.Context, tx *sql.Tx, table string) ([]string, err
 
 // Fill takes what dump hands over, all or nothing, into a database without users: else it
 // is db.ErrConflict. It says how many rows each table got.
-func (s *Store) Fill(ctx context.Context, dump func(each func(db.Table) error) error) (counts map[string]int64, err error) {
+func (s *Store) Fill(ctx context.Context, dump func(ctx context.Context, each func(db.Table) error) error) (counts map[string]int64, err error) {
 	counts = map[string]int64{}
 	err = s.inTx(ctx, func(tx *sql.Tx) error {
 		var used bool
@@ -78,7 +78,7 @@ func (s *Store) Fill(ctx context.Context, dump func(each func(db.Table) error) e
 		if _, err := tx.ExecContext(ctx, `DELETE FROM settings`); err != nil {
 			return err
 		}
-		return dump(func(t db.Table) error {
+		return dump(ctx, func(t db.Table) error {
 			places := make([]string, len(t.Columns))
 			for i := range places {
 				places[i] = fmt.Sprintf("$%d", i+1)
