@@ -31,14 +31,7 @@ type site struct {
 // disk, as far as there is one.
 func newSite(t *testing.T) *site {
 	t.Helper()
-	database, err := pgtest.Start()
-	if err != nil {
-		if os.Getenv("LASTSEEN_TEST_REQUIRE") == "1" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	t.Cleanup(database.Remove)
+	database := pgtest.NewServer(t)
 	s := &site{t: t, database: database, url: database.URL + "&synchronous_commit=on", data: [2]string{t.TempDir(), t.TempDir()}}
 	s.command("correct horse", "user", "create", "admin", "--superuser", "--password-file", "-")
 	for i := range s.machines {
@@ -158,14 +151,7 @@ func TestTwoMachines(t *testing.T) {
 // A stopped instance is copied to PostgreSQL and back, whole: who was signed in still is.
 func TestMove(t *testing.T) {
 	t.Parallel()
-	database, err := pgtest.Start()
-	if err != nil {
-		if os.Getenv("LASTSEEN_TEST_REQUIRE") == "1" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	t.Cleanup(database.Remove)
+	database := pgtest.NewServer(t)
 	data, back := t.TempDir(), filepath.Join(t.TempDir(), "back")
 	move := func(want int, args ...string) (string, string) {
 		t.Helper()

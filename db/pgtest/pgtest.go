@@ -43,10 +43,7 @@ func (p *Template) New(t testing.TB) (url string) {
 	t.Helper()
 	s, err := server()
 	if err != nil {
-		if os.Getenv("LASTSEEN_TEST_REQUIRE") == "1" {
-			t.Fatalf("PostgreSQL: %v", err)
-		}
-		t.Skipf("without PostgreSQL: %v", err)
+		missing(t, err)
 	}
 	p.once.Do(func() {
 		p.name = fmt.Sprintf("template_%d", number.Add(1))
@@ -67,6 +64,15 @@ func (p *Template) New(t testing.TB) (url string) {
 		}
 	})
 	return s.url(name)
+}
+
+// missing skips a test of what is not there, or fails it when LASTSEEN_TEST_REQUIRE is 1.
+func missing(t testing.TB, err error) {
+	t.Helper()
+	if os.Getenv("LASTSEEN_TEST_REQUIRE") == "1" {
+		t.Fatal(err)
+	}
+	t.Skip(err)
 }
 
 // A postgres is a server that runs.

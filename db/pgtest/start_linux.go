@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 )
 
@@ -40,6 +41,18 @@ func start() (*postgres, error) {
 		return nil, err
 	}
 	return &postgres{address: "127.0.0.1:" + strconv.Itoa(s.port), stop: s.Remove}, nil
+}
+
+// NewServer is Start for a test, with which the server goes. Without PostgreSQL the test is
+// skipped, or fails when LASTSEEN_TEST_REQUIRE is 1.
+func NewServer(t testing.TB) *Server {
+	t.Helper()
+	s, err := Start()
+	if err != nil {
+		missing(t, err)
+	}
+	t.Cleanup(s.Remove)
+	return s
 }
 
 // Start makes and starts a server of the distribution's PostgreSQL.

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"errors"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,14 +29,7 @@ func within(t *testing.T, limit time.Duration, what string, is func() bool) {
 // refusal; when it is back all goes on by itself.
 func TestGone(t *testing.T) {
 	t.Parallel() // it waits most of the time, with a server of its own
-	server, err := pgtest.Start()
-	if err != nil {
-		if os.Getenv("LASTSEEN_TEST_REQUIRE") == "1" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	defer server.Remove()
+	server := pgtest.NewServer(t)
 	relay := pgtest.NewRelay(t, server.URL)
 	s, err := Open(t.Context(), relay.URL, Options{Migrate: true, Serve: true})
 	if err != nil {
