@@ -19,8 +19,8 @@ func TestGroupsOfCommands(t *testing.T) {
 	data := t.TempDir()
 	for line, status := range map[string]int{
 		"user": 2, "user group": 2, "user factors": 2, "user factors reset": 2, "token": 2, "session": 2, "rule": 2, "alert": 2, "geoip": 2, "--data /nowhere user": 2,
-		"help nonsense": 2, "user help nonsense": 2,
-		"": 0, "help": 0, "--help": 0, "user help": 0, "user --help": 0, "help user": 0, "user group help": 0, "user create --help": 0,
+		"help nonsense": 2, "user help nonsense": 2, "nonsense --help": 2, "user nonsense --help": 2, "serve nonsense --help": 2,
+		"": 0, "help": 0, "--help": 0, "user help": 0, "user --help": 0, "help user": 0, "user group help": 0, "user create --help": 0, "user create ada --help": 0, "user factors ada --help": 0, "--help user": 0,
 	} {
 		out, errs, got := execute(t, data, "", strings.Fields(line)...)
 		if got != status || (status == 0) != strings.Contains(out, "USAGE:") || (status == 0) != (errs == "") {

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -119,6 +120,14 @@ func (p *Program) command() *cli.Command {
 		},
 	}
 	cli.HelpPrinter = func(w io.Writer, _ string, c any) { printHelp(w, c.(*cli.Command)) }
+	cli.ShowCommandHelp = func(_ context.Context, c *cli.Command, word string) error { // --help behind a word
+		topic := c.Command(word)
+		if topic == nil && c.ArgsUsage == "" {
+			return noCommand(c, word)
+		}
+		printHelp(c.Root().Writer, cmp.Or(topic, c))
+		return nil
+	}
 	cli.VersionPrinter = func(*cli.Command) { fmt.Fprintln(p.Out, p.Version) }
 	strict(root)
 	root.Commands = append(root.Commands, p.completeCommand())
