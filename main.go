@@ -124,7 +124,7 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, create bool) (
 		return p.app, p.close, nil
 	}
 	if _, err := os.Stat(app.DatabasePath(c.DataDir)); errors.Is(err, os.ErrNotExist) && !create {
-		return nil, nil, fmt.Errorf("no database in %s: is --data right? `lastseen serve` or `lastseen user create` makes one", c.DataDir)
+		return nil, nil, fmt.Errorf("no database in %s: is --data right? `lastseen serve`, `user create` or `import` makes one", c.DataDir)
 	}
 	if err := prepareDataDir(c.DataDir, log); err != nil {
 		return nil, nil, err

@@ -29,6 +29,26 @@ func TestGroupsOfCommands(t *testing.T) {
 	}
 }
 
+// A mistyped --data makes no database, unless by what begins an instance.
+func TestDataIsMadeByFew(t *testing.T) {
+	t.Parallel()
+	users := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(users, []byte("ada:$2y$05$r/2Z3faonLmlsQy1imDgmOePSTBFPYre.l1leccZizOYgY6Zuz01a\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for line, makes := range map[string]bool{
+		"alert add ntfy://h.example/t": false, "rule allow a.example --group g": false, "rule open a.example /": false, "rule challenge a.example": false,
+		"user invite": false, "user list": false, "import htpasswd " + users + " --dry-run": false,
+		"import htpasswd " + users: true, "user create ada --password-file -": true,
+	} {
+		data := filepath.Join(t.TempDir(), "data")
+		_, errs, status := execute(t, data, "correct horse", strings.Fields(line)...)
+		if _, err := os.Stat(data); (err == nil) != makes || (status == 0) != makes || strings.Contains(errs, "no database in "+data) == makes {
+			t.Errorf("%s: exit status %d, %s; made: %v, want %v", line, status, errs, err == nil, makes)
+		}
+	}
+}
+
 // "backup -" writes the copy to standard output, makes no file of that name, and
 // leaves nothing behind, even when whoever reads it has left.
 func TestBackupToStandardOutput(t *testing.T) {

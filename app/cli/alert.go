@@ -22,7 +22,7 @@ func (p *Program) alertCommand() *cli.Command {
 	}
 	return &cli.Command{Name: "alert", Usage: "where alerts go: new sign-ins, changed passwords, and the like", Commands: []*cli.Command{
 		{Name: "list", Usage: "show the targets of alerts, a line each, without what is secret of them", Action: p.withApp(false, p.alertList)},
-		{Name: "add", Usage: "send alerts to a URL too, - for one from standard input, and print the target's id", ArgsUsage: "URL", Action: p.withApp(true, p.alertAdd), Flags: []cli.Flag{
+		{Name: "add", Usage: "send alerts to a URL too, - for one from standard input, and print the target's id", ArgsUsage: "URL", Action: p.withApp(false, p.alertAdd), Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "type", Usage: "only these of the `TYPES`, separated by commas: " + strings.Join(types, ", ") + " (default: all)"},
 		}},
 		{Name: "remove", Usage: "send no more alerts to a target", ArgsUsage: "ID", Action: p.withApp(false, p.alertRemove)},

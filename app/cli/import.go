@@ -23,8 +23,10 @@ const maxSource = 64 << 20
 func (p *Program) importCommand() *cli.Command {
 	programs := strings.Join(slices.Sorted(maps.Keys(source.Readers)), "|")
 	return &cli.Command{Name: "import", Usage: "take over the users of another program, with their passwords; docs/moving.md says from which files",
-		ArgsUsage: programs + " SOURCE", Action: p.withApp(true, p.importUsers), Flags: []cli.Flag{
+		ArgsUsage: programs + " SOURCE", Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "only say what would become of them"},
+		}, Action: func(ctx context.Context, c *cli.Command) error {
+			return p.withApp(!c.Bool("dry-run"), p.importUsers)(ctx, c)
 		}}
 }
 

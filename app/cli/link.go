@@ -18,7 +18,7 @@ import (
 
 func (p *Program) linkCommands() []*cli.Command {
 	return []*cli.Command{
-		{Name: "invite", Usage: "print a link, good once, by which somebody makes an account and chooses its password", ArgsUsage: "[NAME]", Action: p.withApp(true, p.userInvite), Flags: []cli.Flag{
+		{Name: "invite", Usage: "print a link, good once, by which somebody makes an account and chooses its password", ArgsUsage: "[NAME]", Action: p.withApp(false, p.userInvite), Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "group", Usage: "member of group `G`; may be repeated"},
 			&cli.BoolFlag{Name: "superuser", Usage: "may see and change everything"},
 			&cli.StringFlag{Name: "expires", Usage: "how long the link is good: a `DURATION` such as 12h", DefaultText: "3d"},

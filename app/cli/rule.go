@@ -15,13 +15,13 @@ import (
 
 func (p *Program) ruleCommand() *cli.Command {
 	return &cli.Command{Name: "rule", Usage: "who may reach which host through the gate", Commands: []*cli.Command{
-		{Name: "allow", Usage: "let only members of groups reach a host (exact, or *.suffix), and print the rule's id", ArgsUsage: "HOST", Action: p.withApp(true, p.ruleAllow), Flags: []cli.Flag{
+		{Name: "allow", Usage: "let only members of groups reach a host (exact, or *.suffix), and print the rule's id", ArgsUsage: "HOST", Action: p.withApp(false, p.ruleAllow), Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "group", Usage: "a group `G` that may; may be repeated"},
 		}},
-		{Name: "open", Usage: "let everybody reach a path of a host (exact, or a prefix ending in *) without signing in, and print the rule's id", ArgsUsage: "HOST PATH", Action: p.withApp(true, p.ruleOpen), Flags: []cli.Flag{
+		{Name: "open", Usage: "let everybody reach a path of a host (exact, or a prefix ending in *) without signing in, and print the rule's id", ArgsUsage: "HOST PATH", Action: p.withApp(false, p.ruleOpen), Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "method", Usage: "only for the method `M`, such as OPTIONS for preflights; may be repeated"},
 		}},
-		{Name: "challenge", Usage: "ask clients that are no browsers (git, WebDAV) for an API key by HTTP Basic, on a host or a path of it, and print the rule's id", ArgsUsage: "HOST [PATH]", Action: p.withApp(true, p.ruleChallenge)},
+		{Name: "challenge", Usage: "ask clients that are no browsers (git, WebDAV) for an API key by HTTP Basic, on a host or a path of it, and print the rule's id", ArgsUsage: "HOST [PATH]", Action: p.withApp(false, p.ruleChallenge)},
 		{Name: "list", Usage: "show all rules", Action: p.withApp(false, p.ruleList), Flags: []cli.Flag{jsonFlag}},
 		{Name: "delete", Usage: "remove a rule", ArgsUsage: "ID", Action: p.withApp(false, p.ruleDelete)},
 	}}
