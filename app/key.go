@@ -24,8 +24,9 @@ import (
 // holds and must be read again. It is made when it is first needed.
 func KeyPath(dataDir string) string { return filepath.Join(dataDir, "lastseen.key") }
 
-// ErrSealed says that something cannot be decrypted: the key is gone, or is another one.
-var ErrSealed = errors.New("cannot be decrypted without the key that it was encrypted with")
+// ErrSealed says that something cannot be encrypted or decrypted: the key is gone, cannot be
+// read, or is another one.
+var ErrSealed = errors.New("the key is gone, or is not the right one")
 
 // ErrOtherKey says that this machine has not the key of the others.
 var ErrOtherKey = errors.New("the other machines have another key")
@@ -188,11 +189,12 @@ func SealedFor(ctx context.Context, store Store, key string) (names []string, er
 	return names, nil
 }
 
-// seal encrypts a secret for one place: what is sealed for one is good in no other.
+// seal encrypts a secret for one place: what is sealed for one is good in no other. It is
+// ErrSealed where there is no key for it.
 func (a *App) seal(secret []byte, place ...[]byte) ([]byte, error) {
 	c, err := a.cipher(true)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrSealed, err)
 	}
 	return c.Seal(nil, nil, secret, bytes.Join(place, []byte{0})), nil
 }

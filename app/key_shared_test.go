@@ -27,7 +27,7 @@ func TestOneKeyOfAllMachines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := second.seal([]byte("secret")); !errors.Is(err, ErrOtherKey) {
+	if _, err := second.seal([]byte("secret")); !errors.Is(err, ErrOtherKey) || !errors.Is(err, ErrSealed) {
 		t.Errorf("sealed with another key: %v", err)
 	}
 	if _, err := os.Stat(KeyPath(second.Config.DataDir)); err == nil {

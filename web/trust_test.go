@@ -340,3 +340,15 @@ func TestAskedAgainFromBeforeTheFactor(t *testing.T) {
 		t.Errorf("with a recovery code: got %d", res.StatusCode)
 	}
 }
+
+// Without a key that is good nothing can be set up, and the page says so.
+func TestSettingUpWithoutTheKey(t *testing.T) {
+	ts := newServer(t)
+	b := ts.signIn("bob")
+	if err := os.WriteFile(app.KeyPath(ts.app.Config.DataDir), []byte("no key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if res, page := ts.get(b, "/profile/totp"); res.StatusCode != 503 || !strings.Contains(page, "the key that it needs is gone") {
+		t.Errorf("got %d %s", res.StatusCode, page)
+	}
+}
