@@ -49,17 +49,17 @@ func (s *Store) Events(ctx context.Context, f db.EventFilter) (page []db.Event, 
 	}
 	var found []row
 	err = s.list(ctx, func(ctx context.Context, q querier) (err error) {
-		if err := q.row(ctx, `SELECT count(*) FROM events e WHERE `+c.sql(), c.args...).Scan(&total); err != nil || f.Limit == 0 {
+		if err := q.row(ctx, `SELECT count(*) FROM events e WHERE `+c.SQL(), c.Args...).Scan(&total); err != nil || f.Limit == 0 {
 			return err
 		}
 		query := `SELECT e.uuid, e.created, e.action, coalesce(e.actor_id, 0), e.actor, coalesce(u.email, ''),
 			coalesce(e.subject_id, 0), coalesce(s.username, ''), e.client_ip, e.context
-			FROM events e LEFT JOIN users u ON u.id = e.actor_id LEFT JOIN users s ON s.id = e.subject_id WHERE ` + c.sql() +
-			c.page(orderBy(f.Ordering, eventOrderings, db.Order{Column: "created", Descending: true}, "id"), f.Limit, f.Offset)
+			FROM events e LEFT JOIN users u ON u.id = e.actor_id LEFT JOIN users s ON s.id = e.subject_id WHERE ` + c.SQL() +
+			c.Page(orderBy(f.Ordering, eventOrderings, db.Order{Column: "created", Descending: true}, "id"), f.Limit, f.Offset)
 		found, err = rows(ctx, q, func(r *row) []any {
 			e := &r.Event
 			return []any{&e.UUID, timeColumn{&e.Created}, &e.Action, &e.ActorID, &e.Actor, &e.Email, &e.SubjectID, &e.Subject, addrColumn{&e.IP}, &r.content}
-		}, query, c.args...)
+		}, query, c.Args...)
 		return err
 	})
 	for _, r := range found {
@@ -75,48 +75,48 @@ func (s *Store) Events(ctx context.Context, f db.EventFilter) (page []db.Event, 
 func (s *Store) EventIPs(ctx context.Context, f db.EventFilter) (ips []netip.Addr, err error) {
 	c := eventConditions(f)
 	err = s.list(ctx, func(ctx context.Context, q querier) (err error) {
-		ips, err = rows(ctx, q, func(ip *netip.Addr) []any { return []any{addrColumn{ip}} }, `SELECT DISTINCT e.client_ip FROM events e WHERE `+c.sql(), c.args...)
+		ips, err = rows(ctx, q, func(ip *netip.Addr) []any { return []any{addrColumn{ip}} }, `SELECT DISTINCT e.client_ip FROM events e WHERE `+c.SQL(), c.Args...)
 		return err
 	})
 	return ips, err
 }
 
-func eventConditions(f db.EventFilter) (c conditions) {
+func eventConditions(f db.EventFilter) (c db.Conditions) {
 	own := "" // what else must hold where an address, or what else a request told, is looked at
 	if f.Subject != 0 {
-		c.add(`e.subject_id = ?`, f.Subject)
+		c.Add(`e.subject_id = ?`, f.Subject)
 		own = ` AND (e.actor_id = e.subject_id OR e.action = 'login_failed')`
 	}
 	if f.UUID != nil {
-		c.add(`e.uuid = ?::uuid`, *f.UUID)
+		c.Add(`e.uuid = ?::uuid`, *f.UUID)
 	}
 	if f.Actions != nil {
 		actions := make([]string, len(f.Actions))
 		for i, a := range f.Actions {
 			actions[i] = string(a)
 		}
-		c.add(`e.action = ANY(?::text[])`, actions)
+		c.Add(`e.action = ANY(?::text[])`, actions)
 	}
 	if f.Username != nil {
-		c.add(`e.actor = ?`, *f.Username)
+		c.Add(`e.actor = ?`, *f.Username)
 	}
 	if f.IP != nil {
-		c.add(`e.client_ip = ?`+own, *f.IP)
+		c.Add(`e.client_ip = ?`+own, *f.IP)
 	}
 	if f.IPs != nil {
-		c.add(`e.client_ip = ANY(?::text[])`+own, f.IPs)
+		c.Add(`e.client_ip = ANY(?::text[])`+own, f.IPs)
 	}
 	if !f.Since.IsZero() {
-		c.add(`e.created >= ?`, f.Since.UnixMicro())
+		c.Add(`e.created >= ?`, f.Since.UnixMicro())
 	}
 	for _, key := range []string{"app", "model_name", "pk"} {
 		if value, ok := f.Model[key]; ok {
 			// PostgreSQL reads no JSON in which there is a NUL, which Go writes so.
-			c.add(`replace(e.context, '\u0000', '\ufffd')::json #>> '{model,`+key+`}' = ?`, value)
+			c.Add(`replace(e.context, '\u0000', '\ufffd')::json #>> '{model,`+key+`}' = ?`, value)
 		}
 	}
 	for _, word := range f.Search { // the collation folds ASCII alone, as SQLite does
-		c.add(`(e.actor ILIKE ? OR e.action ILIKE ? OR (e.client_ip ILIKE ? OR e.context ILIKE ?)`+own+`)`, likePattern(word))
+		c.Add(`(e.actor ILIKE ? OR e.action ILIKE ? OR (e.client_ip ILIKE ? OR e.context ILIKE ?)`+own+`)`, db.LikePattern(word))
 	}
 	return c
 }
@@ -127,11 +127,11 @@ func (s *Store) CountEvents(ctx context.Context, f db.EventFilter, span time.Dur
 	c := eventConditions(f)
 	// Division rounds towards zero, so what it divides must not be negative.
 	offset := (origin.UnixMicro()%span.Microseconds() + span.Microseconds()) % span.Microseconds()
-	where, each, first := c.sql(), c.arg(span.Microseconds()), c.arg(offset)
+	where, each, first := c.SQL(), c.Arg(span.Microseconds()), c.Arg(offset)
 	err = s.list(ctx, func(ctx context.Context, q querier) (err error) {
 		counts, err = rows(ctx, q, func(n *db.EventCount) []any { return []any{&n.Action, timeColumn{&n.Time}, &n.Count} },
 			fmt.Sprintf(`SELECT e.action, (e.created - %[2]s::bigint) / %[1]s::bigint * %[1]s::bigint + %[2]s::bigint AS start, count(*) FROM events e
-			WHERE %[3]s GROUP BY e.action, start ORDER BY start, e.action`, each, first, where), c.args...)
+			WHERE %[3]s GROUP BY e.action, start ORDER BY start, e.action`, each, first, where), c.Args...)
 		return err
 	})
 	return counts, err

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 
 	"lastseen/db"
 
@@ -33,16 +34,16 @@ func records(ctx context.Context, q querier, from, rest string, args ...any) ([]
 // users and agents say unless that is sorted by; then these rows are read.
 func (s *Store) History(ctx context.Context, f db.SessionFilter) (page []db.EndedSession, total int, err error) {
 	err = s.list(ctx, func(ctx context.Context, q querier) error {
-		var c conditions
-		fits, err := c.sessions(ctx, q, f)
+		var c db.Conditions
+		fits, err := sessionConditions(ctx, q, &c, f)
 		if err != nil || !fits {
 			return err
 		}
 		from := endedRows
 		if f.State == db.Any {
-			from += ` UNION ALL ` + livingRows + ` WHERE expires > ` + c.arg(f.Now.UnixMicro())
+			from += ` UNION ALL ` + livingRows + ` WHERE expires > ` + c.Arg(f.Now.UnixMicro())
 		}
-		if err := q.row(ctx, `SELECT count(*) FROM (`+from+`) s WHERE `+c.sql(), c.args...).Scan(&total); err != nil || f.Limit == 0 || f.Offset >= total {
+		if err := q.row(ctx, `SELECT count(*) FROM (`+from+`) s WHERE `+c.SQL(), c.Args...).Scan(&total); err != nil || f.Limit == 0 || f.Offset >= total {
 			return err
 		}
 		order := `s.ended DESC NULLS LAST, s.id DESC`
@@ -50,8 +51,8 @@ func (s *Store) History(ctx context.Context, f db.SessionFilter) (page []db.Ende
 			order = sessionOrder(f.Ordering)
 		}
 		// A public name is never that of two, whether one lives or not.
-		keys := `SELECT s.uuid FROM ` + withJoins(`(`+from+`) s`, order) + ` WHERE ` + c.sql() + c.page(order, f.Limit, f.Offset)
-		page, err = records(ctx, q, from, `WHERE s.uuid IN (`+keys+`) ORDER BY `+order, c.args...)
+		keys := `SELECT s.uuid FROM ` + withJoins(`(`+from+`) s`, order) + ` WHERE ` + c.SQL() + c.Page(order, f.Limit, f.Offset)
+		page, err = records(ctx, q, from, `WHERE s.uuid IN (`+keys+`) ORDER BY `+order, c.Args...)
 		return err
 	})
 	return page, total, err
@@ -95,28 +96,23 @@ func (s *Store) ExportSessions(ctx context.Context, f db.SessionFilter, each fun
 		return s.err(err)
 	}
 	q := querier{conn: conn, once: true}
-	var c conditions
-	fits, err := c.sessions(ctx, q, f)
+	var c db.Conditions
+	fits, err := sessionConditions(ctx, q, &c, f)
 	if err != nil || !fits {
 		return s.err(err)
 	}
-	where, args := c.sql(), c.args
-	var sources []string
-	if f.State != db.Ended {
-		sources = append(sources, livingRows+` WHERE expires > `+c.arg(f.Now.UnixMicro()))
-	}
-	if f.State != db.Living {
-		sources = append(sources, endedRows)
-	}
-	for i, from := range sources {
+	for _, state := range []db.State{db.Living, db.Ended} {
+		if f.State != state && f.State != db.Any {
+			continue
+		}
 		after := int64(0)
 		for {
-			next := conditions{args: args[:len(args):len(args)]}
-			if i == 0 && f.State != db.Ended {
-				next.args = c.args[:len(c.args):len(c.args)]
+			next, from := db.Conditions{Args: slices.Clip(c.Args)}, endedRows
+			if state == db.Living {
+				from = livingRows + ` WHERE expires > ` + next.Arg(f.Now.UnixMicro())
 			}
-			rest := `WHERE ` + where + ` AND s.id > ` + next.arg(after) + ` ORDER BY s.id LIMIT ` + next.arg(exportChunk) + `::bigint`
-			found, err := records(ctx, q, from, rest, next.args...)
+			rest := `WHERE ` + c.SQL() + ` AND s.id > ` + next.Arg(after) + ` ORDER BY s.id LIMIT ` + next.Arg(exportChunk)
+			found, err := records(ctx, q, from, rest, next.Args...)
 			if err != nil {
 				return s.err(err)
 			}

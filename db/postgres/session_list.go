@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"lastseen/db"
@@ -19,36 +18,36 @@ var sessionOrderings = map[string]string{
 // numbers of the page are found first; then its rows are read.
 func (s *Store) Sessions(ctx context.Context, f db.SessionFilter) (page []db.Session, total int, err error) {
 	err = s.list(ctx, func(ctx context.Context, q querier) error {
-		var c conditions
-		c.add(`s.expires > ?`, f.Now.UnixMicro())
-		fits, err := c.sessions(ctx, q, f)
+		var c db.Conditions
+		c.Add(`s.expires > ?`, f.Now.UnixMicro())
+		fits, err := sessionConditions(ctx, q, &c, f)
 		if err != nil || !fits {
 			return err
 		}
-		if err := q.row(ctx, `SELECT count(*) FROM sessions s WHERE `+c.sql(), c.args...).Scan(&total); err != nil || f.Limit == 0 || f.Offset >= total {
+		if err := q.row(ctx, `SELECT count(*) FROM sessions s WHERE `+c.SQL(), c.Args...).Scan(&total); err != nil || f.Limit == 0 || f.Offset >= total {
 			return err
 		}
 		order := sessionOrder(f.Ordering)
 		query := `SELECT ` + sessionColumns + ` FROM ` + sessionTables + ` WHERE s.id IN (SELECT s.id FROM ` + withJoins(`sessions s`, order) +
-			` WHERE ` + c.sql() + c.page(order, f.Limit, f.Offset) + `) ORDER BY ` + order
-		page, err = rows(ctx, q, sessionFields, query, c.args...)
+			` WHERE ` + c.SQL() + c.Page(order, f.Limit, f.Offset) + `) ORDER BY ` + order
+		page, err = rows(ctx, q, sessionFields, query, c.Args...)
 		return err
 	})
 	return page, total, err
 }
 
-// sessions adds what a filter asks of sessions. What a word means is asked of the small
+// sessionConditions adds what a filter asks of sessions. What a word means is asked of the small
 // tables, of users and agents, first. Nothing fits when it is false.
-func (c *conditions) sessions(ctx context.Context, q querier, f db.SessionFilter) (fits bool, err error) {
+func sessionConditions(ctx context.Context, q querier, c *db.Conditions, f db.SessionFilter) (fits bool, err error) {
 	numbers := func(query string, arg any) ([]int64, error) { return rows(ctx, q, column[int64], query, arg) }
 	if f.User != nil {
-		c.add(`s.user_id = ?`, *f.User)
+		c.Add(`s.user_id = ?`, *f.User)
 	}
 	if f.IP != nil {
-		c.add(`s.last_ip = ?`, *f.IP)
+		c.Add(`s.last_ip = ?`, *f.IP)
 	}
 	if f.IPs != nil {
-		c.add(`s.last_ip = ANY(?::text[])`, f.IPs)
+		c.Add(`s.last_ip = ANY(?::text[])`, f.IPs)
 	}
 	for _, part := range []struct {
 		column, query string
@@ -66,13 +65,13 @@ func (c *conditions) sessions(ctx context.Context, q querier, f db.SessionFilter
 			return false, err
 		}
 		if len(ids) == 1 {
-			c.add(part.column+` = ?`, ids[0])
+			c.Add(part.column+` = ?`, ids[0])
 		} else {
-			c.add(part.column+` = ANY(?::bigint[])`, ids)
+			c.Add(part.column+` = ANY(?::bigint[])`, ids)
 		}
 	}
 	for _, word := range f.Search {
-		if fits, err := c.word(ctx, q, db.Word{Text: word}, `strpos(folded, $1) > 0`, nil); err != nil || !fits {
+		if fits, err := wordCondition(ctx, q, c, db.Word{Text: word}, `strpos(folded, $1) > 0`, nil); err != nil || !fits {
 			return false, err
 		}
 	}
@@ -81,7 +80,7 @@ func (c *conditions) sessions(ctx context.Context, q querier, f db.SessionFilter
 		if err != nil {
 			return false, err
 		}
-		if fits, err := c.word(ctx, q, word, `strpos(folded, $1) > 0 OR strpos(folded_name, $1) > 0`, devices); err != nil || !fits {
+		if fits, err := wordCondition(ctx, q, c, word, `strpos(folded, $1) > 0 OR strpos(folded_name, $1) > 0`, devices); err != nil || !fits {
 			return false, err
 		}
 	}
@@ -103,9 +102,9 @@ func devicesNamed(ctx context.Context, q querier, word string) (found []int64, e
 	return found, err
 }
 
-// word adds what a word asks; person is what finds it in a user's row, and it fits
+// wordCondition adds what a word asks; person is what finds it in a user's row, and it fits
 // these devices, too.
-func (c *conditions) word(ctx context.Context, q querier, w db.Word, person string, devices []int64) (fits bool, err error) {
+func wordCondition(ctx context.Context, q querier, c *db.Conditions, w db.Word, person string, devices []int64) (fits bool, err error) {
 	text := db.Fold(w.Text)
 	users, err := rows(ctx, q, column[int64], `SELECT id FROM users WHERE `+person, text)
 	if err != nil {
@@ -117,24 +116,24 @@ func (c *conditions) word(ctx context.Context, q querier, w db.Word, person stri
 	}
 	var either []string
 	if len(users) > 0 {
-		either = append(either, `s.user_id = ANY(`+c.arg(users)+`::bigint[])`)
+		either = append(either, `s.user_id = ANY(`+c.Arg(users)+`::bigint[])`)
 	}
 	if len(agents) > 0 {
-		either = append(either, `s.agent_id = ANY(`+c.arg(agents)+`::bigint[])`)
+		either = append(either, `s.agent_id = ANY(`+c.Arg(agents)+`::bigint[])`)
 	}
 	if len(devices) > 0 {
-		either = append(either, `s.device_id = ANY(`+c.arg(devices)+`::bigint[])`)
+		either = append(either, `s.device_id = ANY(`+c.Arg(devices)+`::bigint[])`)
 	}
 	if len(w.IPs) > 0 {
-		either = append(either, `s.last_ip = ANY(`+c.arg(w.IPs)+`::text[])`)
+		either = append(either, `s.last_ip = ANY(`+c.Arg(w.IPs)+`::text[])`)
 	}
 	if strings.Trim(text, "0123456789abcdef.:") == "" {
-		either = append(either, `strpos(s.last_ip, `+c.arg(text)+`) > 0`)
+		either = append(either, `strpos(s.last_ip, `+c.Arg(text)+`) > 0`)
 	}
 	if len(either) == 0 {
 		return false, nil
 	}
-	c.where = append(c.where, `(`+strings.Join(either, " OR ")+`)`)
+	c.Where = append(c.Where, `(`+strings.Join(either, " OR ")+`)`)
 	return true, nil
 }
 
@@ -149,17 +148,9 @@ func withJoins(tables, use string) string {
 	return tables
 }
 
-// sessionOrder is an ordering in SQL, in which no two sessions are equal. Ties go
-// the way of the first column, so that one index serves both.
+// sessionOrder is an ordering in SQL, in which no two sessions are equal.
 func sessionOrder(ordering []db.Order) string {
-	if len(ordering) == 0 {
-		ordering = []db.Order{{Column: "user__username"}}
-	}
-	if i := slices.IndexFunc(ordering, func(o db.Order) bool { return o.Column == "uuid" }); i >= 0 {
-		ordering = ordering[:i+1]
-	} else {
-		ordering = append(slices.Clone(ordering), db.Order{Column: "uuid", Descending: ordering[0].Descending})
-	}
+	ordering = db.TotalOrder(ordering, db.Order{Column: "user__username"}, "uuid")
 	terms := make([]string, len(ordering))
 	for i, o := range ordering {
 		terms[i] = sessionOrderings[o.Column]
@@ -172,8 +163,3 @@ func sessionOrder(ordering []db.Order) string {
 	}
 	return strings.Join(terms, ", ")
 }
-
-// likePattern finds a word anywhere, in lower case.
-func likePattern(word string) string { return "%" + likeEscapes.Replace(db.Fold(word)) + "%" }
-
-var likeEscapes = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)

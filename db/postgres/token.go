@@ -72,34 +72,34 @@ var tokenOrderings = map[string]string{
 // Tokens is one page of what the filter chooses, their users with groups, and how
 // many there are in all.
 func (s *Store) Tokens(ctx context.Context, f db.TokenFilter) (page []db.Token, total int, err error) {
-	var c conditions
+	var c db.Conditions
 	if f.User != 0 {
-		c.add(`t.user_id = ?`, f.User)
+		c.Add(`t.user_id = ?`, f.User)
 	}
 	if f.Username != nil {
-		c.add(`u.username = ?`, *f.Username)
+		c.Add(`u.username = ?`, *f.Username)
 	}
 	if f.Identifier != nil {
-		c.add(`t.identifier = ?`, *f.Identifier)
+		c.Add(`t.identifier = ?`, *f.Identifier)
 	}
 	if f.Description != nil {
-		c.add(`t.description = ?`, *f.Description)
+		c.Add(`t.description = ?`, *f.Description)
 	}
 	if f.Expiring != nil {
-		c.add(`(t.expires IS NOT NULL) = ?`, *f.Expiring)
+		c.Add(`(t.expires IS NOT NULL) = ?`, *f.Expiring)
 	}
 	for _, word := range f.Search {
-		c.add(`(strpos(t.folded_identifier, ?) > 0 OR strpos(t.folded_description, ?) > 0 OR strpos(u.folded, ?) > 0)`, db.Fold(word))
+		c.Add(`(strpos(t.folded_identifier, ?) > 0 OR strpos(t.folded_description, ?) > 0 OR strpos(u.folded, ?) > 0)`, db.Fold(word))
 	}
-	from := `tokens t JOIN users u ON u.id = t.user_id WHERE ` + c.sql()
+	from := `tokens t JOIN users u ON u.id = t.user_id WHERE ` + c.SQL()
 	var found []tokenRow
 	err = s.list(ctx, func(ctx context.Context, q querier) (err error) {
-		if err := q.row(ctx, `SELECT count(*) FROM `+from, c.args...).Scan(&total); err != nil || f.Limit == 0 {
+		if err := q.row(ctx, `SELECT count(*) FROM `+from, c.Args...).Scan(&total); err != nil || f.Limit == 0 {
 			return err
 		}
 		query := `SELECT ` + tokenColumns + ` FROM ` + from +
-			c.page(orderBy(f.Ordering, tokenOrderings, db.Order{Column: "identifier"}, "id"), f.Limit, f.Offset)
-		found, err = rows(ctx, q, tokenFields, query, c.args...)
+			c.Page(orderBy(f.Ordering, tokenOrderings, db.Order{Column: "identifier"}, "id"), f.Limit, f.Offset)
+		found, err = rows(ctx, q, tokenFields, query, c.Args...)
 		return err
 	})
 	for _, r := range found {

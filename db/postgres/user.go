@@ -147,69 +147,40 @@ var userOrderings = map[string]string{
 	"sessions":     sessionsOf,
 }
 
-// conditions are what a filter asks for, in SQL.
-type conditions struct {
-	where []string
-	args  []any
-}
-
-// add adds a condition, in which ? stands for arg.
-func (c *conditions) add(condition string, arg any) {
-	c.where = append(c.where, strings.ReplaceAll(condition, "?", c.arg(arg)))
-}
-
-// arg adds a parameter and returns its name.
-func (c *conditions) arg(value any) string {
-	c.args = append(c.args, value)
-	return fmt.Sprintf("$%d", len(c.args))
-}
-
-func (c *conditions) sql() string {
-	if len(c.where) == 0 {
-		return "true"
-	}
-	return strings.Join(c.where, " AND ")
-}
-
-// page is the end of a query for a page.
-func (c *conditions) page(order string, limit, offset int) string {
-	return ` ORDER BY ` + order + ` LIMIT ` + c.arg(limit) + `::bigint OFFSET ` + c.arg(offset) + `::bigint`
-}
-
 // hasFactor is whether a user has a second factor.
 const hasFactor = `(EXISTS (SELECT 1 FROM totps WHERE user_id = u.id) OR EXISTS (SELECT 1 FROM passkeys WHERE user_id = u.id))`
 
 // Users is one page of what the filter chooses, with groups, and how many there are in all.
 func (s *Store) Users(ctx context.Context, f db.UserFilter) (page []db.User, total int, err error) {
-	var c conditions
+	var c db.Conditions
 	if f.ID != 0 {
-		c.add(`u.id = ?`, f.ID)
+		c.Add(`u.id = ?`, f.ID)
 	}
 	for column, value := range map[string]*string{"u.username": f.Username, "u.name": f.Name, "u.email": f.Email} {
 		if value != nil {
-			c.add(column+` = ?`, *value)
+			c.Add(column+` = ?`, *value)
 		}
 	}
 	if f.UUID != nil {
-		c.add(`u.uuid = ?::uuid`, *f.UUID)
+		c.Add(`u.uuid = ?::uuid`, *f.UUID)
 	}
 	if f.Active != nil {
-		c.add(`u.active = ?`, *f.Active)
+		c.Add(`u.active = ?`, *f.Active)
 	}
 	if f.Superuser != nil {
-		c.add(`u.superuser = ?`, *f.Superuser)
+		c.Add(`u.superuser = ?`, *f.Superuser)
 	}
 	if f.Factor != nil {
-		c.add(hasFactor+` = ?`, *f.Factor)
+		c.Add(hasFactor+` = ?`, *f.Factor)
 	}
 	if f.Groups != nil {
-		c.add(`u.id IN (SELECT m.user_id FROM user_groups m JOIN groups g ON g.id = m.group_id WHERE g.name = ANY(?::text[]))`, f.Groups)
+		c.Add(`u.id IN (SELECT m.user_id FROM user_groups m JOIN groups g ON g.id = m.group_id WHERE g.name = ANY(?::text[]))`, f.Groups)
 	}
 	if f.GroupIDs != nil {
-		c.add(`u.id IN (SELECT m.user_id FROM user_groups m JOIN groups g ON g.id = m.group_id WHERE g.uuid = ANY(?::uuid[]))`, uuidTexts(f.GroupIDs))
+		c.Add(`u.id IN (SELECT m.user_id FROM user_groups m JOIN groups g ON g.id = m.group_id WHERE g.uuid = ANY(?::uuid[]))`, uuidTexts(f.GroupIDs))
 	}
 	for _, word := range f.Search {
-		c.add(`(strpos(u.folded, ?) > 0 OR strpos(u.folded_name, ?) > 0 OR strpos(u.folded_email, ?) > 0)`, db.Fold(word))
+		c.Add(`(strpos(u.folded, ?) > 0 OR strpos(u.folded_name, ?) > 0 OR strpos(u.folded_email, ?) > 0)`, db.Fold(word))
 	}
 	type row struct {
 		db.User
@@ -217,12 +188,12 @@ func (s *Store) Users(ctx context.Context, f db.UserFilter) (page []db.User, tot
 	}
 	var found []row
 	err = s.list(ctx, func(ctx context.Context, q querier) error {
-		if err := q.row(ctx, `SELECT count(*) FROM users u WHERE `+c.sql(), c.args...).Scan(&total); err != nil || f.Limit == 0 {
+		if err := q.row(ctx, `SELECT count(*) FROM users u WHERE `+c.SQL(), c.Args...).Scan(&total); err != nil || f.Limit == 0 {
 			return err
 		}
-		query := `SELECT ` + userColumns + `, u.member_of FROM users u WHERE ` + c.sql() +
-			c.page(orderBy(f.Ordering, userOrderings, db.Order{Column: "username"}, "pk"), f.Limit, f.Offset)
-		found, err = rows(ctx, q, func(r *row) []any { return append(userFields(&r.User), &r.memberOf) }, query, c.args...)
+		query := `SELECT ` + userColumns + `, u.member_of FROM users u WHERE ` + c.SQL() +
+			c.Page(orderBy(f.Ordering, userOrderings, db.Order{Column: "username"}, "pk"), f.Limit, f.Offset)
+		found, err = rows(ctx, q, func(r *row) []any { return append(userFields(&r.User), &r.memberOf) }, query, c.Args...)
 		return err
 	})
 	for _, r := range found {
@@ -253,13 +224,10 @@ func (s *Store) UserUses(ctx context.Context, users []int64) (map[int64]db.UserU
 	return uses, err
 }
 
-// orderBy is an ordering in SQL, in which unique breaks ties; without one it is first. What
-// is null comes before everything else, as in SQLite.
+// orderBy is an ordering in SQL, as db.TotalOrder completes it. What is null comes before
+// everything else, as in SQLite.
 func orderBy(ordering []db.Order, columns map[string]string, first db.Order, unique string) string {
-	if len(ordering) == 0 {
-		ordering = []db.Order{first}
-	}
-	ordering = append(slices.Clone(ordering), db.Order{Column: unique, Descending: ordering[0].Descending})
+	ordering = db.TotalOrder(ordering, first, unique)
 	terms := make([]string, len(ordering))
 	for i, o := range ordering {
 		terms[i] = columns[o.Column] + direction(o.Descending)

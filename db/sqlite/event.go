@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 
 	"lastseen/db"
@@ -54,15 +53,15 @@ var eventOrderings = map[string]string{
 func (s *Store) Events(ctx context.Context, f db.EventFilter) (page []db.Event, total int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
-	where, args := eventConditions(f)
-	if err := s.list.QueryRowContext(ctx, `SELECT count(*) FROM events e WHERE `+where, args...).Scan(&total); err != nil || f.Limit == 0 {
+	c := eventConditions(f)
+	if err := s.list.QueryRowContext(ctx, `SELECT count(*) FROM events e WHERE `+c.SQL(), c.Args...).Scan(&total); err != nil || f.Limit == 0 {
 		return nil, total, s.err(err)
 	}
-	order := orderBy(f.Ordering, eventOrderings, db.Order{Column: "created", Descending: true}, "id")
-	args = append(args, f.Limit, f.Offset)
-	rows, err := s.list.QueryContext(ctx, fmt.Sprintf(`SELECT e.uuid, e.created, e.action, coalesce(e.actor_id, 0), e.actor, coalesce(u.email, ''),
+	query := `SELECT e.uuid, e.created, e.action, coalesce(e.actor_id, 0), e.actor, coalesce(u.email, ''),
 		coalesce(e.subject_id, 0), coalesce(s.username, ''), e.client_ip, e.context
-		FROM events e LEFT JOIN users u ON u.id = e.actor_id LEFT JOIN users s ON s.id = e.subject_id WHERE %s ORDER BY %s LIMIT $%d OFFSET $%d`, where, order, len(args)-1, len(args)), args...)
+		FROM events e LEFT JOIN users u ON u.id = e.actor_id LEFT JOIN users s ON s.id = e.subject_id WHERE ` + c.SQL() +
+		c.Page(orderBy(f.Ordering, eventOrderings, db.Order{Column: "created", Descending: true}, "id"), f.Limit, f.Offset)
+	rows, err := s.list.QueryContext(ctx, query, c.Args...)
 	if err != nil {
 		return nil, 0, s.err(err)
 	}
@@ -82,54 +81,49 @@ func (s *Store) Events(ctx context.Context, f db.EventFilter) (page []db.Event, 
 	return page, total, s.err(rows.Err())
 }
 
-func eventConditions(f db.EventFilter) (string, []any) {
-	where, args := []string{"1"}, []any{}
-	add := func(condition string, arg any) {
-		args = append(args, arg)
-		where = append(where, strings.ReplaceAll(condition, "?", fmt.Sprintf("$%d", len(args))))
-	}
+func eventConditions(f db.EventFilter) (c db.Conditions) {
 	own := "" // what else must hold where an address, or what else a request told, is looked at
 	if f.Subject != 0 {
-		add(`e.subject_id = ?`, f.Subject)
+		c.Add(`e.subject_id = ?`, f.Subject)
 		own = ` AND (e.actor_id = e.subject_id OR e.action = 'login_failed')`
 	}
 	if f.UUID != nil {
-		add(`e.uuid = ?`, f.UUID[:])
+		c.Add(`e.uuid = ?`, f.UUID[:])
 	}
 	if f.Actions != nil {
 		list, _ := json.Marshal(f.Actions) // strings always marshal
-		add(`e.action IN (SELECT value FROM json_each(?))`, string(list))
+		c.Add(`e.action IN (SELECT value FROM json_each(?))`, string(list))
 	}
 	if f.Username != nil {
-		add(`e.actor = ?`, *f.Username)
+		c.Add(`e.actor = ?`, *f.Username)
 	}
 	if f.IP != nil {
-		add(`e.client_ip = ?`+own, *f.IP)
+		c.Add(`e.client_ip = ?`+own, *f.IP)
 	}
 	if f.IPs != nil {
 		list, _ := json.Marshal(f.IPs) // strings always marshal
-		add(`e.client_ip IN (SELECT value FROM json_each(?))`+own, string(list))
+		c.Add(`e.client_ip IN (SELECT value FROM json_each(?))`+own, string(list))
 	}
 	if !f.Since.IsZero() {
-		add(`e.created >= ?`, micros(f.Since))
+		c.Add(`e.created >= ?`, micros(f.Since))
 	}
 	for _, key := range []string{"app", "model_name", "pk"} {
 		if value, ok := f.Model[key]; ok {
-			add(`CAST(json_extract(e.context, '$.model.`+key+`') AS TEXT) = ?`, value)
+			c.Add(`CAST(json_extract(e.context, '$.model.`+key+`') AS TEXT) = ?`, value)
 		}
 	}
 	for _, word := range f.Search {
-		add(`(e.actor LIKE ? ESCAPE '\' OR e.action LIKE ? ESCAPE '\' OR (e.client_ip LIKE ? ESCAPE '\' OR e.context LIKE ? ESCAPE '\')`+own+`)`, likePattern(word))
+		c.Add(`(e.actor LIKE ? ESCAPE '\' OR e.action LIKE ? ESCAPE '\' OR (e.client_ip LIKE ? ESCAPE '\' OR e.context LIKE ? ESCAPE '\')`+own+`)`, db.LikePattern(word))
 	}
-	return strings.Join(where, " AND "), args
+	return c
 }
 
 // EventIPs are the distinct addresses of the events that the filter chooses.
 func (s *Store) EventIPs(ctx context.Context, f db.EventFilter) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
-	where, args := eventConditions(f)
-	ips, err := queryAll(ctx, s.list, addrField, `SELECT DISTINCT e.client_ip FROM events e WHERE `+where, args...)
+	c := eventConditions(f)
+	ips, err := queryAll(ctx, s.list, addrField, `SELECT DISTINCT e.client_ip FROM events e WHERE `+c.SQL(), c.Args...)
 	return ips, s.err(err)
 }
 
@@ -138,12 +132,12 @@ func (s *Store) EventIPs(ctx context.Context, f db.EventFilter) ([]netip.Addr, e
 func (s *Store) CountEvents(ctx context.Context, f db.EventFilter, span time.Duration, origin time.Time) ([]db.EventCount, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
-	where, args := eventConditions(f)
+	c := eventConditions(f)
 	// Division rounds towards zero, so what it divides must not be negative.
 	offset := (origin.UnixMicro()%span.Microseconds() + span.Microseconds()) % span.Microseconds()
-	args = append(args, span.Microseconds(), offset)
-	fields := func(c *db.EventCount) []any { return []any{&c.Action, timeColumn{&c.Time}, &c.Count} }
-	counts, err := queryAll(ctx, s.list, fields, fmt.Sprintf(`SELECT e.action, (e.created - $%[2]d) / $%[1]d * $%[1]d + $%[2]d AS start, count(*) FROM events e
-		WHERE %[3]s GROUP BY e.action, start ORDER BY start, e.action`, len(args)-1, len(args), where), args...)
+	where, each, first := c.SQL(), c.Arg(span.Microseconds()), c.Arg(offset)
+	fields := func(n *db.EventCount) []any { return []any{&n.Action, timeColumn{&n.Time}, &n.Count} }
+	counts, err := queryAll(ctx, s.list, fields, fmt.Sprintf(`SELECT e.action, (e.created - %[2]s) / %[1]s * %[1]s + %[2]s AS start, count(*) FROM events e
+		WHERE %[3]s GROUP BY e.action, start ORDER BY start, e.action`, each, first, where), c.Args...)
 	return counts, s.err(err)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 
 	"lastseen/db"
 
@@ -42,19 +41,20 @@ func (s *Store) History(ctx context.Context, f db.SessionFilter) (page []db.Ende
 		return nil, 0, s.err(err)
 	}
 	defer tx.Rollback()
-	where, args := recordConditions(f)
+	c := recordConditions(f)
 	keys := `SELECT 0 AS lives, ` + keyColumns + `, ended FROM ended_sessions`
 	if f.State == db.Any {
-		args = append(args, micros(f.Now))
-		keys += fmt.Sprintf(` UNION ALL SELECT 1, `+keyColumns+`, NULL FROM sessions WHERE expires > $%d`, len(args))
+		keys += ` UNION ALL SELECT 1, ` + keyColumns + `, NULL FROM sessions WHERE expires > ` + c.Arg(micros(f.Now))
 	}
-	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM (`+keys+`) s WHERE `+where, args...).Scan(&total); err != nil || f.Limit == 0 || f.Offset >= total {
+	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM (`+keys+`) s WHERE `+c.SQL(), c.Args...).Scan(&total); err != nil || f.Limit == 0 || f.Offset >= total {
 		return nil, total, s.err(err)
 	}
-	order := historyOrder(f.Ordering)
-	args = append(args, f.Limit, f.Offset)
-	rows, err := tx.QueryContext(ctx, fmt.Sprintf(`SELECT s.lives, s.id FROM %s WHERE %s ORDER BY %s LIMIT $%d OFFSET $%d`,
-		withJoins(`(`+keys+`) s`, order), where, order, len(args)-1, len(args)), args...)
+	order := "s.ended DESC, s.id DESC"
+	if len(f.Ordering) > 0 {
+		order = orderBy(f.Ordering, historyOrderings, db.Order{}, "uuid")
+	}
+	query := `SELECT s.lives, s.id FROM ` + withJoins(`(`+keys+`) s`, order) + ` WHERE ` + c.SQL() + c.Page(order, f.Limit, f.Offset)
+	rows, err := tx.QueryContext(ctx, query, c.Args...)
 	if err != nil {
 		return nil, 0, s.err(err)
 	}
@@ -89,22 +89,6 @@ func (s *Store) History(ctx context.Context, f db.SessionFilter) (page []db.Ende
 	return page, total, nil
 }
 
-// historyOrder is an ordering in SQL, in which no two sessions are equal.
-func historyOrder(ordering []db.Order) string {
-	if len(ordering) == 0 {
-		return "s.ended DESC, s.id DESC"
-	}
-	var columns []string
-	for _, o := range append(slices.Clone(ordering), db.Order{Column: "uuid", Descending: ordering[0].Descending}) {
-		column := historyOrderings[o.Column]
-		if o.Descending {
-			column += " DESC"
-		}
-		columns = append(columns, column)
-	}
-	return strings.Join(columns, ", ")
-}
-
 // EndedSession is one that ended, by its public name.
 func (s *Store) EndedSession(ctx context.Context, id uuid.UUID) (db.EndedSession, error) {
 	found, err := queryRecords(ctx, s.list, endedRows, `s.uuid = $1`, id[:])
@@ -134,25 +118,24 @@ func (s *Store) ExportSessions(ctx context.Context, f db.SessionFilter, each fun
 		return s.err(err)
 	}
 	defer tx.Rollback()
-	where, args := recordConditions(f)
+	c := recordConditions(f)
 	chunk := exportChunk
 	for _, w := range f.Words {
 		chunk += len(w.IPs) / 20 // which are read for each chunk anew
 	}
 	chunk += len(f.IPs) / 20
-	var sources []string
-	if f.State != db.Ended {
-		args = append(args, micros(f.Now))
-		sources = append(sources, fmt.Sprintf(livingRows+` WHERE expires > $%d`, len(args)))
-	}
-	if f.State != db.Living {
-		sources = append(sources, endedRows)
-	}
-	for _, rows := range sources {
+	for _, state := range []db.State{db.Living, db.Ended} {
+		if f.State != state && f.State != db.Any {
+			continue
+		}
 		after := int64(0)
 		for {
-			next := append(args[:len(args):len(args)], after, chunk)
-			found, err := queryRecords(ctx, tx, rows, fmt.Sprintf(`%s AND s.id > $%d ORDER BY s.id LIMIT $%d`, where, len(next)-1, len(next)), next...)
+			next, from := db.Conditions{Args: slices.Clip(c.Args)}, endedRows
+			if state == db.Living {
+				from = livingRows + ` WHERE expires > ` + next.Arg(micros(f.Now))
+			}
+			where := c.SQL() + ` AND s.id > ` + next.Arg(after) + ` ORDER BY s.id LIMIT ` + next.Arg(chunk)
+			found, err := queryRecords(ctx, tx, from, where, next.Args...)
 			if err != nil {
 				return s.err(err)
 			}
@@ -170,46 +153,40 @@ func (s *Store) ExportSessions(ctx context.Context, f db.SessionFilter, each fun
 
 // recordConditions are a filter in SQL. What a word means is asked of the small tables
 // once, and not of each session's user and agent.
-func recordConditions(f db.SessionFilter) (string, []any) {
-	where, args := []string{"1"}, []any{}
-	add := func(condition string, arg any) {
-		args = append(args, arg)
-		where = append(where, strings.ReplaceAll(condition, "?", fmt.Sprintf("$%d", len(args))))
-	}
+func recordConditions(f db.SessionFilter) (c db.Conditions) {
 	if f.User != nil {
-		add(`s.user_id = ?`, *f.User)
+		c.Add(`s.user_id = ?`, *f.User)
 	}
 	if f.Username != nil {
-		add(`s.user_id IN (SELECT id FROM users WHERE username = ?)`, *f.Username)
+		c.Add(`s.user_id IN (SELECT id FROM users WHERE username = ?)`, *f.Username)
 	}
 	if f.IP != nil {
-		add(`s.last_ip = ?`, *f.IP)
+		c.Add(`s.last_ip = ?`, *f.IP)
 	}
 	if f.IPs != nil {
 		list, _ := json.Marshal(f.IPs) // strings always marshal
-		add(`s.last_ip IN (SELECT value FROM json_each(?))`, string(list))
+		c.Add(`s.last_ip IN (SELECT value FROM json_each(?))`, string(list))
 	}
 	if f.Agent != nil {
-		add(`s.agent_id IN (SELECT id FROM user_agents WHERE string = ?)`, *f.Agent)
+		c.Add(`s.agent_id IN (SELECT id FROM user_agents WHERE string = ?)`, *f.Agent)
 	}
 	if f.Kind != nil {
-		add(`s.agent_id IN (SELECT id FROM user_agents WHERE kind = ?)`, *f.Kind)
+		c.Add(`s.agent_id IN (SELECT id FROM user_agents WHERE kind = ?)`, *f.Kind)
 	}
 	const inAgent, inIP = `s.agent_id IN (SELECT id FROM user_agents WHERE instr(lower(string), ?))`, `instr(s.last_ip, ?)`
 	for _, word := range f.Search {
-		add(`(s.user_id IN (SELECT id FROM users WHERE instr(folded, ?)) OR `+inAgent+` OR `+inIP+`)`, db.Fold(word))
+		c.Add(`(s.user_id IN (SELECT id FROM users WHERE instr(folded, ?)) OR `+inAgent+` OR `+inIP+`)`, db.Fold(word))
 	}
 	for _, word := range f.Words {
 		either := `(s.user_id IN (SELECT id FROM users WHERE ` + fmt.Sprintf(personFits, "?") + `) OR ` + inAgent + ` OR ` + inIP +
 			` OR s.device_id IN (SELECT id FROM devices WHERE ` + fmt.Sprintf(deviceFits, "?") + `)`
 		if len(word.IPs) > 0 {
 			list, _ := json.Marshal(word.IPs)
-			args = append(args, string(list))
-			either += fmt.Sprintf(` OR s.last_ip IN (SELECT value FROM json_each($%d))`, len(args))
+			either += ` OR s.last_ip IN (SELECT value FROM json_each(` + c.Arg(string(list)) + `))`
 		}
-		add(either+`)`, db.Fold(word.Text))
+		c.Add(either+`)`, db.Fold(word.Text))
 	}
-	return strings.Join(where, " AND "), args
+	return c
 }
 
 func queryRecords(ctx context.Context, q querier, from, where string, args ...any) ([]db.EndedSession, error) {

@@ -359,7 +359,7 @@ func (q *sessionQuery) count(ctx context.Context, s *Store) (total int, few stri
 // page is the query for the rows of the page. Its ids are found first, if possible
 // in an index alone; then these rows are read.
 func (q *sessionQuery) page(f db.SessionFilter, total int, few string) string {
-	ordering := sessionOrder(f.Ordering)
+	ordering := db.TotalOrder(f.Ordering, db.Order{Column: "user__username"}, "uuid")
 	walk := sessionOrderings[ordering[0].Column].walk
 	var ids string
 	switch {
@@ -448,18 +448,6 @@ func withJoins(tables, use string) string {
 	return tables
 }
 
-// sessionOrder completes an ordering so that no two sessions are equal. Ties go
-// the way of the first column, so that one index serves both.
-func sessionOrder(ordering []db.Order) []db.Order {
-	if len(ordering) == 0 {
-		ordering = []db.Order{{Column: "user__username"}}
-	}
-	if i := slices.IndexFunc(ordering, func(o db.Order) bool { return o.Column == "uuid" }); i >= 0 {
-		return ordering[:i+1]
-	}
-	return append(slices.Clone(ordering), db.Order{Column: "uuid", Descending: ordering[0].Descending})
-}
-
 func orderSQL(ordering []db.Order, backwards bool) string {
 	terms := make([]string, len(ordering))
 	for i, o := range ordering {
@@ -470,8 +458,3 @@ func orderSQL(ordering []db.Order, backwards bool) string {
 	}
 	return strings.Join(terms, ", ")
 }
-
-// likePattern finds a word anywhere, in lower case.
-func likePattern(word string) string { return "%" + likeEscapes.Replace(db.Fold(word)) + "%" }
-
-var likeEscapes = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)

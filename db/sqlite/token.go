@@ -3,8 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"fmt"
-	"strings"
 	"time"
 
 	"lastseen/db"
@@ -62,36 +60,32 @@ var tokenOrderings = map[string]string{
 func (s *Store) Tokens(ctx context.Context, f db.TokenFilter) (page []db.Token, total int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
-	where, args := []string{"1"}, []any{}
-	add := func(condition string, arg any) {
-		args = append(args, arg)
-		where = append(where, strings.ReplaceAll(condition, "?", fmt.Sprintf("$%d", len(args))))
-	}
+	var c db.Conditions
 	if f.User != 0 {
-		add(`t.user_id = ?`, f.User)
+		c.Add(`t.user_id = ?`, f.User)
 	}
 	if f.Username != nil {
-		add(`u.username = ?`, *f.Username)
+		c.Add(`u.username = ?`, *f.Username)
 	}
 	if f.Identifier != nil {
-		add(`t.identifier = ?`, *f.Identifier)
+		c.Add(`t.identifier = ?`, *f.Identifier)
 	}
 	if f.Description != nil {
-		add(`t.description = ?`, *f.Description)
+		c.Add(`t.description = ?`, *f.Description)
 	}
 	if f.Expiring != nil {
-		add(`(t.expires IS NOT NULL) = ?`, *f.Expiring)
+		c.Add(`(t.expires IS NOT NULL) = ?`, *f.Expiring)
 	}
 	for _, word := range f.Search {
-		add(`(fold(t.identifier) LIKE ? ESCAPE '\' OR fold(t.description) LIKE ? ESCAPE '\' OR u.folded LIKE ? ESCAPE '\')`, likePattern(word))
+		c.Add(`(fold(t.identifier) LIKE ? ESCAPE '\' OR fold(t.description) LIKE ? ESCAPE '\' OR u.folded LIKE ? ESCAPE '\')`, db.LikePattern(word))
 	}
-	from := `tokens t JOIN users u ON u.id = t.user_id WHERE ` + strings.Join(where, " AND ")
-	if err := s.list.QueryRowContext(ctx, `SELECT count(*) FROM `+from, args...).Scan(&total); err != nil || f.Limit == 0 {
+	from := `tokens t JOIN users u ON u.id = t.user_id WHERE ` + c.SQL()
+	if err := s.list.QueryRowContext(ctx, `SELECT count(*) FROM `+from, c.Args...).Scan(&total); err != nil || f.Limit == 0 {
 		return nil, total, s.err(err)
 	}
-	args = append(args, f.Limit, f.Offset)
-	page, err = queryAll(ctx, s.list, tokenFields, fmt.Sprintf(`SELECT %s FROM %s ORDER BY %s LIMIT $%d OFFSET $%d`, tokenColumns, from,
-		orderBy(f.Ordering, tokenOrderings, db.Order{Column: "identifier"}, "id"), len(args)-1, len(args)), args...)
+	query := `SELECT ` + tokenColumns + ` FROM ` + from +
+		c.Page(orderBy(f.Ordering, tokenOrderings, db.Order{Column: "identifier"}, "id"), f.Limit, f.Offset)
+	page, err = queryAll(ctx, s.list, tokenFields, query, c.Args...)
 	if err != nil {
 		return nil, 0, s.err(err)
 	}

@@ -135,34 +135,30 @@ const hasFactor = `(EXISTS (SELECT 1 FROM totps WHERE user_id = u.id) OR EXISTS 
 func (s *Store) Users(ctx context.Context, f db.UserFilter) (page []db.User, total int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
-	where, args := []string{"1"}, []any{}
-	add := func(condition string, arg any) {
-		args = append(args, arg)
-		where = append(where, strings.ReplaceAll(condition, "?", fmt.Sprintf("$%d", len(args))))
-	}
+	var c db.Conditions
 	if f.ID != 0 {
-		add(`u.id = ?`, f.ID)
+		c.Add(`u.id = ?`, f.ID)
 	}
 	for column, value := range map[string]*string{"u.username": f.Username, "u.name": f.Name, "u.email": f.Email} {
 		if value != nil {
-			add(column+` = ?`, *value)
+			c.Add(column+` = ?`, *value)
 		}
 	}
 	if f.UUID != nil {
-		add(`u.uuid = ?`, f.UUID[:])
+		c.Add(`u.uuid = ?`, f.UUID[:])
 	}
 	if f.Active != nil {
-		add(`u.active = ?`, *f.Active)
+		c.Add(`u.active = ?`, *f.Active)
 	}
 	if f.Superuser != nil {
-		add(`u.superuser = ?`, *f.Superuser)
+		c.Add(`u.superuser = ?`, *f.Superuser)
 	}
 	if f.Factor != nil {
-		add(hasFactor+` = ?`, *f.Factor)
+		c.Add(hasFactor+` = ?`, *f.Factor)
 	}
 	if f.Groups != nil {
 		names, _ := json.Marshal(f.Groups) // strings always marshal
-		add(`u.id IN (SELECT m.user_id FROM user_groups m JOIN groups g ON g.id = m.group_id
+		c.Add(`u.id IN (SELECT m.user_id FROM user_groups m JOIN groups g ON g.id = m.group_id
 			WHERE g.name IN (SELECT value FROM json_each(?)))`, string(names))
 	}
 	if f.GroupIDs != nil {
@@ -171,20 +167,18 @@ func (s *Store) Users(ctx context.Context, f db.UserFilter) (page []db.User, tot
 			ids[i] = strings.ToUpper(hex.EncodeToString(id[:]))
 		}
 		list, _ := json.Marshal(ids) // strings always marshal
-		add(`u.id IN (SELECT m.user_id FROM user_groups m JOIN groups g ON g.id = m.group_id
+		c.Add(`u.id IN (SELECT m.user_id FROM user_groups m JOIN groups g ON g.id = m.group_id
 			WHERE hex(g.uuid) IN (SELECT value FROM json_each(?)))`, string(list))
 	}
 	for _, word := range f.Search {
-		add(`(u.folded LIKE ? ESCAPE '\' OR fold(u.name) LIKE ? ESCAPE '\' OR fold(u.email) LIKE ? ESCAPE '\')`, likePattern(word))
+		c.Add(`(u.folded LIKE ? ESCAPE '\' OR fold(u.name) LIKE ? ESCAPE '\' OR fold(u.email) LIKE ? ESCAPE '\')`, db.LikePattern(word))
 	}
-	conditions := strings.Join(where, " AND ")
-	if err := s.list.QueryRowContext(ctx, `SELECT count(*) FROM users u WHERE `+conditions, args...).Scan(&total); err != nil || f.Limit == 0 {
+	if err := s.list.QueryRowContext(ctx, `SELECT count(*) FROM users u WHERE `+c.SQL(), c.Args...).Scan(&total); err != nil || f.Limit == 0 {
 		return nil, total, s.err(err)
 	}
-	order := orderBy(f.Ordering, userOrderings, db.Order{Column: "username"}, "pk")
-	args = append(args, f.Limit, f.Offset)
-	page, err = s.queryUsers(ctx, s.list, fmt.Sprintf(`SELECT %s FROM users u WHERE %s ORDER BY %s LIMIT $%d OFFSET $%d`,
-		userColumns, conditions, order, len(args)-1, len(args)), args...)
+	query := `SELECT ` + userColumns + ` FROM users u WHERE ` + c.SQL() +
+		c.Page(orderBy(f.Ordering, userOrderings, db.Order{Column: "username"}, "pk"), f.Limit, f.Offset)
+	page, err = s.queryUsers(ctx, s.list, query, c.Args...)
 	return page, total, s.err(err)
 }
 
@@ -208,15 +202,9 @@ func (s *Store) UserUses(ctx context.Context, users []int64) (map[int64]db.UserU
 	return uses, s.err(rows.Err())
 }
 
-// orderBy says an ordering in SQL; names that columns does not know are passed
-// over, and when none is left it is the standard one. The unique column breaks
-// ties in the direction of the first, so that one index can serve both.
-func orderBy(ordering []db.Order, columns map[string]string, standard db.Order, unique string) string {
-	ordering = slices.DeleteFunc(slices.Clone(ordering), func(o db.Order) bool { return columns[o.Column] == "" })
-	if len(ordering) == 0 {
-		ordering = []db.Order{standard}
-	}
-	ordering = append(ordering, db.Order{Column: unique, Descending: ordering[0].Descending})
+// orderBy is an ordering in SQL, as db.TotalOrder completes it.
+func orderBy(ordering []db.Order, columns map[string]string, first db.Order, unique string) string {
+	ordering = db.TotalOrder(ordering, first, unique)
 	terms := make([]string, len(ordering))
 	for i, o := range ordering {
 		terms[i] = columns[o.Column]
