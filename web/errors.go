@@ -33,6 +33,7 @@ func (s *Server) handle(h handler) gin.HandlerFunc {
 // Errors that only HTTP knows. What the API says is authentik's wording.
 var (
 	errNoPage        = errors.New("no such page")
+	errNoSetup       = errors.New("no such setup link")
 	errNoMethod      = errors.New("method not allowed")
 	errCrossOrigin   = errors.New("request from another origin")
 	errMediaType     = errors.New("unsupported media type")
@@ -79,6 +80,7 @@ var statuses = []struct {
 	{errNotOurName, http.StatusMisdirectedRequest, "This server is not known by that name: set --public-url.", "This server is not known by that name", "Give --public-url the address that browsers use, such as https://auth.home.example, and start it anew; or open it by its IP address."},
 	{errInvalidPage, http.StatusNotFound, "Invalid page.", "There is no such page of the list", "Go back to its beginning."},
 	{errNoPage, http.StatusNotFound, "Not found.", "There is no such page", "Check the address, or go back to your sessions."},
+	{errNoSetup, http.StatusNotFound, "Not found.", "This link is not good any more", "It was used, or this server has printed another since. Sign in, or look into its log."},
 	{app.ErrNoLink, http.StatusNotFound, "Not found.", "This link is not good any more", "It was used, replaced by another, or has run out. Ask whoever sent it for a new one."},
 	{db.ErrNotFound, http.StatusNotFound, "Not found.", "There is no such thing here", "It may have ended, or never have been. Go back to your sessions."},
 	{errNoMethod, http.StatusMethodNotAllowed, "Method not allowed.", "This page cannot be asked for that way", "Go back and try again."},

@@ -293,8 +293,8 @@ func TestSetup(t *testing.T) {
 	}
 	form := url.Values{"token": {token}, "username": {"first"}, "password": {password}}
 	for _, wrong := range []string{"", "x", token + "x"} {
-		if res, _ := ts.get(nil, "/setup?token="+wrong); res.StatusCode != 404 {
-			t.Errorf("token %q: got %d, want 404", wrong, res.StatusCode)
+		if res, body := ts.get(nil, "/setup?token="+wrong); res.StatusCode != 404 || !strings.Contains(body, "This link is not good any more") {
+			t.Errorf("token %q: got %d %s, want 404 saying why", wrong, res.StatusCode, body)
 		}
 		f := url.Values{"token": {wrong}, "username": {"first"}, "password": {password}}
 		if res, _ := ts.post(nil, "/setup", f); res.StatusCode != 404 {
@@ -316,8 +316,8 @@ func TestSetup(t *testing.T) {
 	if res, body := ts.get(b, "/api/v3/core/users/me/"); res.StatusCode != 200 || !strings.Contains(body, `"is_superuser":true`) {
 		t.Errorf("after setup: got %d %s", res.StatusCode, body)
 	}
-	if res, _ := ts.post(nil, "/setup", form); res.StatusCode != 404 {
-		t.Errorf("again: got %d, want 404", res.StatusCode)
+	if res, body := ts.post(nil, "/setup", form); res.StatusCode != 404 || !strings.Contains(body, "It was used") {
+		t.Errorf("again: got %d %s, want 404 saying so", res.StatusCode, body)
 	}
 	if _, err := os.Stat(file); err == nil {
 		t.Error("setup-token was left behind")

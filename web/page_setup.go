@@ -19,7 +19,7 @@ func (s *Server) setupForm(c *gin.Context) error {
 		return err
 	}
 	if !open {
-		return errNoPage
+		return errNoSetup
 	}
 	return s.render(c, http.StatusOK, "setup", &view.SetupPage{Layout: s.layout(c, ""), Token: token, MinLength: db.MinPassword})
 }
@@ -36,7 +36,7 @@ func (s *Server) setup(c *gin.Context) error {
 	var input *db.InputError
 	switch {
 	case errors.Is(err, app.ErrForbidden):
-		return errNoPage
+		return errNoSetup
 	case errors.As(err, &input):
 		c.Set(invalidKey, input.Field)
 		page.Layout, page.Error = s.layout(c, ""), input.Problem
