@@ -98,21 +98,24 @@ func found(row answer, q db.Question, a *db.Answer, rules *int64) error {
 // and Agent: see User and Agent. It does not look at expiry or at whether the
 // user is active: the caller judges.
 func (s *Store) SessionByToken(hash []byte) (db.Session, error) {
-	return s.point(db.Question{Token: hash})
+	a, err := s.point(context.Background(), db.Question{Token: hash})
+	return a.Session, err
 }
 
 // SessionByUUID finds one by its public name.
 func (s *Store) SessionByUUID(id uuid.UUID) (db.Session, error) {
-	return s.point(db.Question{Session: id})
+	a, err := s.point(context.Background(), db.Question{Session: id})
+	return a.Session, err
 }
 
-func (s *Store) point(q db.Question) (db.Session, error) {
-	answers, _, err := s.Ask(context.Background(), []db.Question{q})
+// point is the answer to one question, or db.ErrNotFound.
+func (s *Store) point(ctx context.Context, q db.Question) (db.Answer, error) {
+	answers, _, err := s.Ask(ctx, []db.Question{q})
 	if err == nil && !answers[0].Found {
 		err = db.ErrNotFound
 	}
 	if err != nil {
-		return db.Session{}, err
+		return db.Answer{}, err
 	}
-	return answers[0].Session, nil
+	return answers[0], nil
 }

@@ -30,19 +30,11 @@ func (r tokenRow) token() (t db.Token, err error) {
 	return r.Token, err
 }
 
-const tokenByKey = `SELECT ` + tokenColumns + ` FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.key_hash = $1`
-
 // TokenByKey finds an API token by the key's hash, its user with groups. It does
 // not look at expiry or at whether the user is active: the caller judges.
 func (s *Store) TokenByKey(ctx context.Context, hash []byte) (db.Token, error) {
-	var r tokenRow
-	err := s.read(ctx, func(ctx context.Context, q querier) error {
-		return q.row(ctx, tokenByKey, hash).Scan(tokenFields(&r)...)
-	})
-	if err != nil {
-		return db.Token{}, err
-	}
-	return r.token()
+	a, err := s.point(ctx, db.Question{Key: hash})
+	return a.Token, err
 }
 
 // CreateToken stores a token and returns it with its ID; an identifier that its user has

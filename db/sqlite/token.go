@@ -24,8 +24,9 @@ func (s *Store) TokenByKey(ctx context.Context, hash []byte) (db.Token, error) {
 	if err != nil {
 		return t, s.err(err)
 	}
-	t.User.Groups, err = s.Groups(ctx, t.User.ID)
-	return t, err
+	groups, err := groupsOf(ctx, s.read, []int64{t.User.ID})
+	t.User.Groups = groups[t.User.ID]
+	return t, s.err(err)
 }
 
 // CreateToken stores a token and returns it with its ID; an identifier that its user has

@@ -255,12 +255,6 @@ func groupsOf(ctx context.Context, q querier, users []int64) (map[int64][]db.Gro
 	return groups, rows.Err()
 }
 
-// Groups are a user's groups by name.
-func (s *Store) Groups(ctx context.Context, user int64) ([]db.Group, error) {
-	groups, err := groupsOf(ctx, s.read, []int64{user})
-	return groups[user], s.err(err)
-}
-
 // UpdateUser stores a user's name, email and whether they are a superuser. With
 // keepSuperuser it is db.ErrLastSuperuser to take that from the last active one.
 func (s *Store) UpdateUser(ctx context.Context, u db.User, now time.Time, keepSuperuser bool, event db.Event) error {
