@@ -53,12 +53,14 @@ func TestAlertCommands(t *testing.T) {
 	if len(lines) != 2 || !strings.HasPrefix(lines[0], id+" ") || !strings.Contains(lines[0], host) || !strings.Contains(lines[1], "127.0.0.1:1") || !strings.Contains(lines[1], "sign_in,key_created") {
 		t.Errorf("got %s", out)
 	}
-	for _, wrong := range [][]string{
-		{"alert", "add", "https://" + host + "/h1dden"}, {"alert", "add", "mailto:ada@home.example"}, {"alert", "add", "--type", "nonsense", "ntfy://h/t"},
-		{"alert", "remove", "77"}, {"alert", "test", "77"}, {"alert", "test", second}, {"alert", "test"},
+	for status, wrong := range map[int][][]string{
+		2: {{"alert", "add", "https://" + host + "/h1dden"}, {"alert", "add", "mailto:ada@home.example"}, {"alert", "add", "--type", "nonsense", "ntfy://h/t"}},
+		1: {{"alert", "remove", "77"}, {"alert", "test", "77"}, {"alert", "test", second}, {"alert", "test"}},
 	} {
-		if _, errs := run(1, "", wrong...); errs == "" {
-			t.Errorf("%s: says nothing", wrong)
+		for _, args := range wrong {
+			if _, errs := run(status, "", args...); errs == "" {
+				t.Errorf("%s: says nothing", args)
+			}
 		}
 	}
 	run(2, "", "alert")

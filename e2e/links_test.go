@@ -22,7 +22,7 @@ func TestLinksOfTheCommandLine(t *testing.T) {
 		status int
 	}{
 		{[]string{"invite", "ada"}, 1},
-		{[]string{"invite", "a b"}, 1},
+		{[]string{"invite", "a b"}, 2},
 		{[]string{"invite", ""}, 2},
 		{[]string{"invite", "--expires", "soon"}, 2},
 		{[]string{"invite", "--expires", "0s"}, 2},

@@ -211,7 +211,7 @@ func TestStrangeTextInCommands(t *testing.T) {
 	for _, user := range []struct {
 		args   []string
 		status int
-	}{{[]string{"ada", "--superuser"}, 0}, {[]string{"bob", "--name", "Bob \u202egnp.exe", "--group", "a\u2066b"}, 1}} {
+	}{{[]string{"ada", "--superuser"}, 0}, {[]string{"bob", "--name", "Bob \u202egnp.exe", "--group", "a\u2066b"}, 2}} {
 		_, errs, status := execute(t, data, "correct horse\n", append([]string{"user", "create", "--password-file", "-"}, user.args...)...)
 		if status != user.status || strings.ContainsAny(errs, "\u202e\u2066") {
 			t.Fatalf("%v: status %d: %q", user.args, status, errs)
@@ -440,7 +440,11 @@ func TestWrongUsage(t *testing.T) {
 			[]string{"--listen: ", "--session-idle: ", "--trusted-proxies: ", "--cookie-domain: "}},
 		{[]string{"serve", "--cookie-domain", "co.uk"}, 2, []string{"--cookie-domain: ", "public suffix"}},
 		{[]string{"user", "create"}, 2, []string{"usage: lastseen user create NAME"}},
-		{[]string{"user", "create", "a b"}, 1, []string{"letters, digits"}},
+		{[]string{"user", "create", "a b"}, 2, []string{"letters, digits"}},
+		{[]string{"user", "invite", "bad/name"}, 2, []string{"letters, digits"}},
+		{[]string{"alert", "add", "ftp://x"}, 2, []string{"cannot be a target"}},
+		{[]string{"alert", "add", "ntfy://h/t", "--type", "nope"}, 2, []string{"nope"}},
+		{[]string{"rule", "allow", "http://x", "--group", "g"}, 2, []string{"without port"}},
 		{[]string{"user", "create", "eve"}, 2, []string{"--password-file"}},
 		{[]string{"user", "disable", "nobody"}, 1, []string{`there is no user "nobody"`}},
 		{[]string{"user", "disable", "help"}, 1, []string{`there is no user "help"`}},

@@ -88,9 +88,9 @@ func TestRuleCommands(t *testing.T) {
 	}{
 		{1, "there is no rule 1", []string{"rule", "delete", "1"}},
 		{2, "rule list", []string{"rule", "delete", "one"}},
-		{1, "without port", []string{"rule", "allow", "a.example:80", "--group", "x"}},
+		{2, "without port", []string{"rule", "allow", "a.example:80", "--group", "x"}},
 		{2, "group", []string{"rule", "allow", "a.example"}},
-		{1, "plain", []string{"rule", "open", "a.example", "/a/../b"}},
+		{2, "plain", []string{"rule", "open", "a.example", "/a/../b"}},
 		{2, "", []string{"rule", "open", "a.example"}},
 	} {
 		if out, errs := run(tt.want, tt.args...); out != "" || !strings.Contains(errs, tt.say) {

@@ -73,7 +73,8 @@ func (p *Program) Run(ctx context.Context, args []string) int {
 		fmt.Fprintf(p.Err, "lastseen: %s\n", printable(line))
 	}
 	var usage usageError
-	if errors.As(err, &usage) {
+	var input *db.InputError // of what was given
+	if errors.As(err, &usage) || errors.As(err, &input) {
 		return 2
 	}
 	return 1
