@@ -441,6 +441,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"serve", "--cookie-domain", "co.uk"}, 2, []string{"--cookie-domain: ", "public suffix"}},
 		{[]string{"user", "create"}, 2, []string{"usage: lastseen user create NAME"}},
 		{[]string{"user", "create", "a b"}, 2, []string{"letters, digits"}},
+		{[]string{"move", "postgres://u:secr@et/w@h/db"}, 2, []string{"write %40", "usage: lastseen move"}},
 		{[]string{"user", "invite", "bad/name"}, 2, []string{"letters, digits"}},
 		{[]string{"alert", "add", "ftp://x"}, 2, []string{"cannot be a target"}},
 		{[]string{"alert", "add", "ntfy://h/t", "--type", "nope"}, 2, []string{"nope"}},

@@ -427,15 +427,24 @@ func checkListen(v string) error {
 	return nil
 }
 
-// setDatabase says nothing of what it was given, which may hold a password.
 func setDatabase(c *Config, v string) error {
 	c.Database = v
 	if v == "" {
 		return nil
 	}
+	return CheckDatabase(v)
+}
+
+// CheckDatabase says what is wrong with the URL of a database, and nothing of what it was
+// given, which may hold a password.
+func CheckDatabase(v string) error {
 	u, err := url.Parse(v)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
 		return errors.New("must be a URL such as postgres://USER:PASSWORD@HOST:5432/NAME, in which what is special of user and password is percent-encoded")
+	}
+	// Otherwise a part of the password would be taken for the host or the name, which errors show.
+	if at := strings.Count(v, "@"); at > 1 || at == 1 && u.User == nil {
+		return errors.New("has one @, before the host: write %40 for any other, and %2F, %3F and %23 for / ? # in the password")
 	}
 	return nil
 }

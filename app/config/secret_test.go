@@ -9,6 +9,33 @@ import (
 	"lastseen/db"
 )
 
+// A password that is not encoded is never taken for another part of the URL, nor told of.
+func TestDatabaseURL(t *testing.T) {
+	for _, tt := range []struct{ url, want string }{ // want is part of the error, "" for none
+		{"", ""},
+		{"postgres://u:p@db.home.example:5432/name?sslmode=verify-full", ""},
+		{"postgresql://u:secr%40et%2Fw@host/db", ""},
+		{"postgres:///db?host=/run/postgresql", ""},
+		{"host=db user=u password=secret", "must be a URL"},
+		{"mysql://u:secret@host/db", "must be a URL"},
+		{"postgres://u:secr@et/w@host/db", "write %40"},
+		{"postgres://u:secr@et@host/db", "write %40"},
+		{"postgres://u:secr@et?w@host/db", "write %40"},
+		{"postgres://u:12/secret@host/db", "write %40"},
+		{"postgres://u:12?secret@host/db", "write %40"},
+		{"postgres://u:12#secret@host/db", "write %40"},
+		{"postgres://u:secr/et@host/db", "must be a URL"},
+	} {
+		_, err := parse(map[string]string{"database": tt.url}, nil)
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: got %v, want %q", tt.url, err, tt.want)
+		}
+		if err != nil && (strings.Contains(err.Error(), "secr") || strings.Contains(err.Error(), "et/w")) {
+			t.Errorf("%s: the password is told of: %v", tt.url, err)
+		}
+	}
+}
+
 // However an editor or a shell writes a password into a file, it is that password.
 func TestReadSecret(t *testing.T) {
 	for _, tt := range []struct{ name, content, want string }{
