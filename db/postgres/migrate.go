@@ -5,10 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"path"
-	"strconv"
-	"strings"
 	"time"
 
 	"lastseen/db"
@@ -18,28 +14,6 @@ import (
 	"github.com/golang-migrate/migrate/v4/database"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
 )
-
-// NewerError says that another, newer version of the program wrote the database.
-type NewerError struct {
-	Path      string
-	Got, Want int
-}
-
-func (e *NewerError) Error() string {
-	return fmt.Sprintf("the database %s has schema %d, this program knows up to %d: run the newer lastseen that wrote it", e.Path, e.Got, e.Want)
-}
-
-// Latest is the schema version that this program migrates to.
-func Latest() int {
-	latest := 0
-	names, _ := fs.Glob(schema.Postgres, "postgres/*.up.sql")
-	for _, name := range names {
-		number, _, _ := strings.Cut(path.Base(name), "_")
-		n, _ := strconv.Atoi(number)
-		latest = max(latest, n)
-	}
-	return latest
-}
 
 // migrateTimeout is how long a migration may take, waiting for another machine's included.
 const migrateTimeout = 10 * time.Minute
@@ -57,7 +31,8 @@ func (s *Store) migrate(ctx context.Context, o Options) error {
 	if err != nil {
 		return s.err(err)
 	}
-	if from == Latest() {
+	latest := schema.Latest(schema.Postgres)
+	if from == latest {
 		return nil
 	}
 	ctx, cancel = context.WithTimeout(ctx, migrateTimeout)
@@ -69,14 +44,14 @@ func (s *Store) migrate(ctx context.Context, o Options) error {
 			return err
 		}
 		from, err := version(ctx, q) // as it is by now
-		if err != nil || from == Latest() {
+		if err != nil || from == latest {
 			return err
 		}
-		if from > Latest() {
-			return &NewerError{s.name, from, Latest()}
+		if from > latest {
+			return fmt.Errorf("the database %s has schema %d, this program knows up to %d: run the newer lastseen that wrote it", s.name, from, latest)
 		}
 		if !o.Migrate {
-			return fmt.Errorf("the database %s has schema %d, this program needs %d: start a server with this program first", s.name, from, Latest())
+			return fmt.Errorf("the database %s has schema %d, this program needs %d: start a server with this program first", s.name, from, latest)
 		}
 		if from == 0 {
 			var tables int
@@ -87,8 +62,8 @@ func (s *Store) migrate(ctx context.Context, o Options) error {
 				return fmt.Errorf("%s is the database of another program: give --database one of its own", s.name)
 			}
 		}
-		if err := migrateTo(ctx, q, Latest()); err != nil {
-			return fmt.Errorf("cannot migrate %s from schema %d to %d: %w", s.name, from, Latest(), err)
+		if err := migrateTo(ctx, q, latest); err != nil {
+			return fmt.Errorf("cannot migrate %s from schema %d to %d: %w", s.name, from, latest, err)
 		}
 		return nil
 	})

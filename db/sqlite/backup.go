@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"lastseen/db"
+	"lastseen/schema"
 )
 
 // applicationID marks our databases; the first migration sets it.
@@ -168,7 +169,7 @@ func fileURL(path, query string) string {
 // Check looks through a database file that nobody has open, and returns its
 // schema version. Its error says that the file is damaged, another program's,
 // or of a newer Lastseen (NewerError).
-func Check(ctx context.Context, path string) (schema int, err error) {
+func Check(ctx context.Context, path string) (number int, err error) {
 	f, err := os.Open(path) // which says more clearly why it cannot be read
 	if err != nil {
 		return 0, err
@@ -199,16 +200,16 @@ func Check(ctx context.Context, path string) (schema int, err error) {
 	if verdict != "ok" {
 		return 0, fmt.Errorf("%s is damaged: %s", path, oneLine(verdict))
 	}
-	schema, dirty, err := version(ctx, conn)
+	number, dirty, err := version(ctx, conn)
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("%s is damaged: %w", path, err)
-	case dirty || schema == 0:
+	case dirty || number == 0:
 		return 0, fmt.Errorf("%s was left in the middle of a migration", path)
-	case schema > Latest():
-		return schema, &NewerError{path, schema, Latest()}
+	case number > schema.Latest(schema.SQLite):
+		return number, &NewerError{path, number, schema.Latest(schema.SQLite)}
 	}
-	return schema, nil
+	return number, nil
 }
 
 // oneLine makes a verdict of SQLite's checks fit into a line of a log.

@@ -7,9 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
-	"strconv"
-	"strings"
 
 	"lastseen/schema"
 
@@ -27,20 +24,6 @@ type NewerError struct {
 func (e *NewerError) Error() string {
 	return fmt.Sprintf("the database %s has schema %d, this program knows up to %d: run the newer lastseen that wrote it, or restore a backup",
 		e.Path, e.Got, e.Want)
-}
-
-// Latest is the schema version that this program migrates to.
-func Latest() int { return latest(schema.SQLite) }
-
-func latest(files fs.FS) int {
-	latest := 0
-	names, _ := fs.Glob(files, "sqlite/*.up.sql")
-	for _, name := range names {
-		number, _, _ := strings.Cut(path.Base(name), "_")
-		n, _ := strconv.Atoi(number)
-		latest = max(latest, n)
-	}
-	return latest
 }
 
 // version is the schema version of an open database file, 0 for an empty one.
@@ -64,7 +47,7 @@ func (s *Store) migrate(ctx context.Context, files fs.FS, mayMigrate bool) error
 	if err != nil {
 		return s.err(err)
 	}
-	to := latest(files)
+	to := schema.Latest(files)
 	if from == 0 {
 		var tables int
 		if err := s.write.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master`).Scan(&tables); err != nil {
@@ -173,7 +156,7 @@ func beforePath(path string, from int) string {
 	return fmt.Sprintf("%s.before-schema-%d", path, from+1)
 }
 
-func migrateUp(conn *sql.DB, files fs.FS) error { return migrateTo(conn, files, latest(files)) }
+func migrateUp(conn *sql.DB, files fs.FS) error { return migrateTo(conn, files, schema.Latest(files)) }
 
 // migrateTo brings an older schema to a version.
 func migrateTo(conn *sql.DB, files fs.FS, version int) error {

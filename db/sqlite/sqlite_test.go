@@ -175,7 +175,7 @@ func broken(t *testing.T) fs.FS {
 		}
 		files[name] = &fstest.MapFile{Data: content}
 	}
-	next := Latest() + 1
+	next := schema.Latest(schema.SQLite) + 1
 	files[fmt.Sprintf("sqlite/%04d_broken.up.sql", next)] = &fstest.MapFile{Data: []byte("DROP TABLE events; SELECT nonsense FROM nowhere;")}
 	files[fmt.Sprintf("sqlite/%04d_broken.down.sql", next)] = &fstest.MapFile{Data: []byte("SELECT 1;")}
 	return files
