@@ -51,7 +51,8 @@ func openStore(t testing.TB, dir string) (store testStore, url string) {
 	return store, url
 }
 
-// onlySQLite skips a test of what SQLite alone is.
+// onlySQLite skips a test of what SQLite alone has, such as its file and its backups, where
+// the tests run on PostgreSQL. Without LASTSEEN_TEST_POSTGRES it skips none.
 func onlySQLite(t testing.TB) {
 	t.Helper()
 	if pgtest.Asked() {

@@ -66,6 +66,14 @@ type NewFactor struct {
 	Event    func(id int64) Event // of the number that it got
 }
 
+// UserID is whose it is to be.
+func (n NewFactor) UserID() int64 {
+	if n.TOTP != nil {
+		return n.TOTP.UserID
+	}
+	return n.Passkey.UserID
+}
+
 // A PendingSignIn is one of which something is still to be proven.
 type PendingSignIn struct {
 	UserID   int64

@@ -54,12 +54,7 @@ func (s *Store) AddFactor(ctx context.Context, n db.NewFactor) error {
 }
 
 func addFactor(ctx context.Context, q querier, n db.NewFactor) error {
-	var user int64
-	if n.TOTP != nil {
-		user = n.TOTP.UserID
-	} else {
-		user = n.Passkey.UserID
-	}
+	user := n.UserID()
 	if err := lockUser(ctx, q, user); err != nil {
 		return err
 	}

@@ -49,12 +49,7 @@ func (s *Store) AddFactor(ctx context.Context, n db.NewFactor) error {
 }
 
 func addFactor(ctx context.Context, tx *sql.Tx, n db.NewFactor) error {
-	var user int64
-	if n.TOTP != nil {
-		user = n.TOTP.UserID
-	} else {
-		user = n.Passkey.UserID
-	}
+	user := n.UserID()
 	has, err := enrolled(ctx, tx, user)
 	if err != nil {
 		return err
