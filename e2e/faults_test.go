@@ -181,10 +181,7 @@ func TestLockedByAnotherProgram(t *testing.T) {
 
 func TestWriteError(t *testing.T) {
 	t.Parallel()
-	prlimit, err := exec.LookPath("prlimit")
-	if err != nil {
-		t.Skip("there is no prlimit")
-	}
+	prlimit := program(t, "", "prlimit")
 	p := newPatient(t, t.TempDir())
 	limit := func(bytes string) {
 		if out, err := exec.Command(prlimit, "--pid", fmt.Sprint(p.cmd.Process.Pid), "--fsize="+bytes+":unlimited").CombinedOutput(); err != nil {

@@ -4,6 +4,7 @@ package browsertest
 import (
 	"context"
 	"flag"
+	"os"
 	"testing"
 	"time"
 
@@ -18,8 +19,9 @@ var Screens = flag.String("screens", "", "directory for pictures of every page")
 // Hostile is what strangers put into user agents, names and organisations.
 const Hostile = `<script>alert(1)</script>"'><img src=x onerror=alert(2)>` + "\u202e\u2069gnp.exe\x00\u0007{{.}}%s%!d"
 
-// Start starts headless Chromium, or skips the test where there is none. Whatever a
-// page then writes to its console, such as a breach of the policy, fails the test.
+// Start starts headless Chromium. Where there is none the test is skipped, or fails when
+// LASTSEEN_TEST_REQUIRE is 1. Whatever a page then writes to its console, such as a breach
+// of the policy, fails the test.
 func Start(t *testing.T, more ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	alloc, cancel := chromedp.NewExecAllocator(t.Context(), append([]chromedp.ExecAllocatorOption{chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
@@ -28,6 +30,9 @@ func Start(t *testing.T, more ...chromedp.ExecAllocatorOption) context.Context {
 	ctx, cancel := chromedp.NewContext(alloc)
 	t.Cleanup(cancel)
 	if err := chromedp.Do(ctx); err != nil {
+		if os.Getenv("LASTSEEN_TEST_REQUIRE") == "1" {
+			t.Fatalf("no browser: %v", err)
+		}
 		t.Skipf("no browser: %v", err)
 	}
 	ctx, cancel = context.WithTimeout(ctx, 3*time.Minute)
