@@ -70,10 +70,14 @@ func main() {
 		b.rounds, b.duration = 3, time.Second
 	}
 	stopPostgres := func() {}
-	if *store == "postgres" {
+	switch *store {
+	case "sqlite":
+	case "postgres":
 		stopPostgres, err = b.startPostgres()
-		exitOn(err)
+	default:
+		err = fmt.Errorf("-store is sqlite or postgres, not %s", *store)
 	}
+	exitOn(err)
 	switch {
 	case *sizes != "":
 		b.rounds = 3
