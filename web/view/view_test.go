@@ -271,6 +271,9 @@ func TestTranslations(t *testing.T) {
 				if strings.ContainsAny(text, "<>&") {
 					t.Errorf("%s: %q holds markup", w.code, text)
 				}
+				if torn := regexp.MustCompile(` [:;?!»]|« `).FindString(text); w.code == "fr" && torn != "" {
+					t.Errorf("%s: %q may be torn at %q: a space that does not break belongs there", w.code, text, torn)
+				}
 			}
 		}
 		if w.code == "en" {
