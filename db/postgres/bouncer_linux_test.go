@@ -25,6 +25,14 @@ func TestBehindPgBouncer(t *testing.T) {
 	}
 	dbtest.Run(t, func(t testing.TB) dbtest.Store { return open(t, behind(template.New(t))) })
 
+	// A start migrates through it too: that is one transaction, with a lock that ends with it.
+	fresh, err := Open(t.Context(), behind(nothing.New(t)), Options{Migrate: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dbtest.CreateUser(t, fresh, "ada", true)
+	fresh.Close()
+
 	var wait sync.WaitGroup
 	s, other := open(t, through.String()), open(t, through.String())
 	sess := dbtest.CreateSession(t, s, dbtest.CreateUser(t, s, "ada", true), "192.0.2.1", dbtest.Start)
