@@ -24,8 +24,16 @@ func (s *Store) migrate(ctx context.Context, o Options) error {
 	reading, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	var from int
-	err := s.once(reading, func(ctx context.Context, q querier) (err error) {
-		from, err = version(ctx, q)
+	err := s.once(reading, func(ctx context.Context, q querier) error {
+		var server int
+		var encoding string
+		err := q.row(ctx, `SELECT current_setting('server_version_num')::bigint, current_setting('server_encoding')`).Scan(&server, &encoding)
+		if err == nil {
+			err = s.suits(server, encoding)
+		}
+		if err == nil {
+			from, err = version(ctx, q)
+		}
 		return err
 	})
 	if err != nil {
@@ -68,6 +76,21 @@ func (s *Store) migrate(ctx context.Context, o Options) error {
 		return nil
 	})
 	return s.err(err)
+}
+
+// oldest is the version of PostgreSQL that is the oldest one supported.
+const oldest = 15
+
+// suits is an error for a server of a version, as server_version_num, that is too old, and
+// for a database that does not hold all text.
+func (s *Store) suits(version int, encoding string) error {
+	switch {
+	case version < oldest*10000:
+		return fmt.Errorf("%s is on PostgreSQL %d, this program needs %d or newer: move it to one, as pg_upgrade or pg_dump does", s.name, version/10000, oldest)
+	case encoding != "UTF8":
+		return fmt.Errorf("the database %s has the encoding %s, this program needs UTF8: make one with `createdb --encoding UTF8 --template template0`", s.name, encoding)
+	}
+	return nil
 }
 
 // version is the schema version of a database, 0 for an empty one.

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -115,6 +116,48 @@ func TestRefusedDatabases(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
 		}
+	}
+}
+
+// A server that is too old is refused, and a database that does not hold all text.
+func TestServersThatDoNotSuit(t *testing.T) {
+	s := &Store{name: "postgres://here/lastseen"}
+	for _, tt := range []struct {
+		version        int
+		encoding, want string
+	}{
+		{90624, "UTF8", "PostgreSQL 9, this program needs 15"},
+		{149999, "UTF8", "PostgreSQL 14, this program needs 15"},
+		{150000, "UTF8", ""},
+		{180001, "UTF8", ""},
+		{170002, "SQL_ASCII", "encoding SQL_ASCII, this program needs UTF8"},
+		{170002, "LATIN1", "createdb --encoding UTF8"},
+	} {
+		if err := s.suits(tt.version, tt.encoding); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%d, %s: got %v, want %q", tt.version, tt.encoding, err, tt.want)
+		}
+	}
+	there, err := url.Parse(nothing.New(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgconn.Connect(t.Context(), there.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if err := conn.Exec(t.Context(), `CREATE DATABASE bytes ENCODING 'SQL_ASCII' TEMPLATE template0`).Close(); err != nil {
+		t.Fatal(err)
+	}
+	there.Path = "/bytes"
+	if opened, err := Open(t.Context(), there.String(), Options{Migrate: true}); err == nil {
+		opened.Close()
+		t.Error("a database of bytes is taken")
+	} else if !strings.Contains(err.Error(), "SQL_ASCII") {
+		t.Error(err)
+	}
+	if err := conn.Exec(t.Context(), `DROP DATABASE bytes WITH (FORCE)`).Close(); err != nil {
+		t.Error(err)
 	}
 }
 
