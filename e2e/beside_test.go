@@ -66,10 +66,7 @@ func TestBeside(t *testing.T) {
 		}
 	}
 
-	promtool, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("no promtool here")
-	}
+	promtool := program(t, "", "promtool")
 	if out, err := exec.Command(promtool, "check", "rules", "deploy/prometheus/lastseen.rules.yml").CombinedOutput(); err != nil {
 		t.Errorf("the rules: %v: %s", err, out)
 	}
