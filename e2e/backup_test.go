@@ -31,8 +31,8 @@ func TestBackupAndRestore(t *testing.T) {
 			t.Errorf("%v: got %d %s, want %d %q", args, got, errs, status, want)
 		}
 	}
-	must(0, "", "backup", file)
-	must(0, "", "backup", file) // in the place of the older one
+	must(0, file+" is written, ", "backup", file)
+	must(0, " MB, in the place of the one of ", "backup", file)
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the backup: %v, %v", info, err)
 	}

@@ -69,7 +69,7 @@ func TestAsksFirst(t *testing.T) {
 	must("user", "create", "ada", "--superuser", "--password-file", "-")
 	copied := dir + "/copy.db"
 	must("backup", copied)
-	for _, line := range []string{"session revoke-all", "session revoke-all --user ada", "user delete zoe", "restore " + copied} {
+	for _, line := range []string{"session revoke-all", "session revoke-all --user ada", "user delete zoe", "restore " + copied, "backup " + copied} {
 		for _, tt := range []struct {
 			flag, typed string
 			asked       bool
@@ -83,13 +83,17 @@ func TestAsksFirst(t *testing.T) {
 			if status != tt.status || strings.Contains(printed, "Go on?") != tt.asked || strings.Contains(printed, "nothing was changed") != (status == 1) {
 				t.Errorf("%v, typed %q: got %d %s, want %d", args, tt.typed, status, printed, tt.status)
 			}
-			if gone := !strings.Contains(must("user", "list"), "zoe"); gone != (status == 0 && !strings.HasPrefix(line, "session")) {
+			if gone := !strings.Contains(must("user", "list"), "zoe"); gone != (status == 0 && (strings.HasPrefix(line, "user") || strings.HasPrefix(line, "restore"))) {
 				t.Errorf("%v, typed %q: zoe is gone: %v", args, tt.typed, gone)
 			}
 		}
 	}
+	if printed, status := onTerminal(t, data, "", "backup", dir+"/another.db"); status != 0 || strings.Contains(printed, "Go on?") {
+		t.Errorf("a backup where there is none: got %d %s", status, printed)
+	}
 	must("session", "revoke-all")
 	must("restore", copied)
+	must("backup", copied)
 	if printed, status := onTerminal(t, data, "", "backup", "-"); status != 2 || strings.Contains(printed, "SQLite format") {
 		t.Errorf("a backup to a terminal: got %d %.100q, want 2", status, printed)
 	}

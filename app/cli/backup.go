@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -22,11 +23,7 @@ func (p *Program) backup(ctx context.Context, c *cli.Command, a *app.App) error 
 	}
 	withKey := c.Bool("with-key")
 	if args[0] != "-" {
-		if err := a.Backup(ctx, args[0], withKey); err != nil {
-			return err
-		}
-		p.sayKey(a, withKey)
-		return nil
+		return p.backupTo(ctx, c, a, args[0])
 	}
 	if p.terminal() {
 		return usagef("a backup is no text for a terminal: lead standard output into a file or a program")
@@ -40,6 +37,29 @@ func (p *Program) backup(ctx context.Context, c *cli.Command, a *app.App) error 
 	if err := errors.Join(err, copied.Close()); err != nil {
 		return err
 	}
+	p.sayKey(a, withKey)
+	return nil
+}
+
+// backupTo writes a backup to a file, in the place of an older one if there is one.
+func (p *Program) backupTo(ctx context.Context, c *cli.Command, a *app.App, path string) error {
+	instead := ""
+	if older, err := os.Stat(path); err == nil && older.Mode().IsRegular() {
+		made := timeText(older.ModTime(), "")
+		if err := p.confirm(ctx, c, fmt.Sprintf("This replaces %s, of %s.", path, made)); err != nil {
+			return err
+		}
+		instead = ", in the place of the one of " + made
+	}
+	withKey := c.Bool("with-key")
+	if err := a.Backup(ctx, path, withKey); err != nil {
+		return err
+	}
+	written, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.Err, "%s is written, %.1f MB%s\n", printable(path), float64(written.Size())/1e6, instead)
 	p.sayKey(a, withKey)
 	return nil
 }

@@ -105,6 +105,7 @@ func (p *Program) command() *cli.Command {
 			}},
 			{Name: "backup", Usage: "write a checked copy of the database to a file, - for standard output, beside a running server too", ArgsUsage: "FILE", Action: p.withApp(false, p.backup), Flags: []cli.Flag{
 				&cli.BoolFlag{Name: "with-key", Usage: "with the key that decrypts the secrets of second factors, which is not in the database"},
+				yesFlag,
 			}},
 			{Name: "restore", Usage: "put a backup in the place of the database; the server must be stopped", ArgsUsage: "FILE", Action: p.restore, Flags: []cli.Flag{
 				&cli.BoolFlag{Name: "keep-sessions", Usage: "do not sign everybody out, though that brings back sessions that were ended since"},
