@@ -140,8 +140,8 @@ func (a *App) forwardSession(ctx context.Context, r ForwardRequest) (Caller, err
 	if !a.Config.OwnCookie(r.Host) {
 		return a.Authenticate(ctx, r.Tokens, r.Client)
 	}
-	return firstOf(r.Tokens, r.Client, func(hash *[32]byte) (*db.User, uuid.UUID, error) {
-		return a.live.TouchApp(ctx, hash, r.Host, r.Client)
+	return firstOf(r.Tokens, r.Client, func(hash [32]byte) (*db.User, uuid.UUID, error) {
+		return a.live.TouchApp(ctx, &hash, r.Host, r.Client)
 	})
 }
 

@@ -88,21 +88,22 @@ func newSecret() string {
 }
 
 // secretHash is what is stored of a secret.
-func secretHash(secret string) [32]byte { return sha256.Sum256([]byte(secret)) }
+func secretHash(secret string) [32]byte {
+	return sha256.Sum256(append(make([]byte, 0, 64), secret...)) // of ours, on the stack
+}
 
 // Authenticate finds the session that one of the tokens belongs to, and records
 // the use. Several cookies of one name can arrive, so each is tried. Without a
 // session that lives and whose user is active it is ErrUnauthenticated. The
 // caller's groups are those at the time.
 func (a *App) Authenticate(ctx context.Context, tokens []string, client Client) (Caller, error) {
-	return firstOf(tokens, client, func(hash *[32]byte) (*db.User, uuid.UUID, error) { return a.live.Touch(ctx, hash, client) })
+	return firstOf(tokens, client, func(hash [32]byte) (*db.User, uuid.UUID, error) { return a.live.Touch(ctx, &hash, client) })
 }
 
 // firstOf is who one of the tokens belongs to, as touch finds them by its hash.
-func firstOf(tokens []string, client Client, touch func(hash *[32]byte) (*db.User, uuid.UUID, error)) (Caller, error) {
+func firstOf(tokens []string, client Client, touch func(hash [32]byte) (*db.User, uuid.UUID, error)) (Caller, error) {
 	for _, token := range tokens {
-		hash := secretHash(token)
-		user, session, err := touch(&hash)
+		user, session, err := touch(secretHash(token))
 		if errors.Is(err, db.ErrNotFound) {
 			continue
 		}

@@ -15,11 +15,19 @@ import (
 func (s *Server) client(r *http.Request) (client app.Client, ok bool) {
 	peer := peerAddr(r)
 	ip, ok := forwardedFor(peer, r.Header["X-Forwarded-For"], s.trusted)
-	client = app.Client{IP: ip, Agent: r.UserAgent()}
+	client = app.Client{IP: ip, Agent: first(r.Header, "User-Agent")}
 	if ip != peer {
 		client.Via = peer
 	}
 	return client, ok
+}
+
+// first is h.Get of a name in canonical form, which Get would have to look at.
+func first(h http.Header, name string) string {
+	if values := h[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
 }
 
 // trusted reports whether we believe what a peer says of the client.

@@ -46,17 +46,18 @@ func (s *Server) gate(c *gin.Context) error {
 
 // relayed is the client as the proxy describes it. What it says nothing of
 // stays unknown: the address would otherwise be the proxy's.
-func (s *Server) relayed(r *http.Request) (app.Client, error) {
-	client := app.Client{Agent: r.UserAgent(), Relayed: true}
-	_, ok, err := single(r.Header, "X-Forwarded-For")
+func (s *Server) relayed(r *http.Request, proxy netip.Addr) (app.Client, error) {
+	client := app.Client{Agent: first(r.Header, "User-Agent"), Relayed: true}
+	given, ok, err := single(r.Header, "X-Forwarded-For")
 	if err != nil || !ok {
 		return client, err
 	}
-	found, ok := s.client(r)
-	if !ok {
+	if client.IP, ok = forwardedFor(proxy, []string{given}, s.trusted); !ok {
 		return client, fmt.Errorf("%w: X-Forwarded-For", errForwarded)
 	}
-	client.IP, client.Via = found.IP, found.Via
+	if client.IP != proxy {
+		client.Via = proxy
+	}
 	return client, nil
 }
 
@@ -80,8 +81,7 @@ func forwardKeys(h http.Header) []app.ForwardKey {
 }
 
 // fromProxy refuses what no trusted proxy relays.
-func (s *Server) fromProxy(r *http.Request) error {
-	peer := peerAddr(r)
+func (s *Server) fromProxy(peer netip.Addr) error {
 	if s.trusted(peer) {
 		return nil
 	}
@@ -95,7 +95,8 @@ func (s *Server) fromProxy(r *http.Request) error {
 // it asks about, challenge answers when a sign-in is needed.
 func (s *Server) authorize(c *gin.Context, read func(*http.Request) (asked, error), challenge func(*gin.Context, asked) error) error {
 	r := c.Request
-	if err := s.fromProxy(r); err != nil {
+	peer := peerAddr(r)
+	if err := s.fromProxy(peer); err != nil {
 		return err
 	}
 	a, err := read(r)
@@ -105,7 +106,7 @@ func (s *Server) authorize(c *gin.Context, read func(*http.Request) (asked, erro
 	if s.isOwn(a) {
 		return errOwnHost
 	}
-	client, err := s.relayed(r)
+	client, err := s.relayed(r, peer)
 	if err != nil {
 		return err
 	}
@@ -153,9 +154,11 @@ func unauthorized(c *gin.Context, _ asked) error {
 // would never end.
 func (s *Server) isOwn(a asked) bool {
 	own := s.app.Config.PublicURL
-	host, port, _ := config.ParseHost(own.Host)
-	standard := map[string]string{"http": "80", "https": "443"}[own.Scheme]
-	return a.host == host && cmp.Or(a.port, standard) == cmp.Or(port, standard)
+	if host, port, _ := config.ParseHost(own.Host); a.host == host {
+		standard := map[string]string{"http": "80", "https": "443"}[own.Scheme]
+		return cmp.Or(a.port, standard) == cmp.Or(port, standard)
+	}
+	return false
 }
 
 // toLogin leads to the sign-in page, and back to what was asked for.
@@ -212,11 +215,11 @@ func askForKey(c *gin.Context, host string) error {
 func askedMethod(r *http.Request) string {
 	switch path := r.URL.Path; {
 	case path == nginxPath:
-		return r.Header.Get("X-Original-Method")
+		return first(r.Header, "X-Original-Method")
 	case strings.HasPrefix(path, envoyPrefix):
 		return r.Method
 	default:
-		return r.Header.Get("X-Forwarded-Method")
+		return first(r.Header, "X-Forwarded-Method")
 	}
 }
 
@@ -301,7 +304,8 @@ func (s *Server) start(c *gin.Context) error {
 
 // denied is the page of a refusal for proxies that drop ours, as nginx does.
 func (s *Server) denied(c *gin.Context) error {
-	if err := s.fromProxy(c.Request); err != nil {
+	peer := peerAddr(c.Request)
+	if err := s.fromProxy(peer); err != nil {
 		return err
 	}
 	host, port, ok := config.ParseHost(c.Request.Host)
@@ -312,7 +316,7 @@ func (s *Server) denied(c *gin.Context) error {
 		return app.ErrNoMember
 	}
 	c.Set(askedKey, host)
-	client, err := s.relayed(c.Request)
+	client, err := s.relayed(c.Request, peer)
 	if err != nil {
 		return err
 	}

@@ -138,7 +138,7 @@ func (s *Server) lead(c *gin.Context, asks app.Caller, target, state string) err
 // callback turns a code into the cookie of the host that it is asked on.
 func (s *Server) callback(c *gin.Context) error {
 	r := c.Request
-	if err := s.fromProxy(r); err != nil {
+	if err := s.fromProxy(peerAddr(r)); err != nil {
 		return err
 	}
 	host, _, ok := config.ParseHost(r.Host)

@@ -158,9 +158,18 @@ func newAsked(scheme, hostport, uri string) (asked, error) {
 		a.path, a.query = uri[:i], uri[i:]
 	}
 	_, err := url.PathUnescape(a.path)
-	if err != nil || !strings.HasPrefix(a.path, "/") || strings.Contains(a.path, `\`) ||
-		strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r == '#' || r == 0x7f }) {
+	if err != nil || !strings.HasPrefix(a.path, "/") || strings.Contains(a.path, `\`) || !plain(uri) {
 		return asked{}, fmt.Errorf("%w: path or query", errForwarded)
 	}
 	return a, nil
+}
+
+// plain reports whether a path and query have no space, control character or #.
+func plain(uri string) bool {
+	for i := range len(uri) {
+		if c := uri[i]; c <= ' ' || c == '#' || c == 0x7f {
+			return false
+		}
+	}
+	return true
 }

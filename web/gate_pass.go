@@ -31,6 +31,17 @@ var remoteHeaders = [...]string{"Remote-User", "Remote-Groups", "Remote-Email", 
 type identity struct {
 	user   *db.User
 	values [metaApp][]string
+	host   atomic.Pointer[[]string] // that they reached last
+}
+
+// reached is the header's value of a host, which seldom changes from one check to the next.
+func (id *identity) reached(host string) []string {
+	if last := id.host.Load(); last != nil && (*last)[0] == host {
+		return *last
+	}
+	now := []string{strings.Clone(host)} // it is part of a request
+	id.host.Store(&now)
+	return now
 }
 
 // identities are those of users who passed last, by their ID. A user who was changed is
@@ -63,8 +74,9 @@ var nothing = []string{""}
 func (s *Server) pass(c *gin.Context, d app.Decision, host string) {
 	var values [len(passHeaders)][]string
 	if d.User != nil {
-		copy(values[:], s.identities.of(d.User).values[:])
-		values[metaApp], values[metaVersion] = []string{headerText(host)}, s.metaVersion
+		id := s.identities.of(d.User)
+		copy(values[:], id.values[:])
+		values[metaApp], values[metaVersion] = id.reached(host), s.metaVersion
 	}
 	h := c.Writer.Header()
 	nginx := c.Request.URL.Path == nginxPath

@@ -15,15 +15,18 @@ import (
 // What a proxy asks has the app's name, and what has no name comes from no browser.
 func (s *Server) named(c *gin.Context) {
 	path := c.Request.URL.Path
+	if isGateAuth(path) {
+		return // authorize refuses who is no proxy
+	}
 	host, _, ok := config.ParseHost(c.Request.Host)
 	if ok && strings.HasPrefix(path, gatePrefix+"/") && s.app.Config.OwnCookie(host) {
-		if err := s.fromProxy(c.Request); err != nil {
+		if err := s.fromProxy(peerAddr(c.Request)); err != nil {
 			s.fail(c, err)
 			c.Abort()
 		}
 		return
 	}
-	if isGateAuth(path) || s.answersTo(c.Request.Host) || needsNoData(path) ||
+	if s.answersTo(c.Request.Host) || needsNoData(path) ||
 		strings.HasPrefix(path, gatePrefix+"/") && s.trusted(peerAddr(c.Request)) {
 		return
 	}

@@ -93,9 +93,9 @@ func (l *listener) leave(c *conn) {
 	}
 }
 
-// A conn moves the time limits that net/http sets, four times in each request, at the
-// connection below only when one comes earlier, or when the one there has passed and
-// the last one set has not: a timer for each costs a twentieth of a small request.
+// A conn has the time limits that net/http sets, four times in each request. The
+// connection below is told of one only when something waits there, and not while it has
+// one that comes no later: a timer for each costs a twentieth of a small request.
 type conn struct {
 	net.Conn
 	listener    *listener
@@ -106,8 +106,11 @@ type conn struct {
 
 func (c *conn) Read(b []byte) (int, error) {
 	for {
+		if err := c.read.begin(c.Conn.SetReadDeadline); err != nil {
+			return 0, err
+		}
 		n, err := c.Conn.Read(b)
-		if n > 0 || !c.read.renew(err, c.Conn.SetReadDeadline) {
+		if again := c.read.end(err, c.Conn.SetReadDeadline); n > 0 || !again {
 			return n, err
 		}
 	}
@@ -115,9 +118,12 @@ func (c *conn) Read(b []byte) (int, error) {
 
 func (c *conn) Write(b []byte) (written int, err error) {
 	for {
+		if err := c.write.begin(c.Conn.SetWriteDeadline); err != nil {
+			return written, err
+		}
 		n, err := c.Conn.Write(b[written:])
 		written += n
-		if !c.write.renew(err, c.Conn.SetWriteDeadline) {
+		if !c.write.end(err, c.Conn.SetWriteDeadline) {
 			return written, err
 		}
 	}
@@ -130,31 +136,52 @@ func (c *conn) SetDeadline(t time.Time) error {
 }
 
 // A limit is when reading or writing is to end: at is what was asked for last, and below
-// what the connection below has, which is never later. The zero time is never.
+// what the connection below has, which is never later while something waits there. The
+// zero time is never.
 type limit struct {
 	mu        sync.Mutex
 	at, below time.Time
+	waiting   int // how many read or write below
 }
 
 func (l *limit) set(t time.Time, below func(time.Time) error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.at = t
-	if t.IsZero() || !l.below.IsZero() && !t.Before(l.below) {
-		return nil // renew sees to it
+	if l.waiting > 0 && l.late() {
+		l.below = t
+		return below(t)
 	}
-	l.below = t
-	return below(t)
+	return nil // begin or end sees to it
 }
 
-// renew reports whether err comes of a limit that was moved since, and moves it below.
-func (l *limit) renew(err error, below func(time.Time) error) bool {
-	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
-		return false
-	}
+// late reports whether the limit below comes later than what was asked for. l.mu is held.
+func (l *limit) late() bool { return !l.at.IsZero() && (l.below.IsZero() || l.at.Before(l.below)) }
+
+// begin is called before something waits below. Where the limit has passed, that is an error.
+func (l *limit) begin(below func(time.Time) error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.at.IsZero() && !time.Now().Before(l.at) {
+	if l.late() {
+		if !time.Now().Before(l.at) {
+			return os.ErrDeadlineExceeded
+		}
+		l.below = l.at
+		if err := below(l.at); err != nil {
+			return err
+		}
+	}
+	l.waiting++
+	return nil
+}
+
+// end is called after that, and reports whether err comes of a limit that was moved
+// since: then it is moved below too.
+func (l *limit) end(err error, below func(time.Time) error) (again bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting--
+	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || !l.at.IsZero() && !time.Now().Before(l.at) {
 		return false
 	}
 	l.below = l.at

@@ -195,7 +195,9 @@ const maxTokens = 20
 func cookies(r *http.Request, name string) []string {
 	var all []string
 	for _, line := range r.Header["Cookie"] {
-		for pair := range strings.SplitSeq(line, ";") {
+		for more := true; more; {
+			var pair string
+			pair, line, more = strings.Cut(line, ";")
 			token, ours := strings.CutPrefix(strings.Trim(pair, " \t"), name)
 			if ours && strings.HasPrefix(token, "=") && len(all) < maxTokens {
 				all = append(all, token[1:])

@@ -48,7 +48,11 @@ func ParseHost(hostport string) (host, port string, ok bool) {
 	if hasPort && !isPort(port) {
 		return "", "", false
 	}
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	host = strings.TrimSuffix(host, ".")
+	if isName(host) && !strings.Contains(host, "xn--") { // as nearly all come
+		return host, port, true
+	}
+	host = strings.ToLower(host)
 	if strings.Contains(host, "xn--") || strings.ContainsFunc(host, func(r rune) bool { return r >= 0x80 }) {
 		ascii, err := lookup.ToASCII(host)
 		if err != nil {
@@ -70,17 +74,20 @@ func isName(host string) bool {
 	if len(host) > 253 {
 		return false
 	}
-	for label := range strings.SplitSeq(host, ".") {
-		if label == "" || len(label) > 63 {
-			return false
-		}
-		for i := range len(label) {
-			if c := label[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+	label := 0 // how long it is so far
+	for i := range len(host) {
+		switch c := host[i]; {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '-', c == '_':
+			if label++; label > 63 {
 				return false
 			}
+		case c == '.' && label > 0:
+			label = 0
+		default:
+			return false
 		}
 	}
-	return true
+	return label > 0
 }
 
 // localNames end the names of machines in home and company networks, which nobody
@@ -96,7 +103,7 @@ func isLocal(host string) bool {
 // browser asks us by: one that the session's cookie reaches, an address, or a name that
 // no stranger can make lead here, which is one without a dot or in a local network. An
 // app's own name is none of ours.
-func (c Config) AnswersTo(host string) bool {
+func (c *Config) AnswersTo(host string) bool {
 	if c.Reaches(host) || c.OwnCookie(host) {
 		return c.Reaches(host)
 	}
@@ -108,13 +115,13 @@ func (c Config) AnswersTo(host string) bool {
 
 // Reaches reports whether the session's cookie reaches a host, in ParseHost's form: the
 // public URL's own, or one under the cookie domain.
-func (c Config) Reaches(host string) bool {
+func (c *Config) Reaches(host string) bool {
 	return host != "" && (under(host, c.CookieDomain) || host == c.ownHost())
 }
 
 // Guards reports whether the gate guards a host, in ParseHost's form: one that Apps
 // name or, when they name none, that the session's cookie reaches.
-func (c Config) Guards(host string) bool {
+func (c *Config) Guards(host string) bool {
 	if len(c.Apps) == 0 {
 		return c.Reaches(host)
 	}
@@ -126,17 +133,17 @@ func (c Config) Guards(host string) bool {
 
 // OwnCookie reports whether a host is guarded and gets a cookie of its own, since the
 // session's does not reach it.
-func (c Config) OwnCookie(host string) bool {
+func (c *Config) OwnCookie(host string) bool {
 	return len(c.Apps) > 0 && c.Guards(host) && !c.Reaches(host)
 }
 
 // LeadsTo reports whether a sign-in may lead to a host: our own, or a guarded one.
-func (c Config) LeadsTo(host string) bool {
+func (c *Config) LeadsTo(host string) bool {
 	return c.Guards(host) || host != "" && host == c.ownHost()
 }
 
 // ownHost is the public URL's, in ParseHost's form, or "".
-func (c Config) ownHost() string {
+func (c *Config) ownHost() string {
 	if c.PublicURL == nil {
 		return ""
 	}
@@ -145,5 +152,6 @@ func (c Config) ownHost() string {
 }
 
 func under(host, domain string) bool {
-	return domain != "" && (host == domain || strings.HasSuffix(host, "."+domain))
+	rest, ok := strings.CutSuffix(host, domain)
+	return ok && domain != "" && (rest == "" || strings.HasSuffix(rest, "."))
 }
