@@ -46,8 +46,12 @@ func ticked(form url.Values) (types []alert.Type, none bool) {
 	return types, form.Get("listed") != "" && len(types) == 0
 }
 
-// noneTicked is for a target, to which no types would mean all.
-var noneTicked = view.Msg("Tick at least one alert that it gets.")
+// noneTicked is for a target, to which no types would mean all, noTargetKey for a server
+// without its key.
+var (
+	noneTicked  = view.Msg("Tick at least one alert that it gets.")
+	noTargetKey = view.Msg("The target cannot be stored, since the key that encrypts it is gone. The page Doctor says what to do.")
+)
 
 func (s *Server) alertsForm(c *gin.Context) error {
 	return s.renderAlerts(c, http.StatusOK, view.AlertsPage{Types: ticks(nil)})
@@ -80,6 +84,9 @@ func (s *Server) addTarget(c *gin.Context) error {
 		return s.renderAlerts(c, http.StatusBadRequest, view.AlertsPage{Types: ticks(nil), Error: noneTicked})
 	}
 	t, err := s.app.AddAlertTarget(c.Request.Context(), caller(c).Actor(), form.Get("url"), types)
+	if errors.Is(err, app.ErrSealed) {
+		return s.renderAlerts(c, http.StatusServiceUnavailable, view.AlertsPage{Types: ticks(types), Error: noTargetKey})
+	}
 	if text := sentence(c, err, "", ""); text != "" {
 		return s.renderAlerts(c, http.StatusBadRequest, view.AlertsPage{Types: ticks(types), Error: text})
 	}

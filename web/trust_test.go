@@ -351,4 +351,8 @@ func TestSettingUpWithoutTheKey(t *testing.T) {
 	if res, page := ts.get(b, "/profile/totp"); res.StatusCode != 503 || !strings.Contains(page, "the key that it needs is gone") {
 		t.Errorf("got %d %s", res.StatusCode, page)
 	}
+	admin := ts.signIn("ada")
+	if res, page := ts.post(admin, "/alerts", url.Values{"url": {"ntfy://ntfy.example/home"}}); res.StatusCode != 503 || !strings.Contains(page, "The target cannot be stored") {
+		t.Errorf("a target: got %d %s", res.StatusCode, page)
+	}
 }
