@@ -32,10 +32,7 @@ func (p *Program) importCommand() *cli.Command {
 
 // importUsers prints a line for each user, and on standard error what is wrong, by line.
 func (p *Program) importUsers(ctx context.Context, c *cli.Command, a *app.App) error {
-	args, err := arguments(c)
-	if err != nil {
-		return err
-	}
+	args := c.Args().Slice()
 	read, ok := source.Readers[args[0]]
 	if !ok {
 		return usagef("there is no import from %q; see `lastseen import --help`", args[0])
@@ -44,45 +41,34 @@ func (p *Program) importUsers(ctx context.Context, c *cli.Command, a *app.App) e
 	if err != nil {
 		return err
 	}
-	users, problems, err := read(content)
+	users, err := read(content)
 	if err != nil {
 		return fmt.Errorf("%s: %w", args[1], err)
 	}
 	dry := c.Bool("dry-run")
 	var made, exist, wrong, stuck int
-	refuse := func(line int, name string, why error) error {
-		wrong++
-		where := source.Where(line)
-		if name != "" {
-			where += ": " + name
-		}
-		fmt.Fprintf(p.Err, "%s: %s\n", printable(where), printable(strings.ReplaceAll(why.Error(), "\n", " ")))
-		if name == "" {
-			return nil
-		}
-		_, err := fmt.Fprintf(p.Out, "%s\trefused\n", printable(name))
-		return err
-	}
-	for _, problem := range problems {
-		if err := refuse(problem.Line, problem.Username, problem.Err); err != nil {
-			return err
-		}
-	}
 	lines := map[string]int{} // of the names, as they are compared
 	for _, u := range users {
-		if first, twice := lines[db.Fold(u.Username)]; twice {
-			if err := refuse(u.Line, u.Username, fmt.Errorf("%s names them already", source.Where(first))); err != nil {
-				return err
-			}
-			continue
+		var done app.Imported
+		err := u.Err
+		if first, twice := lines[db.Fold(u.Username)]; err == nil && twice {
+			err = fmt.Errorf("%s names them already", source.Where(first))
 		}
-		lines[db.Fold(u.Username)] = u.Line
-		done, err := a.Import(ctx, app.Operator.Actor(), u, dry)
+		if err == nil {
+			lines[db.Fold(u.Username)] = u.Line
+			done, err = a.Import(ctx, app.Operator.Actor(), u, dry)
+		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		where := printable(strings.TrimSuffix(source.Where(u.Line)+": "+u.Username, ": "))
 		if err != nil {
-			if err := refuse(u.Line, u.Username, err); err != nil {
+			wrong++
+			fmt.Fprintf(p.Err, "%s: %s\n", where, printable(strings.ReplaceAll(err.Error(), "\n", " ")))
+			if u.Username == "" {
+				continue
+			}
+			if _, err := fmt.Fprintf(p.Out, "%s\trefused\n", printable(u.Username)); err != nil {
 				return err
 			}
 			continue
@@ -99,7 +85,7 @@ func (p *Program) importUsers(ctx context.Context, c *cli.Command, a *app.App) e
 			made++
 		}
 		if !done.Exists && done.Remains != "" {
-			fmt.Fprintf(p.Err, "%s: %s: %s\n", source.Where(u.Line), printable(u.Username), printable(done.Remains))
+			fmt.Fprintf(p.Err, "%s: %s\n", where, printable(done.Remains))
 		}
 		if !done.Exists && !done.Password {
 			stuck++

@@ -23,18 +23,13 @@ type User struct {
 	Groups                          []string
 	Disabled, Superuser             bool
 	TOTP                            string // the base32 secret of an authenticator app; "" for none
+	Err                             error  // why the entry says no user, of whom no more counts than what could be read of the name
 }
 
-// A Problem is a line that says no user.
-type Problem struct {
-	Line     int
-	Username string // as far as that can be read
-	Err      error
-}
-
-// Readers read a whole source, by the name of its program. What cannot be read at all is
-// an error, one entry that cannot is a Problem.
-var Readers = map[string]func(content []byte) ([]User, []Problem, error){
+// Readers read a whole source, by the name of its program, into the users in the order in
+// which they stand there. What cannot be read at all is an error, one entry that cannot is a
+// user's.
+var Readers = map[string]func(content []byte) ([]User, error){
 	"authelia":  readAuthelia,
 	"authentik": readAuthentik,
 	"htpasswd":  readHtpasswd,
@@ -45,15 +40,15 @@ var errAuthelia = errors.New("this is no YAML with `users:` and users below it; 
 
 // readAuthelia reads a users_database.yml
 // (https://www.authelia.com/reference/guides/passwords/).
-func readAuthelia(content []byte) (users []User, problems []Problem, err error) {
+func readAuthelia(content []byte) (users []User, err error) {
 	var file struct {
 		Users yaml.Node `yaml:"users"`
 	}
 	if err := yaml.Unmarshal(content, &file); err != nil {
-		return nil, nil, errAuthelia // err would repeat what is in the file
+		return nil, errAuthelia // err would repeat what is in the file
 	}
 	if file.Users.Kind != yaml.MappingNode {
-		return nil, nil, errAuthelia
+		return nil, errAuthelia
 	}
 	for i := 0; i+1 < len(file.Users.Content); i += 2 {
 		key, value := file.Users.Content[i], file.Users.Content[i+1]
@@ -65,19 +60,19 @@ func readAuthelia(content []byte) (users []User, problems []Problem, err error) 
 			Groups      []string `yaml:"groups"`
 		}
 		if err := value.Decode(&entry); err != nil {
-			problems = append(problems, Problem{key.Line, key.Value, errors.New("something of this user is no text, list or yes and no")})
+			users = append(users, User{Line: key.Line, Username: key.Value, Err: errors.New("something of this user is no text, list or yes and no")})
 			continue
 		}
 		users = append(users, User{Line: key.Line, Username: key.Value, Name: entry.DisplayName, Email: entry.Email,
 			Password: entry.Password, Groups: entry.Groups, Disabled: entry.Disabled})
 	}
-	return users, problems, nil
+	return users, nil
 }
 
 // readAuthentik reads a CSV with a header line, or a JSON array of objects, with the
 // columns username, name, email, password, is_active, is_superuser, groups. All but the
 // first may be missing.
-func readAuthentik(content []byte) ([]User, []Problem, error) {
+func readAuthentik(content []byte) (users []User, err error) {
 	content = bytes.TrimPrefix(content, []byte("\ufeff"))
 	if bytes.HasPrefix(bytes.TrimSpace(content), []byte("[")) {
 		return readAuthentikJSON(content)
@@ -86,62 +81,52 @@ func readAuthentik(content []byte) ([]User, []Problem, error) {
 	r.FieldsPerRecord = -1
 	header, err := r.Read()
 	if err != nil {
-		return nil, nil, fmt.Errorf("this is no CSV with a header line: %w", err)
+		return nil, fmt.Errorf("this is no CSV with a header line: %w", err)
 	}
 	for i, name := range header {
 		header[i] = strings.ToLower(strings.TrimSpace(name))
 	}
 	if !slices.Contains(header, "username") {
-		return nil, nil, errors.New("the header line names no column `username`; docs/moving.md has the command that writes one")
+		return nil, errors.New("the header line names no column `username`; docs/moving.md has the command that writes one")
 	}
-	var users []User
-	var problems []Problem
 	for {
 		row, err := r.Read()
 		if errors.Is(err, io.EOF) {
-			return users, problems, nil
+			return users, nil
 		}
 		var parse *csv.ParseError
 		if errors.As(err, &parse) {
-			problems = append(problems, Problem{parse.StartLine, "", parse.Err})
+			users = append(users, User{Line: parse.StartLine, Err: parse.Err})
 			continue
 		}
 		if err != nil {
-			return users, problems, err
+			return users, err
 		}
 		line, _ := r.FieldPos(0)
 		if len(row) != len(header) {
-			problems = append(problems, Problem{line, "", fmt.Errorf("it has %d columns, the header line has %d", len(row), len(header))})
+			users = append(users, User{Line: line, Err: fmt.Errorf("it has %d columns, the header line has %d", len(row), len(header))})
 			continue
 		}
 		fields := map[string]any{}
 		for i, name := range header {
 			fields[name] = row[i]
 		}
-		if u, err := authentikUser(line, fields); err != nil {
-			problems = append(problems, Problem{line, u.Username, err})
-		} else {
-			users = append(users, u)
-		}
+		users = append(users, authentikUser(line, fields))
 	}
 }
 
-func readAuthentikJSON(content []byte) (users []User, problems []Problem, err error) {
+func readAuthentikJSON(content []byte) (users []User, err error) {
 	var objects []map[string]any
 	if err := json.Unmarshal(content, &objects); err != nil {
-		return nil, nil, fmt.Errorf("this is no JSON array of users: %w", err)
+		return nil, fmt.Errorf("this is no JSON array of users: %w", err)
 	}
 	for i, o := range objects {
-		if u, err := authentikUser(i+1, o); err != nil {
-			problems = append(problems, Problem{i + 1, u.Username, err})
-		} else {
-			users = append(users, u)
-		}
+		users = append(users, authentikUser(i+1, o))
 	}
-	return users, problems, nil
+	return users, nil
 }
 
-func authentikUser(line int, fields map[string]any) (User, error) {
+func authentikUser(line int, fields map[string]any) User {
 	u := User{Line: line}
 	var errs []error
 	for name, text := range map[string]*string{"username": &u.Username, "name": &u.Name, "email": &u.Email, "password": &u.Password} {
@@ -176,7 +161,8 @@ func authentikUser(line int, fields map[string]any) (User, error) {
 	u.Disabled, u.Superuser = !yes("is_active", true), yes("is_superuser", false)
 	var err error
 	u.Groups, err = names(fields["groups"])
-	return u, errors.Join(append(errs, err)...)
+	u.Err = errors.Join(append(errs, err)...)
+	return u
 }
 
 // names are those of groups: a JSON array, PostgreSQL's text of one, or separated by |.
@@ -209,40 +195,40 @@ func names(v any) (groups []string, err error) {
 }
 
 // readHtpasswd reads lines of NAME:HASH, as Apache's htpasswd writes them.
-func readHtpasswd(content []byte) ([]User, []Problem, error) {
-	return readLines(content, func(line string) (User, error) {
+func readHtpasswd(content []byte) ([]User, error) {
+	return readLines(content, func(line string) User {
 		name, hash, ok := strings.Cut(line, ":")
 		if !ok || name == "" {
-			return User{}, errors.New("a line is NAME:HASH")
+			return User{Err: errors.New("a line is NAME:HASH")}
 		}
 		hash, _, _ = strings.Cut(hash, ":") // some programs keep more behind it
-		return User{Username: name, Password: hash}, nil
+		return User{Username: name, Password: hash}
 	})
 }
 
 // readTinyauth reads NAME:HASH or NAME:HASH:TOTP, on lines or separated by commas as in
 // the variable that holds them, in which a compose file writes $$ for $
 // (https://tinyauth.app/docs/reference/configuration.html).
-func readTinyauth(content []byte) ([]User, []Problem, error) {
-	return readLines(content, func(line string) (User, error) {
+func readTinyauth(content []byte) ([]User, error) {
+	return readLines(content, func(line string) User {
 		parts := strings.Split(strings.ReplaceAll(line, "$$", "$"), ":")
 		if len(parts) < 2 {
 			parts[0] = "" // as likely a hash as a name
 		}
 		if len(parts) < 2 || len(parts) > 3 || parts[0] == "" {
-			return User{Username: parts[0]}, errors.New("a user is NAME:HASH, or NAME:HASH:SECRET with a second factor")
+			return User{Username: parts[0], Err: errors.New("a user is NAME:HASH, or NAME:HASH:SECRET with a second factor")}
 		}
 		u := User{Username: parts[0], Password: parts[1]}
 		if len(parts) == 3 {
 			u.TOTP = parts[2]
 		}
-		return u, nil
+		return u
 	}, "TINYAUTH_AUTH_USERS=", "TINYAUTH_USERS=", "USERS=")
 }
 
 // readLines reads one user a line, or several separated by commas behind one of the
 // variables' names.
-func readLines(content []byte, read func(string) (User, error), variables ...string) (users []User, problems []Problem, err error) {
+func readLines(content []byte, read func(string) User, variables ...string) (users []User, err error) {
 	n := 0
 	for line := range strings.SplitSeq(strings.TrimPrefix(string(content), "\ufeff"), "\n") {
 		n++
@@ -254,18 +240,15 @@ func readLines(content []byte, read func(string) (User, error), variables ...str
 			if entry = strings.TrimSpace(entry); entry == "" || strings.HasPrefix(entry, "#") {
 				continue
 			}
-			u, err := read(entry)
-			if u.Line = n; err != nil {
-				problems = append(problems, Problem{n, u.Username, err})
-				continue
-			}
+			u := read(entry)
+			u.Line = n
 			users = append(users, u)
 		}
 	}
-	if len(users)+len(problems) == 0 {
-		return nil, nil, errors.New("there is no user in it")
+	if len(users) == 0 {
+		return nil, errors.New("there is no user in it")
 	}
-	return users, problems, nil
+	return users, nil
 }
 
 // Where names the place of a user or problem in a source.
