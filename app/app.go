@@ -158,6 +158,7 @@ func (a *App) Run(ctx context.Context) {
 			}
 			now := a.now()
 			err = a.live.Flush(ctx)
+			a.flushKeyUses(ctx)
 			pause := min(max(flushEvery, 20*time.Since(start)), flushAtMost)
 			if a.Config.SessionIdle > 0 {
 				pause = min(pause, idleFlushAtMost)
@@ -168,7 +169,6 @@ func (a *App) Run(ctx context.Context) {
 			flush.Reset(pause)
 			if err == nil && start.Sub(expired) >= expireEvery {
 				expired = start
-				a.flushKeyUses(ctx)
 				err = a.expire(ctx, now)
 			}
 		case <-purge.C:
