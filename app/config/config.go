@@ -303,19 +303,25 @@ func (c Config) checkTogether() error {
 // UnknownVariables are the LASTSEEN_* variables that name no setting, each with
 // the nearest name that does, or "".
 func UnknownVariables(environ []string) (unknown [][2]string) {
+	const prefix = "LASTSEEN_" // which makes nothing near
 	var known []string
 	for _, s := range Settings {
-		known = append(known, s.Env)
+		known = append(known, strings.TrimPrefix(s.Env, prefix))
 		if s.Secret {
-			known = append(known, s.Env+"_FILE")
+			known = append(known, strings.TrimPrefix(s.Env, prefix)+"_FILE")
 		}
 	}
 	for _, entry := range environ {
-		name, _, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, "LASTSEEN_") || slices.Contains(known, name) || strings.HasPrefix(name, "LASTSEEN_TEST") {
+		variable, _, _ := strings.Cut(entry, "=")
+		name, ours := strings.CutPrefix(variable, prefix)
+		if !ours || slices.Contains(known, name) || strings.HasPrefix(name, "TEST") {
 			continue
 		}
-		unknown = append(unknown, [2]string{name, Nearest(name, known)})
+		nearest := Nearest(name, known)
+		if nearest != "" {
+			nearest = prefix + nearest
+		}
+		unknown = append(unknown, [2]string{variable, nearest})
 	}
 	slices.SortFunc(unknown, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
 	return unknown

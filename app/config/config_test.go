@@ -187,10 +187,14 @@ func TestSecrets(t *testing.T) {
 }
 
 func TestUnknownVariables(t *testing.T) {
-	got := UnknownVariables([]string{"LASTSEEN_DATA=x", "LASTSEEN_LISTN=x", "LASTSEEN_BOOTSTRAP_PASSWORD_FILE=x", "LASTSEEN_FROBNICATION_FACTOR=x", "HOME=x"})
-	want := [][2]string{{"LASTSEEN_FROBNICATION_FACTOR", ""}, {"LASTSEEN_LISTN", "LASTSEEN_LISTEN"}}
-	if len(got) != len(want) || got[0] != want[0] || got[1] != want[1] {
-		t.Errorf("got %v, want %v", got, want)
+	for name, want := range map[string]string{
+		"LASTSEEN_LISTN": "LASTSEEN_LISTEN", "LASTSEEN_BOOTSTRAP_PASWORD_FILE": "LASTSEEN_BOOTSTRAP_PASSWORD_FILE", "LASTSEEN_PUBLICURL": "LASTSEEN_PUBLIC_URL",
+		"LASTSEEN_FROBNICATION_FACTOR": "", "LASTSEEN_FOO": "", "LASTSEEN_PORT": "", "LASTSEEN_HOST": "", "LASTSEEN_": "",
+	} {
+		got := UnknownVariables([]string{"LASTSEEN_DATA=x", name + "=x", "LASTSEEN_BOOTSTRAP_PASSWORD_FILE=x", "LASTSEEN_TEST_X=x", "HOME=x"})
+		if len(got) != 1 || got[0] != [2]string{name, want} {
+			t.Errorf("%s: got %v, want %q", name, got, want)
+		}
 	}
 }
 
