@@ -62,10 +62,18 @@ func TestNearest(t *testing.T) {
 		"help sesion":                 "did you mean `session`?",
 		"session revoke --zzzzzzzzzz": "there is no flag --zzzzzzzzzz; see",
 		"rule allow":                  "HOST is missing; usage: lastseen rule allow HOST",
-		"rule allow a.example":        "--group: name at least one group",
-		"token create":                "--user: name whose token",
-		"user delete":                 "NAME is missing",
-		"user delete a b":             `"b" is too much`,
+		"rule allow a.example":        "--group is missing; usage: lastseen rule allow HOST --group G",
+		"token create":                "--user is missing; usage: lastseen token create --user NAME",
+		"token create ada":            `"ada" is too much; usage: lastseen token create --user NAME`,
+		"version foo":                 `"foo" is too much; usage: lastseen version`,
+		"alert list foo":              `"foo" is too much`,
+		"completion bash foo":         `"foo" is too much`,
+		"session list --user --json":  "--user: a value is missing before --json",
+		"user create ada --group a --group --superuser": "--group: a value is missing before --superuser",
+		"user list --data --json":                       "--data: a value is missing before --json",
+		"session list --user":                           "flag needs an argument: --user",
+		"user delete":                                   "NAME is missing",
+		"user delete a b":                               `"b" is too much`,
 	} {
 		if _, errs, status := execute(t, data, "", strings.Fields(line)...); status != 2 || !strings.Contains(errs, want) {
 			t.Errorf("%s: got %d %s, want %s", line, status, errs, want)
@@ -88,6 +96,9 @@ func TestCompletion(t *testing.T) {
 	if _, errs, status := execute(t, data, "", "token", "create", "--user", "ada", "--identifier", "backup-script"); status != 0 {
 		t.Fatal(errs)
 	}
+	if _, errs, status := execute(t, data, "", "user", "invite", "zoe"); status != 0 {
+		t.Fatal(errs)
+	}
 	rule, _, _ := execute(t, data, "", "rule", "allow", "wiki.example", "--group", "family")
 	for line, want := range map[string]string{
 		"se":                                "serve|session",
@@ -101,6 +112,9 @@ func TestCompletion(t *testing.T) {
 		"user list --j":                     "--json",
 		"token delete ":                     "backup-script",
 		"rule delete ":                      strings.TrimSpace(rule),
+		"user links delete ":                "1",
+		"token create ":                     "",
+		"rule allow x ":                     "",
 		"proxy-snippet tr":                  "traefik|traefik-labels",
 		"proxy-snippet caddy --app ":        "wiki.example",
 		"import a":                          "authelia|authentik",

@@ -41,6 +41,9 @@ func TestLinksOfTheCommandLine(t *testing.T) {
 		if status != 0 {
 			continue
 		}
+		if listed, _, _ := execute(t, data, "", "user", "links", "--json"); strings.Count(listed, `"id":`) != 1 || !strings.Contains(listed, `"kind": "`) {
+			t.Errorf("%q: the links are %s", tt.args, listed)
+		}
 		link := strings.TrimSuffix(out, "\n")
 		if !strings.HasPrefix(link, base+"/link/") || strings.ContainsAny(link, " \n") {
 			t.Fatalf("%q printed %q", tt.args, out)

@@ -88,6 +88,13 @@ func TestAsksFirst(t *testing.T) {
 			}
 		}
 	}
+	must("alert", "add", "ntfy://h.example/t")
+	if piped := must("alert", "list"); !strings.HasPrefix(piped, "1  ntfy://h.example") {
+		t.Errorf("the targets, piped: %s", piped)
+	}
+	if printed, _ := onTerminal(t, data, "", "alert", "list"); !strings.HasPrefix(printed, "ID  TARGET ") {
+		t.Errorf("the targets on a terminal: %s", printed)
+	}
 	if printed, status := onTerminal(t, data, "", "backup", dir+"/another.db"); status != 0 || strings.Contains(printed, "Go on?") {
 		t.Errorf("a backup where there is none: got %d %s", status, printed)
 	}
@@ -115,10 +122,14 @@ func TestSessionsOnATerminal(t *testing.T) {
 			t.Errorf("at 80 columns: %q is not in %s", want, printed)
 		}
 	}
-	for line := range strings.SplitSeq(printed, "\r\n") {
-		if utf8.RuneCountInString(line) > 80 {
+	doctor, _ := onTerminalOf(t, 80, data, "", "doctor")
+	for line := range strings.SplitSeq(printed+doctor, "\r\n") {
+		if utf8.RuneCountInString(line) > 80 && strings.Contains(strings.TrimSpace(line), " ") { // a path is not broken
 			t.Errorf("wider than 80 columns: %s", line)
 		}
+	}
+	if piped, _, _ := execute(t, data, "", "doctor"); strings.Count(piped, "\n") >= strings.Count(doctor, "\n") {
+		t.Errorf("piped it is broken too: %s", piped)
 	}
 	if strings.Contains(printed, uuid) {
 		t.Errorf("the whole UUID at 80 columns: %s", printed)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"lastseen/app"
 	"lastseen/app/alert"
@@ -21,7 +22,7 @@ func (p *Program) alertCommand() *cli.Command {
 		types = append(types, string(t))
 	}
 	return &cli.Command{Name: "alert", Usage: "where alerts go: new sign-ins, changed passwords, and the like", Commands: []*cli.Command{
-		{Name: "list", Usage: "show the targets of alerts, a line each, without what is secret of them", Action: p.withApp(false, p.alertList)},
+		{Name: "list", Usage: "show the targets of alerts, a line each, without what is secret of them", Action: p.withApp(false, p.alertList), Flags: []cli.Flag{jsonFlag}},
 		{Name: "add", Usage: "send alerts to a URL too, - for one from standard input, and print the target's id", ArgsUsage: "URL", Action: p.withApp(false, p.alertAdd), Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "type", Usage: "only these of the `TYPES`, separated by commas: " + strings.Join(types, ", ") + " (default: all)"},
 		}},
@@ -30,12 +31,33 @@ func (p *Program) alertCommand() *cli.Command {
 	}}
 }
 
-func (p *Program) alertList(ctx context.Context, _ *cli.Command, a *app.App) error {
+func (p *Program) alertList(ctx context.Context, c *cli.Command, a *app.App) error {
 	targets, err := a.AlertTargets(ctx)
 	if err != nil {
 		return err
 	}
+	if c.Bool("json") {
+		type object struct {
+			ID      string       `json:"id"`
+			Target  string       `json:"target"`
+			Set     bool         `json:"set"` // by --alerts
+			Types   []alert.Type `json:"types"`
+			Problem string       `json:"problem"`
+			Failed  *time.Time   `json:"failed"`
+		}
+		objects := make([]object, len(targets))
+		for i, t := range targets {
+			objects[i] = object{ID: t.ID, Target: t.Name(), Set: t.Set, Types: append([]alert.Type{}, t.Types...), Problem: t.Problem.Problem}
+			if t.Problem.Problem != "" {
+				objects[i].Failed = &t.Problem.Created
+			}
+		}
+		return p.json(objects)
+	}
 	var rows [][]string
+	if p.terminal() { // elsewhere a line is a target
+		rows = append(rows, []string{"ID", "TARGET", "FROM", "TYPES", "PROBLEM"})
+	}
 	for _, t := range targets {
 		gets := "all"
 		if len(t.Types) > 0 {
@@ -59,12 +81,9 @@ func (p *Program) alertList(ctx context.Context, _ *cli.Command, a *app.App) err
 }
 
 func (p *Program) alertAdd(ctx context.Context, c *cli.Command, a *app.App) error {
-	args, err := arguments(c)
-	if err != nil {
-		return err
-	}
-	url := args[0]
+	url := c.Args().First()
 	if url == "-" { // others on the machine see the arguments
+		var err error
 		if url, err = bufio.NewReader(io.LimitReader(p.In, 4096)).ReadString('\n'); err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
@@ -82,18 +101,12 @@ func (p *Program) alertAdd(ctx context.Context, c *cli.Command, a *app.App) erro
 }
 
 func (p *Program) alertRemove(ctx context.Context, c *cli.Command, a *app.App) error {
-	args, err := arguments(c)
-	if err != nil {
-		return err
-	}
+	args := c.Args().Slice()
 	return noTarget(args[0], a.RemoveAlertTarget(ctx, app.Operator.Actor(), args[0]))
 }
 
 func (p *Program) alertTest(ctx context.Context, c *cli.Command, a *app.App) error {
-	ids, err := arguments(c)
-	if err != nil {
-		return err
-	}
+	ids := c.Args().Slice()
 	if len(ids) == 0 {
 		targets, err := a.AlertTargets(ctx)
 		if err != nil {

@@ -17,10 +17,7 @@ import (
 )
 
 func (p *Program) backup(ctx context.Context, c *cli.Command, a *app.App) error {
-	args, err := arguments(c)
-	if err != nil {
-		return err
-	}
+	args := c.Args().Slice()
 	withKey := c.Bool("with-key")
 	if args[0] != "-" {
 		return p.backupTo(ctx, c, a, args[0])
@@ -78,10 +75,7 @@ func (p *Program) sayKey(a *app.App, with bool) {
 }
 
 func (p *Program) restore(ctx context.Context, c *cli.Command) error {
-	args, err := arguments(c)
-	if err != nil {
-		return err
-	}
+	args := c.Args().Slice()
 	config, log, err := p.settings(c)
 	if err != nil {
 		return err

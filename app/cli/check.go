@@ -17,10 +17,7 @@ import (
 
 // geoipLookup opens the files alone: it needs no data directory.
 func (p *Program) geoipLookup(_ context.Context, c *cli.Command) error {
-	args, err := arguments(c)
-	if err != nil {
-		return err
-	}
+	args := c.Args().Slice()
 	ip, err := netip.ParseAddr(args[0])
 	if err != nil {
 		return usagef("%q is no address", args[0])
@@ -67,9 +64,6 @@ func (p *Program) geoipLookup(_ context.Context, c *cli.Command) error {
 
 // doctor judges the settings that the running server has, whatever those of the shell are.
 func (p *Program) doctor(ctx context.Context, c *cli.Command) error {
-	if _, err := arguments(c); err != nil {
-		return err
-	}
 	cfg, log, err := p.settings(c)
 	if err != nil {
 		return err
@@ -92,9 +86,11 @@ func (p *Program) checks(ctx context.Context, _ *cli.Command, a *app.App) error 
 	_ = a.Verify(ctx) // the doctor tells what it finds
 	bad := 0
 	for _, check := range a.Doctor(ctx) {
-		fmt.Fprintf(p.Out, "%-8s %s: %s\n", check.State, check.Name, printable(check.Found.String()))
+		const indent = 9
+		found := wrap(p.width(), check.Name+": "+printable(check.Found.String()), indent, indent)
+		fmt.Fprintf(p.Out, "%-*s%s", indent, check.State, found[indent:])
 		if check.Do != nil {
-			fmt.Fprintf(p.Out, "         %s\n", check.Do)
+			fmt.Fprint(p.Out, wrap(p.width(), check.Do.String(), indent, indent))
 		}
 		if check.State == app.Bad {
 			bad++
@@ -108,9 +104,6 @@ func (p *Program) checks(ctx context.Context, _ *cli.Command, a *app.App) error 
 
 // healthcheck asks the server with these settings whether it is ready.
 func (p *Program) healthcheck(ctx context.Context, c *cli.Command) error {
-	if _, err := arguments(c); err != nil {
-		return err
-	}
 	config, _, err := p.settingsBeside(c)
 	if err != nil {
 		return err

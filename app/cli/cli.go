@@ -124,7 +124,7 @@ func (p *Program) command() *cli.Command {
 	cli.HelpPrinter = func(w io.Writer, _ string, c any) { printHelp(w, c.(*cli.Command)) }
 	cli.ShowCommandHelp = func(_ context.Context, c *cli.Command, word string) error { // --help behind a word
 		topic := c.Command(word)
-		if topic == nil && c.ArgsUsage == "" {
+		if topic == nil && len(wanted(c)) == 0 {
 			return noCommand(c, word)
 		}
 		printHelp(c.Root().Writer, cmp.Or(topic, c))
@@ -136,7 +136,8 @@ func (p *Program) command() *cli.Command {
 	return root
 }
 
-// strict makes wrong usage an error everywhere: unknown commands and flags.
+// strict makes wrong usage an error everywhere: commands and flags that there are not, and
+// arguments that are too many or too few.
 func strict(c *cli.Command) {
 	c.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error {
 		return noFlag(c, err)
@@ -154,6 +155,14 @@ func strict(c *cli.Command) {
 			return usagef("`%s` alone does nothing: name one of its commands", c.FullName())
 		}
 		c.Commands = append(c.Commands, helpCommand(c))
+	} else {
+		action := c.Action
+		c.Action = func(ctx context.Context, c *cli.Command) error {
+			if err := check(c); err != nil {
+				return err
+			}
+			return action(ctx, c)
+		}
 	}
 	c.HideHelpCommand = true // the library's knows but one word
 	for _, sub := range c.Commands {
@@ -269,9 +278,6 @@ func (h warnings) Enabled(ctx context.Context, l slog.Level) bool {
 // withApp opens the app for one command. Missing data is made only if create is true.
 func (p *Program) withApp(create bool, f func(ctx context.Context, c *cli.Command, a *app.App) error) cli.ActionFunc {
 	return func(ctx context.Context, c *cli.Command) error {
-		if _, err := arguments(c); err != nil {
-			return err
-		}
 		cfg, log, err := p.settingsBeside(c)
 		if err != nil {
 			return err
@@ -289,28 +295,46 @@ func (p *Program) open(ctx context.Context, c *cli.Command, cfg config.Config, l
 	return errors.Join(f(ctx, c, a), closeApp())
 }
 
-// arguments returns exactly the arguments that names, as shown in the help, ask for.
-func arguments(c *cli.Command) ([]string, error) {
-	want := strings.Fields(c.ArgsUsage)
-	optional := 0 // those in brackets
+// wanted are the names of the arguments that a command takes, which stand in its ArgsUsage
+// before the flags that it cannot do without.
+func wanted(c *cli.Command) []string {
+	args, _, _ := strings.Cut(c.ArgsUsage, "--")
+	return strings.Fields(args)
+}
+
+// check looks whether a command has the arguments and flags that its ArgsUsage asks for.
+func check(c *cli.Command) error {
+	usage := "usage: " + c.FullName() + " " + c.ArgsUsage
+	want, least := wanted(c), 0
 	for _, name := range want {
-		if strings.HasPrefix(name, "[") {
-			optional++
+		if !strings.HasPrefix(name, "[") {
+			least++
 		}
 	}
 	switch n := c.Args().Len(); {
-	case n > len(want):
-		return nil, usagef("%q is too much; usage: %s %s", c.Args().Get(len(want)), c.FullName(), c.ArgsUsage)
-	case n < len(want)-optional:
-		return nil, usagef("%s is missing; usage: %s %s", want[n], c.FullName(), c.ArgsUsage)
+	case n > len(want) && !strings.HasSuffix(c.ArgsUsage, "..."):
+		return usagef("%q is too much; %s", c.Args().Get(len(want)), strings.TrimSpace(usage))
+	case n < least:
+		return usagef("%s is missing; %s", want[n], usage)
 	}
-	return c.Args().Slice(), nil
+	for _, f := range slices.Concat(c.Flags, c.Root().Flags) {
+		name := f.Names()[0]
+		if !c.IsSet(name) {
+			if slices.Contains(strings.Fields(c.ArgsUsage), "--"+name) {
+				return usagef("--%s is missing; %s", name, usage)
+			}
+			continue
+		}
+		for _, value := range append(c.StringSlice(name), c.String(name)) {
+			if strings.HasPrefix(value, "--") {
+				return usagef("--%s: a value is missing before %s", name, value)
+			}
+		}
+	}
+	return nil
 }
 
 func (p *Program) serve(ctx context.Context, c *cli.Command) error {
-	if _, err := arguments(c); err != nil {
-		return err
-	}
 	cfg, log, err := p.settings(c)
 	if err != nil {
 		return err
@@ -326,9 +350,6 @@ func (p *Program) serve(ctx context.Context, c *cli.Command) error {
 }
 
 func (p *Program) demo(ctx context.Context, c *cli.Command) error {
-	if _, err := arguments(c); err != nil {
-		return err
-	}
 	// A demo is alike everywhere: it looks at no setting but these.
 	cfg, err := config.Parse(func(name string) (string, bool) {
 		return c.String(name), c.IsSet(name) && (name == "listen" || strings.HasPrefix(name, "log-"))

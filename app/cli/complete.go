@@ -110,7 +110,7 @@ func (p *Program) complete(ctx context.Context, root *cli.Command, typed []strin
 				all = append(all, word{c.Name, c.Usage})
 			}
 		}
-		if wants := strings.Fields(command.ArgsUsage); given < len(wants) {
+		if wants := wanted(command); given < len(wants) {
 			all = append(all, p.values(ctx, settings, strings.Trim(wants[given], "[]"), command)...)
 		}
 	}
@@ -200,16 +200,22 @@ func (p *Program) values(ctx context.Context, settings map[string]string, kind s
 			all = append(all, word{t.Identifier, t.User.Username})
 		}
 	case "ID":
-		if strings.Contains(c.FullName(), " rule ") {
+		switch group := strings.Fields(c.FullName()); group[len(group)-2] {
+		case "rule":
 			rules, _ := a.Rules(ctx)
 			for _, r := range rules {
 				all = append(all, word{strconv.FormatInt(r.ID, 10), strings.TrimSpace(r.Host + " " + r.Path + strings.Join(r.Groups, ", "))})
 			}
-			break
-		}
-		targets, _ := a.AlertTargets(ctx)
-		for _, t := range targets {
-			all = append(all, word{t.ID, t.Name()})
+		case "alert":
+			targets, _ := a.AlertTargets(ctx)
+			for _, t := range targets {
+				all = append(all, word{t.ID, t.Name()})
+			}
+		case "links":
+			links, _ := a.Links(ctx)
+			for _, l := range links {
+				all = append(all, word{strconv.FormatInt(l.ID, 10), strings.TrimSpace(string(l.Kind) + " " + l.Username)})
+			}
 		}
 	}
 	return all

@@ -20,7 +20,7 @@ const lineWidth = 80
 // somebody looks for them, at the root and at serve.
 func printHelp(w io.Writer, c *cli.Command) {
 	var b strings.Builder
-	b.WriteString("NAME:\n" + wrap(c.FullName()+" - "+c.Usage, 3, 6) + "\nUSAGE:\n")
+	b.WriteString("NAME:\n" + wrap(lineWidth, c.FullName()+" - "+c.Usage, 3, 6) + "\nUSAGE:\n")
 	usage := c.FullName()
 	if len(c.VisibleFlags()) > 0 {
 		usage += " [options]"
@@ -28,11 +28,11 @@ func printHelp(w io.Writer, c *cli.Command) {
 	if len(c.VisibleCommands()) > 0 {
 		usage += " [command [command options]]"
 	}
-	b.WriteString(wrap(strings.TrimSpace(usage+" "+c.ArgsUsage), 3, 6))
+	b.WriteString(wrap(lineWidth, strings.TrimSpace(usage+" "+c.ArgsUsage), 3, 6))
 	if c.Description != "" {
 		b.WriteString("\nDESCRIPTION:\n")
 		for line := range strings.Lines(c.Description) {
-			b.WriteString(wrap(line, 3, 5))
+			b.WriteString(wrap(lineWidth, line, 3, 5))
 		}
 	}
 	root := c.Root()
@@ -98,7 +98,7 @@ func columns(rows [][2]string) string {
 	}
 	var b strings.Builder
 	for _, row := range rows {
-		text := wrap(row[1], width+5, width+5)
+		text := wrap(lineWidth, row[1], width+5, width+5)
 		if n := utf8.RuneCountInString(row[0]); n <= width {
 			text = fmt.Sprintf("   %s%s", row[0], text[3+n:])
 		} else {
@@ -109,8 +109,8 @@ func columns(rows [][2]string) string {
 	return b.String()
 }
 
-// wrap breaks a line between words, and indents the first and the others.
-func wrap(line string, first, others int) string {
+// wrap breaks a line between words, so that none is wider, and indents the first and the others.
+func wrap(width int, line string, first, others int) string {
 	var b strings.Builder
 	at := first
 	b.WriteString(strings.Repeat(" ", first))
@@ -118,7 +118,7 @@ func wrap(line string, first, others int) string {
 		n := utf8.RuneCountInString(word)
 		switch {
 		case i == 0:
-		case at+1+n > lineWidth:
+		case at+1+n > width:
 			b.WriteString("\n" + strings.Repeat(" ", others))
 			at = others
 		default:

@@ -26,7 +26,7 @@ func (p *Program) linkCommands() []*cli.Command {
 		{Name: "reset", Usage: "print a link, good once, by which a user chooses a new password; second factors stay", ArgsUsage: "NAME", Action: p.withUser(p.userReset), Flags: []cli.Flag{
 			&cli.StringFlag{Name: "expires", Usage: "how long the link is good: a `DURATION` such as 2h", DefaultText: "1h"},
 		}},
-		{Name: "links", Usage: "show the links of both kinds that nobody has used yet, without what opens them", Action: p.withApp(false, p.userLinks), Commands: []*cli.Command{
+		{Name: "links", Usage: "show the links of both kinds that nobody has used yet, without what opens them", Action: p.withApp(false, p.userLinks), Flags: []cli.Flag{jsonFlag}, Commands: []*cli.Command{
 			{Name: "delete", Usage: "take a link back, which is good for nothing then", ArgsUsage: "ID", Action: p.withApp(false, p.linkDelete)},
 		}},
 	}
@@ -46,18 +46,13 @@ func expires(c *cli.Command) (time.Duration, error) {
 }
 
 func (p *Program) userInvite(ctx context.Context, c *cli.Command, a *app.App) error {
-	args, err := arguments(c)
+	lifetime, err := expires(c)
 	if err != nil {
 		return err
 	}
-	i := app.Invitation{Groups: c.StringSlice("group"), Superuser: c.Bool("superuser")}
-	if len(args) > 0 {
-		if i.Username = args[0]; i.Username == "" {
-			return usagef("a user name is not empty: leave it out where the person is to choose")
-		}
-	}
-	if i.Lifetime, err = expires(c); err != nil {
-		return err
+	i := app.Invitation{Username: c.Args().First(), Groups: c.StringSlice("group"), Superuser: c.Bool("superuser"), Lifetime: lifetime}
+	if c.Args().Present() && i.Username == "" {
+		return usagef("a user name is not empty: leave it out where the person is to choose")
 	}
 	address, l, err := a.Invite(ctx, app.Operator.Actor(), i)
 	if errors.Is(err, db.ErrConflict) {
@@ -79,12 +74,26 @@ func (p *Program) userReset(ctx context.Context, c *cli.Command, a *app.App, use
 }
 
 func (p *Program) userLinks(ctx context.Context, c *cli.Command, a *app.App) error {
-	if _, err := arguments(c); err != nil {
-		return err
-	}
 	links, err := a.Links(ctx)
 	if err != nil {
 		return err
+	}
+	if c.Bool("json") {
+		type object struct {
+			ID        int64     `json:"id"`
+			Kind      string    `json:"kind"`
+			Username  string    `json:"username"`
+			Groups    []string  `json:"groups"`
+			Superuser bool      `json:"is_superuser"`
+			MadeBy    string    `json:"made_by"`
+			Created   time.Time `json:"created"`
+			Expires   time.Time `json:"expires"`
+		}
+		objects := make([]object, len(links))
+		for i, l := range links {
+			objects[i] = object{l.ID, string(l.Kind), l.Username, append([]string{}, l.Groups...), l.Superuser, l.MadeBy, l.Created, l.Expires}
+		}
+		return p.json(objects)
 	}
 	rows := [][]string{{"ID", "KIND", "USER", "GROUPS", "ROLE", "MADE BY", "MADE", "EXPIRES"}}
 	for _, l := range links {
@@ -98,10 +107,7 @@ func (p *Program) userLinks(ctx context.Context, c *cli.Command, a *app.App) err
 }
 
 func (p *Program) linkDelete(ctx context.Context, c *cli.Command, a *app.App) error {
-	args, err := arguments(c)
-	if err != nil {
-		return err
-	}
+	args := c.Args().Slice()
 	id, err := strconv.ParseInt(args[0], 10, 64)
 	if err != nil {
 		return usagef("%q is no link's id; `lastseen user links` shows them", args[0])

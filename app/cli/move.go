@@ -12,10 +12,7 @@ import (
 )
 
 func (p *Program) move(ctx context.Context, c *cli.Command) error {
-	args, err := arguments(c)
-	if err != nil {
-		return err
-	}
+	args := c.Args().Slice()
 	cfg, log, err := p.settings(c)
 	if err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 
 func (p *Program) ruleCommand() *cli.Command {
 	return &cli.Command{Name: "rule", Usage: "who may reach which host through the gate", Commands: []*cli.Command{
-		{Name: "allow", Usage: "let only members of groups reach a host (exact, or *.suffix), and print the rule's id", ArgsUsage: "HOST", Action: p.withApp(false, p.ruleAllow), Flags: []cli.Flag{
+		{Name: "allow", Usage: "let only members of groups reach a host (exact, or *.suffix), and print the rule's id", ArgsUsage: "HOST --group G", Action: p.withApp(false, p.ruleAllow), Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "group", Usage: "a group `G` that may; may be repeated"},
 		}},
 		{Name: "open", Usage: "let everybody reach a path of a host (exact, or a prefix ending in *) without signing in, and print the rule's id", ArgsUsage: "HOST PATH", Action: p.withApp(false, p.ruleOpen), Flags: []cli.Flag{
@@ -28,13 +28,7 @@ func (p *Program) ruleCommand() *cli.Command {
 }
 
 func (p *Program) ruleAllow(ctx context.Context, c *cli.Command, a *app.App) error {
-	args, err := arguments(c)
-	if err != nil {
-		return err
-	}
-	if len(c.StringSlice("group")) == 0 {
-		return usagef("--group: name at least one group that may reach %s", args[0])
-	}
+	args := c.Args().Slice()
 	rule, err := a.AllowGroups(ctx, app.Operator.Actor(), args[0], c.StringSlice("group"))
 	if err != nil {
 		return err
@@ -44,10 +38,7 @@ func (p *Program) ruleAllow(ctx context.Context, c *cli.Command, a *app.App) err
 }
 
 func (p *Program) ruleOpen(ctx context.Context, c *cli.Command, a *app.App) error {
-	args, err := arguments(c)
-	if err != nil {
-		return err
-	}
+	args := c.Args().Slice()
 	rule, err := a.OpenPath(ctx, app.Operator.Actor(), args[0], args[1], c.StringSlice("method")...)
 	if errors.Is(err, db.ErrConflict) {
 		return fmt.Errorf("%s of %s is open already", args[1], args[0])
@@ -60,10 +51,7 @@ func (p *Program) ruleOpen(ctx context.Context, c *cli.Command, a *app.App) erro
 }
 
 func (p *Program) ruleChallenge(ctx context.Context, c *cli.Command, a *app.App) error {
-	args, err := arguments(c)
-	if err != nil {
-		return err
-	}
+	args := c.Args().Slice()
 	path := ""
 	if len(args) > 1 {
 		path = args[1]
@@ -80,9 +68,6 @@ func (p *Program) ruleChallenge(ctx context.Context, c *cli.Command, a *app.App)
 }
 
 func (p *Program) ruleList(ctx context.Context, c *cli.Command, a *app.App) error {
-	if _, err := arguments(c); err != nil {
-		return err
-	}
 	rules, err := a.Rules(ctx)
 	if err != nil {
 		return err
@@ -117,10 +102,7 @@ func (p *Program) ruleList(ctx context.Context, c *cli.Command, a *app.App) erro
 }
 
 func (p *Program) ruleDelete(ctx context.Context, c *cli.Command, a *app.App) error {
-	args, err := arguments(c)
-	if err != nil {
-		return err
-	}
+	args := c.Args().Slice()
 	id, err := strconv.ParseInt(args[0], 10, 64)
 	if err != nil {
 		return usagef("%q is no rule's id; `lastseen rule list` shows them", args[0])

@@ -40,9 +40,6 @@ func oneUser(ctx context.Context, c *cli.Command, a *app.App) (*db.User, error) 
 }
 
 func (p *Program) sessionList(ctx context.Context, c *cli.Command, a *app.App) error {
-	if _, err := arguments(c); err != nil {
-		return err
-	}
 	filter := db.SessionFilter{Limit: math.MaxInt32, Ordering: []db.Order{{Column: "last_used", Descending: true}}}
 	if user, err := oneUser(ctx, c, a); err != nil {
 		return err
@@ -119,10 +116,7 @@ func agoText(d time.Duration) string {
 }
 
 func findSession(ctx context.Context, c *cli.Command, a *app.App) (app.Session, error) {
-	args, err := arguments(c)
-	if err != nil {
-		return app.Session{}, err
-	}
+	args := c.Args().Slice()
 	id, err := a.FindSession(ctx, args[0])
 	var input *db.InputError
 	switch {
@@ -195,9 +189,6 @@ func (p *Program) sessionRevoke(ctx context.Context, c *cli.Command, a *app.App)
 }
 
 func (p *Program) sessionRevokeAll(ctx context.Context, c *cli.Command, a *app.App) error {
-	if _, err := arguments(c); err != nil {
-		return err
-	}
 	user, err := oneUser(ctx, c, a)
 	if err != nil {
 		return err

@@ -100,10 +100,7 @@ var identity = []string{"username", "groups", "entitlements", "email", "name", "
 	"meta-jwks", "meta-outpost", "meta-provider", "meta-app", "meta-version"}
 
 func (p *Program) proxySnippet(_ context.Context, c *cli.Command) error {
-	args, err := arguments(c)
-	if err != nil {
-		return err
-	}
+	args := c.Args().Slice()
 	cfg, _, err := p.settingsBeside(c)
 	if err != nil {
 		return err

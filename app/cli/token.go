@@ -15,7 +15,7 @@ import (
 
 func (p *Program) tokenCommand() *cli.Command {
 	return &cli.Command{Name: "token", Usage: "API tokens", Commands: []*cli.Command{
-		{Name: "create", Usage: "make an API token and print its key, which is shown only now", Action: p.withApp(false, p.tokenCreate), Flags: []cli.Flag{
+		{Name: "create", Usage: "make an API token and print its key, which is shown only now", ArgsUsage: "--user NAME", Action: p.withApp(false, p.tokenCreate), Flags: []cli.Flag{
 			&cli.StringFlag{Name: "user", Usage: "whose token it is: `NAME`"},
 			&cli.StringFlag{Name: "identifier", Usage: "`ID` to know it by (default: made up)"},
 			&cli.StringFlag{Name: "expires", Usage: "how long it works: a `DURATION` such as 90d (default: for ever)"},
@@ -30,12 +30,6 @@ func (p *Program) tokenCommand() *cli.Command {
 }
 
 func (p *Program) tokenCreate(ctx context.Context, c *cli.Command, a *app.App) error {
-	if _, err := arguments(c); err != nil {
-		return err
-	}
-	if c.String("user") == "" {
-		return usagef("--user: name whose token it is to be")
-	}
 	user, err := findUser(ctx, a, c.String("user"))
 	if err != nil {
 		return err
@@ -65,9 +59,6 @@ func (p *Program) tokenCreate(ctx context.Context, c *cli.Command, a *app.App) e
 }
 
 func (p *Program) tokenList(ctx context.Context, c *cli.Command, a *app.App) error {
-	if _, err := arguments(c); err != nil {
-		return err
-	}
 	tokens, _, err := a.Tokens(ctx, app.Operator, db.TokenFilter{Limit: math.MaxInt32})
 	if err != nil {
 		return err
@@ -87,10 +78,7 @@ func (p *Program) tokenList(ctx context.Context, c *cli.Command, a *app.App) err
 }
 
 func (p *Program) tokenDelete(ctx context.Context, c *cli.Command, a *app.App) error {
-	args, err := arguments(c)
-	if err != nil {
-		return err
-	}
+	args := c.Args().Slice()
 	owner := app.Operator
 	if name := c.String("user"); name != "" {
 		user, err := findUser(ctx, a, name)

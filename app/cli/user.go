@@ -136,11 +136,7 @@ func (p *Program) confirm(ctx context.Context, c *cli.Command, consequence strin
 // withUser opens the app for a command whose first argument is a user's name.
 func (p *Program) withUser(f func(ctx context.Context, c *cli.Command, a *app.App, user db.User) error) cli.ActionFunc {
 	return p.withApp(false, func(ctx context.Context, c *cli.Command, a *app.App) error {
-		args, err := arguments(c)
-		if err != nil {
-			return err
-		}
-		user, err := findUser(ctx, a, args[0])
+		user, err := findUser(ctx, a, c.Args().First())
 		if err != nil {
 			return err
 		}
@@ -157,17 +153,14 @@ func findUser(ctx context.Context, a *app.App, name string) (db.User, error) {
 }
 
 func (p *Program) userCreate(ctx context.Context, c *cli.Command, a *app.App) error {
-	args, err := arguments(c)
-	if err != nil {
-		return err
-	}
 	n := app.NewUser{
-		Username: args[0], Name: c.String("name"), Email: c.String("email"),
+		Username: c.Args().First(), Name: c.String("name"), Email: c.String("email"),
 		Superuser: c.Bool("superuser"), MustChange: c.Bool("must-change"), Groups: c.StringSlice("group"),
 	}
 	if err := db.CheckUsername(n.Username); err != nil { // before asking for a password
 		return err
 	}
+	var err error
 	if n.Password, err = p.password(ctx, c); err != nil {
 		return err
 	}
@@ -299,9 +292,6 @@ func readPassword(r io.Reader, from string) (string, error) {
 }
 
 func (p *Program) userList(ctx context.Context, c *cli.Command, a *app.App) error {
-	if _, err := arguments(c); err != nil {
-		return err
-	}
 	users, _, err := a.Users(ctx, app.Operator, db.UserFilter{Limit: math.MaxInt32})
 	if err != nil {
 		return err
