@@ -62,7 +62,10 @@ func (a *App) verify(ctx context.Context, username, password string, client Clie
 	if weak {
 		if hash, err := a.passwords.hash(ctx, password); err == nil {
 			defer a.live.Invalidate(live.UserChanged, user.ID)
-			if err := a.store.RehashPassword(ctx, user.ID, user.PasswordHash, hash); err != nil {
+			switch err := a.store.RehashPassword(ctx, user.ID, user.PasswordHash, hash); {
+			case errors.Is(err, db.ErrNotFound): // another sign-in of theirs was first, or the password is a new one
+				return a.verify(ctx, username, password, client)
+			case err != nil:
 				return db.User{}, err
 			}
 			user.PasswordHash = hash

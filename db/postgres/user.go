@@ -378,12 +378,11 @@ func setPassword(ctx context.Context, q querier, c db.PasswordChange) error {
 	return userChanged(ctx, q, c.UserID, c.Event)
 }
 
-// RehashPassword replaces a hash by a stronger one of the same password,
-// unless the password was changed meanwhile.
+// RehashPassword replaces a hash by a stronger one of the same password. It is
+// ErrNotFound when that is their hash no longer.
 func (s *Store) RehashPassword(ctx context.Context, user int64, old, hash string) error {
 	return s.inTx(ctx, func(ctx context.Context, q querier) error {
-		_, err := q.exec(ctx, `UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3`, hash, user, old)
-		return err
+		return q.one(ctx, `UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3`, hash, user, old)
 	})
 }
 
