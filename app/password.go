@@ -11,12 +11,7 @@ import (
 	"github.com/go-crypt/crypt/algorithm/argon2"
 )
 
-// Our hashes cost about 60 ms and 19 MiB on a small machine: the lower of the settings
-// that OWASP's password storage cheat sheet counts as equal.
-const (
-	hashMemory, hashTime, hashLanes = 19 * 1024 /* KiB */, 2, 1
-	saltBytes, keyBytes             = 16, 32
-)
+const saltBytes, keyBytes = 16, 32
 
 // hasher makes our hashes, which begin with ours.
 var hasher, ours = func() (*argon2.Hasher, string) {
