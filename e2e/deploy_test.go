@@ -27,10 +27,8 @@ func TestOnlyDataIsWritten(t *testing.T) {
 		t.Skip("only root on Linux can mount")
 	}
 	root, data := t.TempDir(), t.TempDir()
-	cmd := exec.Command(program(t, "", "go"), "build", "-trimpath", "-o", filepath.Join(root, "lastseen"), ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-tags=nomsgpack,nethttpomithttp2")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	if err := os.Link(plain, filepath.Join(root, "lastseen")); err != nil {
+		t.Fatal(err)
 	}
 	if err := os.Mkdir(filepath.Join(root, "data"), 0o755); err != nil {
 		t.Fatal(err)

@@ -54,8 +54,9 @@ func newGuardWith(t *testing.T, scheme string, settings ...string) *guard {
 		if upgrade(w, r) {
 			return
 		}
-		body, _ := io.ReadAll(r.Body)
-		_ = json.NewEncoder(w).Encode(appSaw{r.Method, r.Host, r.RequestURI, r.Header, string(body)})
+		body, _ := io.ReadAll(io.LimitReader(r.Body, 1000))
+		rest, _ := io.Copy(io.Discard, r.Body)
+		_ = json.NewEncoder(w).Encode(appSaw{r.Method, r.Host, r.RequestURI, r.Header, string(body), len(body) + int(rest)})
 	}))
 	t.Cleanup(app.Close)
 	g.upstream = strings.TrimPrefix(app.URL, "http://")
@@ -102,7 +103,8 @@ func (g *guard) snippetFor(proxy, app string) string {
 type appSaw struct {
 	Method, Host, URI string
 	Header            http.Header
-	Body              string
+	Body              string // its beginning
+	Size              int    // of the body, in bytes
 }
 
 func freePort(t *testing.T) string {

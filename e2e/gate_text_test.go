@@ -25,8 +25,8 @@ func (g *guard) checkText(zoe *http.Client, proxy string, keepsCookie bool) {
 			body := strings.Repeat("x", size)
 			res, text := g.ask(zoe, "POST", g.app+"/upload", body)
 			var saw appSaw
-			if err := json.Unmarshal([]byte(text), &saw); err != nil || len(saw.Body) != size {
-				t.Errorf("%d bytes: got %d, and the app saw %d", size, res.StatusCode, len(saw.Body))
+			if err := json.Unmarshal([]byte(text), &saw); err != nil || saw.Size != size {
+				t.Errorf("%d bytes: got %d, and the app saw %d", size, res.StatusCode, saw.Size)
 			}
 			if size > 2<<20 {
 				continue // whoever is refused may be cut off while they still send
