@@ -51,7 +51,7 @@ func (b *bench) gateOver(s shape, loads ...load) error {
 	}
 	defer ours.stop()
 	for _, l := range loads {
-		if err := b.beside(ours, throughput{"gate, " + l.name, s.sessions, gate(cookie), false, l.connections}); err != nil {
+		if err := b.beside(ours, throughput{name: "gate, " + l.name, spread: s.sessions, request: gate(cookie), connections: l.connections}); err != nil {
 			return err
 		}
 	}

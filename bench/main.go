@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -83,13 +84,13 @@ func main() {
 		b.rounds = 3
 		err = b.growth(*sizes)
 	case *quick && b.postgres == nil:
-		err = errors.Join(b.binarySize(), b.requests(shapeOf(100_000), true), b.lists(100_000), b.starts("an empty database", 0))
+		err = errors.Join(b.behind(), b.signIns(), b.binarySize(), b.requests(shapeOf(100_000), true), b.lists(100_000), b.starts("an empty database", 0))
 	case *quick:
 		err = errors.Join(b.requests(shapeOf(100_000), true), b.lists(100_000))
 	case b.postgres != nil:
 		err = errors.Join(b.requests(shapeOf(100_000), true), b.requests(shapeOf(1_000_000), true), b.lists(1_000_000), b.mixed(100_000))
 	default:
-		err = errors.Join(b.binarySize(), b.requests(shapeOf(100_000), false), b.requests(shapeOf(1_000_000), false), b.lists(1_000_000), b.mixed(100_000),
+		err = errors.Join(b.behind(), b.signIns(), b.binarySize(), b.requests(shapeOf(100_000), false), b.requests(shapeOf(1_000_000), false), b.lists(1_000_000), b.mixed(100_000),
 			b.starts("an empty database", 0), b.starts("a million sessions", 1_000_000))
 	}
 	if *peer != "" {
@@ -173,6 +174,7 @@ type throughput struct {
 	request     request
 	gin         bool // the floor through gin, too
 	connections int
+	refused     bool // each is answered with 4xx
 }
 
 func gate(cookie string, more ...string) request {
@@ -180,7 +182,14 @@ func gate(cookie string, more ...string) request {
 		"Accept: text/html,application/xhtml+xml", "Accept-Language: en-GB,en;q=0.5", cookie}, more...)...)
 }
 
-const cookie = "Cookie: lastseen_session={token}\r\nX-Forwarded-For: {ip}"
+const (
+	client = "X-Forwarded-For: {ip}"
+	cookie = "Cookie: lastseen_session={token}\r\n" + client
+)
+
+// gateOfTraefik is a check whose answer has all headers, the empty ones too.
+var gateOfTraefik = get("/outpost.goauthentik.io/auth/traefik", "X-Forwarded-Proto: http", "X-Forwarded-Host: app.bench.example", "X-Forwarded-Uri: /some/page?with=query",
+	"X-Forwarded-Method: GET", "Accept: text/html,application/xhtml+xml", "Accept-Language: en-GB,en;q=0.5", cookie)
 
 // requests measures what is asked most beside the floor, over all sessions, and
 // the memory that it takes.
@@ -200,21 +209,24 @@ func (b *bench) requests(s shape, quick bool) error {
 	bearer := "Authorization: Bearer " + b.key
 	// Where a session is used changes seldom, so the load comes from there.
 	cases := []throughput{
-		{"retrieve by bearer", n, get(apiPath+"{uuid}/", bearer), true, usual},
-		{"retrieve by cookie", n, get(apiPath+"{uuid}/", cookie), false, usual},
-		{"gate, one session", 1, gate(cookie), true, usual},
-		{"gate", n, gate(cookie), false, usual},
+		{name: "retrieve by bearer", spread: n, request: get(apiPath+"{uuid}/", bearer), gin: true},
+		{name: "retrieve by cookie", spread: n, request: get(apiPath+"{uuid}/", cookie)},
+		{name: "gate, one session", spread: 1, request: gate(cookie), gin: true},
+		{name: "gate", spread: n, request: gate(cookie)},
+		{name: "gate, Traefik's path, one session", spread: 1, request: gateOfTraefik},
+		{name: "gate, no session", spread: 1, request: gate(client), refused: true},
+		{name: "gate, a cookie that is none of ours", spread: 1, request: gate("Cookie: lastseen_session=nobody{n}", client), refused: true},
 	}
 	if b.postgres != nil {
 		for i := range cases {
 			cases[i].gin = false
 		}
-		cases = append(cases, throughput{"gate, from one connection", n, gate(cookie), false, 1})
+		cases = append(cases, throughput{name: "gate, from one connection", spread: n, request: gate(cookie), connections: 1})
 	}
 	if n > 100_000 {
 		cases = slices.DeleteFunc(cases, func(c throughput) bool { return c.spread == 1 })
 	} else if !quick {
-		cases = append(cases, throughput{"viewer, own sessions", n, get("/sessions", cookie, "Accept-Language: en"), false, usual})
+		cases = append(cases, throughput{name: "viewer, own sessions", spread: n, request: get("/sessions", cookie, "Accept-Language: en")})
 	}
 	for _, c := range cases {
 		if err := b.beside(ours, c); err != nil {
@@ -225,7 +237,7 @@ func (b *bench) requests(s shape, quick bool) error {
 		return err
 	}
 	newAgent := request(strings.Replace(string(gate(cookie)), "{agent}", browser+"{n}", 1))
-	if err := b.beside(ours, throughput{"gate, an agent never seen each time", n, newAgent, false, usual}); err != nil {
+	if err := b.beside(ours, throughput{name: "gate, an agent never seen each time", spread: n, request: newAgent}); err != nil {
 		return err
 	}
 	return b.rest(ours, fmt.Sprintf("memory after some 500,000 agents, %s sessions", thousands(n)))
@@ -240,19 +252,8 @@ func (b *bench) rest(p *process, name string) error {
 // beside measures ours and the floors in turn.
 func (b *bench) beside(ours *process, c throughput) error {
 	n := ours.data.sessions
+	c.connections = cmp.Or(c.connections, usual)
 	b.say("%s, %s sessions", c.name, thousands(n))
-	fixed, err := answer(ours, c.request)
-	if err != nil {
-		return err
-	}
-	text, err := json.Marshal(fixed)
-	if err != nil {
-		return err
-	}
-	file := filepath.Join(b.work, "answer.json")
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		return err
-	}
 	servers := []*process{ours}
 	for _, kind := range []string{"net/http", "gin"} {
 		if kind == "gin" && !c.gin {
@@ -261,25 +262,18 @@ func (b *bench) beside(ours *process, c throughput) error {
 		if b.postgres != nil {
 			kind = "SELECT 1"
 		}
-		self, err := os.Executable()
-		if err != nil {
-			return err
-		}
-		address, err := freeAddress()
-		if err != nil {
-			return err
-		}
-		floor, err := start(b.ctx, address, "/", self, "floor", kind, address, file, b.database)
+		floor, err := b.floorOf(ours, c, kind)
 		if err != nil {
 			return err
 		}
 		defer floor.stop()
-		floor.data = ours.data
 		servers = append(servers, floor)
 	}
-	// Each session is asked for once, as it has been in a server that has run for a while.
-	warmUp := b.duration + 3*time.Second + min(time.Duration(c.spread/20_000)*time.Second, time.Minute)
-	if _, err := saturate(b.ctx, ours, c.request, c.spread, true, usual, warmUp); err != nil {
+	warmUp := b.duration
+	if c.spread > 1 { // each session is asked for once, as it has been in a server that has run for a while
+		warmUp += 3*time.Second + min(time.Duration(c.spread/20_000)*time.Second, time.Minute)
+	}
+	if _, err := saturate(b.ctx, ours, c, true, warmUp); err != nil {
 		return err
 	}
 	if err := ours.settle(); err != nil {
@@ -288,7 +282,7 @@ func (b *bench) beside(ours *process, c throughput) error {
 	samples := make([][]figures, len(servers))
 	for range b.rounds {
 		for i, server := range servers {
-			s, err := saturate(b.ctx, server, c.request, c.spread, false, c.connections, b.duration)
+			s, err := saturate(b.ctx, server, c, false, b.duration)
 			if err != nil {
 				return err
 			}
@@ -302,6 +296,39 @@ func (b *bench) beside(ours *process, c throughput) error {
 	}
 	b.report.Beside = append(b.report.Beside, row)
 	return nil
+}
+
+// floorOf starts a floor that gives to every request the answer that ours gives to one.
+func (b *bench) floorOf(ours *process, c throughput, kind string) (*process, error) {
+	fixed, err := answer(ours, c.request)
+	if err != nil {
+		return nil, err
+	}
+	floor, err := b.startFloor(kind, fixed)
+	if err == nil {
+		floor.data = ours.data
+	}
+	return floor, err
+}
+
+func (b *bench) startFloor(kind string, fixed fixedAnswer) (*process, error) {
+	text, err := json.Marshal(fixed)
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(b.work, rand.Text()+".json")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	return start(b.ctx, address, "", self, "floor", kind, address, file, b.database)
 }
 
 // lists measures what looks at many sessions, one request after another.
@@ -391,6 +418,32 @@ func (b *bench) mixed(n int) error {
 	}
 	b.report.Mixed = &mixedRow{Rate: check.rate, Quiet: median(quiet), Busy: median(busy)}
 	return nil
+}
+
+// signIns measures the memory of a server without data, and what of it eight sign-ins at
+// once leave behind.
+func (b *bench) signIns() error {
+	b.say("sign-ins at once")
+	ours, err := b.serve(shape{})
+	if err != nil {
+		return err
+	}
+	defer ours.stop()
+	const idle = 10 * time.Second
+	time.Sleep(idle / 2)
+	err = b.rest(ours, "memory at rest, an empty database")
+	failed := make(chan error)
+	for range 8 {
+		go func() {
+			_, err := b.signIn(ours)
+			failed <- err
+		}()
+	}
+	for range 8 {
+		err = errors.Join(err, <-failed)
+	}
+	time.Sleep(idle)
+	return errors.Join(err, b.rest(ours, fmt.Sprintf("memory %.0f s after eight sign-ins at once", idle.Seconds())))
 }
 
 // starts measures from exec to ready.

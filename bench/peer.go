@@ -1,6 +1,7 @@
 package main
 
 import (
+	"debug/buildinfo"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,10 @@ import (
 func (b *bench) peer(binary string, n int) error {
 	b.say("beside PocketBase, %s sessions", thousands(n))
 	dir := filepath.Join(b.work, "peer")
+	info, err := buildinfo.ReadFile(binary)
+	if err != nil {
+		return err
+	}
 	token, err := exec.CommandContext(b.ctx, binary, "fill", dir, fmt.Sprint(n)).Output()
 	if err != nil {
 		return fmt.Errorf("fill %s: %w", binary, err)
@@ -35,11 +40,11 @@ func (b *bench) peer(binary string, n int) error {
 	session := get(apiPath+"{uuid}/", "Authorization: Bearer "+b.key)
 	var us, them []figures
 	for round := range b.rounds + 1 { // the first warms up
-		s, err := saturate(b.ctx, ours, session, n, false, usual, b.duration)
+		s, err := saturate(b.ctx, ours, throughput{request: session, spread: n, connections: usual}, false, b.duration)
 		if err != nil {
 			return err
 		}
-		p, err := saturate(b.ctx, theirs, record, n, false, usual, b.duration)
+		p, err := saturate(b.ctx, theirs, throughput{request: record, spread: n, connections: usual}, false, b.duration)
 		if err != nil {
 			return err
 		}
@@ -48,5 +53,10 @@ func (b *bench) peer(binary string, n int) error {
 		}
 	}
 	b.report.Peer = &peerRow{Sessions: n, Ours: median(us), Theirs: median(them)}
+	for _, dep := range info.Deps {
+		if dep.Path == "github.com/pocketbase/pocketbase" {
+			b.report.Peer.Version = dep.Version
+		}
+	}
 	return nil
 }

@@ -20,7 +20,9 @@ import (
 type process struct {
 	cmd     *exec.Cmd
 	address string
-	data    shape // of what it serves, or whose requests it gets
+	host    string   // the Host header of requests to it
+	data    shape    // of what it serves, or whose requests it gets
+	beside  *process // whose processor time counts too
 	log     bytes.Buffer
 	took    time.Duration // from exec until it answered
 }
@@ -35,9 +37,10 @@ func freeAddress() (string, error) {
 	return l.Addr().String(), nil
 }
 
-// start runs a server that listens on address, and waits until path is 200.
+// start runs a server that listens on address, and waits until path is 200, or it answers
+// at all where path is empty.
 func start(ctx context.Context, address, path, name string, args ...string) (*process, error) {
-	p := &process{address: address, cmd: exec.CommandContext(ctx, name, args...)}
+	p := &process{address: address, host: authHost, cmd: exec.CommandContext(ctx, name, args...)}
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	began := time.Now()
 	if err := p.cmd.Start(); err != nil {
@@ -46,10 +49,15 @@ func start(ctx context.Context, address, path, name string, args ...string) (*pr
 	for time.Since(began) < 30*time.Second {
 		// No keep-alive: a connection of ours would stay open under the load.
 		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-		resp, err := client.Get("http://" + address + path)
+		req, err := http.NewRequestWithContext(ctx, "GET", "http://"+address+path, nil)
+		if err != nil {
+			return nil, err
+		}
+		req.Host = authHost
+		resp, err := client.Do(req)
 		if err == nil {
 			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
+			if resp.StatusCode == http.StatusOK || path == "" {
 				p.took = time.Since(began)
 				return p, nil
 			}
@@ -72,24 +80,43 @@ func (p *process) stop() error {
 	return err
 }
 
-// cpu is the processor time that it used so far, in user and kernel.
+// cpu is the processor time that it used so far, in user and kernel, with its children.
 func (p *process) cpu() (time.Duration, error) {
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid))
+	total, err := cpu(strconv.Itoa(p.cmd.Process.Pid))
+	if err == nil && p.beside != nil {
+		beside, err := p.beside.cpu()
+		return total + beside, err
+	}
+	return total, err
+}
+
+func cpu(pid string) (total time.Duration, err error) {
+	threads, err := filepath.Glob("/proc/" + pid + "/task/*")
 	if err != nil || len(threads) == 0 {
 		return 0, errors.Join(err, errors.New("no /proc: this needs Linux"))
 	}
-	var total time.Duration
-	for _, path := range threads { // Go's threads do not end
-		text, err := os.ReadFile(path)
+	for _, thread := range threads { // Go's threads do not end
+		text, err := os.ReadFile(thread + "/schedstat")
 		if err != nil {
 			return 0, err
 		}
 		running, _, _ := strings.Cut(string(text), " ")
 		ns, err := strconv.ParseInt(running, 10, 64)
 		if err != nil {
-			return 0, fmt.Errorf("%s: %w", path, err)
+			return 0, fmt.Errorf("%s: %w", thread, err)
 		}
 		total += time.Duration(ns)
+		children, err := os.ReadFile(thread + "/children")
+		if err != nil {
+			return 0, err
+		}
+		for _, child := range strings.Fields(string(children)) {
+			used, err := cpu(child)
+			if err != nil {
+				return 0, err
+			}
+			total += used
+		}
 	}
 	return total, nil
 }

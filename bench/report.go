@@ -8,17 +8,24 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 )
 
 // A report is what a run found. Its samples are medians of the rounds.
 type report struct {
-	Beside []besideRow `json:",omitempty"`
-	Single []singleRow `json:",omitempty"`
-	Mixed  *mixedRow   `json:",omitempty"`
-	Peer   *peerRow    `json:",omitempty"`
-	Starts []startRow  `json:",omitempty"`
-	Memory []memoryRow `json:",omitempty"`
-	Binary int64       `json:",omitempty"` // bytes
+	Proxies []proxyRow  `json:",omitempty"`
+	Beside  []besideRow `json:",omitempty"`
+	Single  []singleRow `json:",omitempty"`
+	Mixed   *mixedRow   `json:",omitempty"`
+	Peer    *peerRow    `json:",omitempty"`
+	Starts  []startRow  `json:",omitempty"`
+	Memory  []memoryRow `json:",omitempty"`
+	Binary  int64       `json:",omitempty"` // bytes
+}
+
+type proxyRow struct {
+	Name, Version        string
+	Without, Ours, Floor figures // as the gate
 }
 
 type besideRow struct {
@@ -40,6 +47,7 @@ type mixedRow struct {
 }
 
 type peerRow struct {
+	Version      string
 	Sessions     int
 	Ours, Theirs figures
 }
@@ -82,9 +90,25 @@ func thousands(n int) string {
 }
 
 func (r report) print(w io.Writer) {
-	fmt.Fprintf(w, "\n%s, %d cores, %s\n", processor(), runtime.NumCPU(), runtime.Version())
+	fmt.Fprintf(w, "\n%s, %d cores, %s, %s\n", processor(), runtime.NumCPU(), runtime.Version(), time.Now().Format("2 January 2006"))
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	defer t.Flush()
+	if len(r.Proxies) > 0 {
+		fmt.Fprintln(t, "\nAn app behind a proxy\tits gate\trequests/s\tCPU µs\ttimes the floor's\tp50 ms\tp99 ms")
+	}
+	for _, row := range r.Proxies {
+		name := row.Name + " " + row.Version
+		if row.Ours == (figures{}) {
+			fmt.Fprintln(t, name)
+			continue
+		}
+		for _, way := range []struct {
+			gate string
+			figures
+		}{{"none", row.Without}, {"Lastseen", row.Ours}, {"a bare server", row.Floor}} {
+			fmt.Fprintf(t, "%s\t%s\t%.0f\t%.1f\t%.2f\t%.2f\t%.2f\n", name, way.gate, way.PerSecond, way.CPU, way.CPU/row.Floor.CPU, way.P50, way.P99)
+		}
+	}
 	if len(r.Beside) > 0 {
 		fmt.Fprintln(t, "\nAs fast as it goes\tsessions\trequests/s\tfloor\tshare\tCPU µs\tfloor\ttimes\tgin\tp50 ms\tp99 ms\tfloor p50\tp99")
 	}
@@ -111,7 +135,7 @@ func (r report) print(w io.Writer) {
 	if p := r.Peer; p != nil {
 		fmt.Fprintf(t, "\nRetrieve, %s sessions\trequests/s\tCPU µs\ttimes\n", thousands(p.Sessions))
 		fmt.Fprintf(t, "Lastseen\t%.0f\t%.1f\t1\n", p.Ours.PerSecond, p.Ours.CPU)
-		fmt.Fprintf(t, "PocketBase\t%.0f\t%.1f\t%.1f\n", p.Theirs.PerSecond, p.Theirs.CPU, p.Theirs.CPU/p.Ours.CPU)
+		fmt.Fprintf(t, "PocketBase %s\t%.0f\t%.1f\t%.1f\n", p.Version, p.Theirs.PerSecond, p.Theirs.CPU, p.Theirs.CPU/p.Ours.CPU)
 	}
 	if len(r.Starts) > 0 {
 		fmt.Fprintln(t, "\nStart to ready\tms")
