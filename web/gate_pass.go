@@ -46,7 +46,7 @@ func (id *identity) reached(host string) []string {
 
 // identities are those of users who passed last, by their ID. A user who was changed is
 // another one in memory.
-type identities [64]atomic.Pointer[identity]
+type identities [4096]atomic.Pointer[identity]
 
 func (all *identities) of(u *db.User) *identity {
 	slot := &all[uint64(u.ID)%uint64(len(all))]
