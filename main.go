@@ -162,8 +162,14 @@ func serveWith(ctx context.Context, c config.Config, log *slog.Logger, ready fun
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
 
-	listener, err := listen(c.Listen)
+	listener, err := heldSocket()
 	if err != nil {
+		return fmt.Errorf("the socket that systemd holds: %w", err)
+	}
+	if listener != nil {
+		c.Listen = listener.Addr().String()
+		c.Given["listen"] = c.Listen
+	} else if listener, err = listen(c.Listen); err != nil {
 		return fmt.Errorf("--listen: %w; give another address, or port 0 for a free one", err)
 	}
 	defer listener.Close()
@@ -240,6 +246,24 @@ func lockData(ctx context.Context, c config.Config) (io.Closer, error) {
 		return nil, dataDirError(c.DataDir, err)
 	}
 	return lock, nil
+}
+
+// heldSocket is the one that systemd holds for us, or nil: connections wait in it while a
+// server is started anew. It comes before --listen.
+func heldSocket() (net.Listener, error) {
+	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		return nil, nil
+	}
+	if n := os.Getenv("LISTEN_FDS"); n != "1" {
+		return nil, fmt.Errorf("there must be one, are %s", n)
+	}
+	file := os.NewFile(3, "socket") // the first, as sd_listen_fds(3) says
+	defer file.Close()
+	listener, err := net.FileListener(file)
+	if err == nil && listener.Addr().Network() != "tcp" {
+		err = errors.Join(fmt.Errorf("%s is no TCP address", listener.Addr()), listener.Close())
+	}
+	return listener, err
 }
 
 // listen listens on IPv4 alone where the address is one of IPv4: left to itself, Go

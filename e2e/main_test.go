@@ -131,7 +131,13 @@ func (p *process) log() string {
 // start serves as a process of its own on a free port.
 func start(t *testing.T, data string, environ ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: command(t, environ, "serve", "--data", data, "--listen", "127.0.0.1:0")}
+	return launch(t, command(t, environ, "serve", "--data", data, "--listen", "127.0.0.1:0"))
+}
+
+// launch runs a server, and waits until it listens.
+func launch(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd}
 	p.cmd.Stderr = p
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
