@@ -3,10 +3,13 @@ package app
 import (
 	"crypto/md5"
 	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"hash"
 	"regexp"
 	"strconv"
 	"strings"
@@ -37,6 +40,22 @@ var formats = func() *crypt.Decoder {
 	return d
 }()
 
+// ldapScheme is how directories begin a hash (RFC 2307).
+var ldapScheme = regexp.MustCompile(`^\{([A-Za-z0-9-]+)\}(.*)$`)
+
+// digests are the schemes of a bare hash of the password and a salt behind it, if it has
+// one. {SHA} is htpasswd's, too.
+var digests = map[string]func() hash.Hash{
+	"MD5": md5.New, "SMD5": md5.New, "SHA": sha1.New, "SSHA": sha1.New, "SHA256": sha256.New, "SSHA256": sha256.New,
+	"SHA384": sha512.New384, "SSHA384": sha512.New384, "SHA512": sha512.New, "SSHA512": sha512.New,
+}
+
+// prefixes are of schemes that have a name beside theirs elsewhere. Authelia has {CRYPT}.
+var prefixes = map[string]string{
+	"CRYPT": "", "ARGON2": "", "BCRYPT": "",
+	"PBKDF2": "$pbkdf2$", "PBKDF2-SHA1": "$pbkdf2$", "PBKDF2-SHA256": "$pbkdf2-sha256$", "PBKDF2-SHA512": "$pbkdf2-sha512$",
+}
+
 // costs bounds what a hash that somebody else made may cost to be verified.
 var costs = regexp.MustCompile(`(?:^\$(2)[abxy]?\$|[$,](m|t|p|r|ln|rounds|i)=|^\$(pbkdf2)[a-z0-9-]*\$)(\d+)`)
 
@@ -47,25 +66,43 @@ var mostOf = map[string]int{
 	"pbkdf2": 5_000_000, "2": 15,
 }
 
+// yescrypt is how a hash begins that costs 128 MB at most, which is eight times what Linux
+// has for its users.
+var yescrypt = regexp.MustCompile(`^\$y\$j[./0-9A-C]T\$`)
+
 // readHash reads a stored hash, ours or another program's.
 func readHash(stored string) (match func(password string) bool, err error) {
-	if key, ok := strings.CutPrefix(stored, "{SHA}"); ok { // of htpasswd -s
-		want, err := base64.StdEncoding.DecodeString(key)
-		if err != nil || len(want) != sha1.Size {
-			return nil, errors.New("this {SHA} hash is cut short")
+	scheme, rest := "", stored
+	if m := ldapScheme.FindStringSubmatch(stored); m != nil {
+		scheme, rest = strings.ToUpper(m[1]), m[2]
+	}
+	if newHash := digests[scheme]; newHash != nil {
+		decoded, err := base64.StdEncoding.DecodeString(rest)
+		size := newHash().Size()
+		if err != nil || len(decoded) < size {
+			return nil, fmt.Errorf("this {%s} hash is cut short", scheme)
 		}
 		return func(password string) bool {
-			sum := sha1.Sum([]byte(password))
-			return subtle.ConstantTimeCompare(sum[:], want) == 1
+			h := newHash()
+			h.Write([]byte(password))
+			h.Write(decoded[size:]) // the salt
+			return subtle.ConstantTimeCompare(h.Sum(nil), decoded[:size]) == 1
 		}, nil
 	}
-	if rest, ok := strings.CutPrefix(stored, "$apr1$"); ok { // of htpasswd -m
+	if prefix, ok := prefixes[scheme]; ok {
+		stored = prefix + rest
+	}
+	for _, name := range []string{"$apr1$", "$1$"} { // the first is of htpasswd -m
+		rest, ok := strings.CutPrefix(stored, name)
+		if !ok {
+			continue
+		}
 		salt, key, ok := strings.Cut(rest, "$")
 		if !ok || len(key) != 22 || len(salt) > 8 {
-			return nil, errors.New("this $apr1$ hash is cut short")
+			return nil, fmt.Errorf("this %s hash is cut short", name)
 		}
 		return func(password string) bool {
-			return subtle.ConstantTimeCompare([]byte(apr1(password, salt)), []byte(key)) == 1
+			return subtle.ConstantTimeCompare([]byte(md5crypt(password, name, salt)), []byte(key)) == 1
 		}, nil
 	}
 	encoded, err := phc(stored)
@@ -78,9 +115,12 @@ func readHash(stored string) (match func(password string) bool, err error) {
 			return nil, fmt.Errorf("it would cost too much to verify: %s is more than %d", strings.Trim(found[0], "$,"), most)
 		}
 	}
+	if strings.HasPrefix(encoded, "$y$") && !yescrypt.MatchString(encoded) {
+		return nil, errors.New("it would cost too much to verify")
+	}
 	digest, err := formats.Decode(encoded)
 	if err != nil {
-		return nil, errors.New("it is in no format that can be verified: argon2, bcrypt, scrypt, pbkdf2, sha-crypt, apr1 and {SHA} can")
+		return nil, errors.New("it is in no format that can be verified: argon2, bcrypt, scrypt, yescrypt, pbkdf2, sha-crypt, md5-crypt, apr1, {SSHA} and its like can")
 	}
 	return func(password string) bool {
 		ok, err := digest.MatchAdvanced(password)
@@ -89,9 +129,8 @@ func readHash(stored string) (match func(password string) bool, err error) {
 }
 
 // phc is a hash in the form of https://github.com/P-H-C/phc-string-format, which Django
-// writes otherwise, and Authelia with {CRYPT} before it.
+// writes otherwise.
 func phc(stored string) (string, error) {
-	stored = strings.TrimPrefix(stored, "{CRYPT}")
 	parts := strings.Split(stored, "$")
 	switch {
 	case strings.HasPrefix(stored, "argon2$argon2"):
@@ -109,12 +148,12 @@ func phc(stored string) (string, error) {
 	return stored, nil
 }
 
-// apr1 is Apache's variant of MD5 crypt, which differs in its name within the hash alone
-// (https://httpd.apache.org/docs/2.4/misc/password_encryptions.html).
-func apr1(password, salt string) string {
+// md5crypt is MD5 crypt by its name, "$1$", or by that of Apache's variant, "$apr1$", which
+// differs in nothing else (https://httpd.apache.org/docs/2.4/misc/password_encryptions.html).
+func md5crypt(password, name, salt string) string {
 	inner := md5.Sum([]byte(password + salt + password))
 	h := md5.New()
-	h.Write([]byte(password + "$apr1$" + salt))
+	h.Write([]byte(password + name + salt))
 	for n := len(password); n > 0; n -= len(inner) {
 		h.Write(inner[:min(n, len(inner))])
 	}

@@ -65,6 +65,7 @@ django,,,pbkdf2_sha256$260000$qcoNFZvk8qjZrfpvTHe4dS$W8frhcB4lu28t2jfUJL3nGSiaGT
     groups: []
     given_name: ''
 `, map[string]string{"john": "in", "pb": "in", "sha": "in", "off": "none", "argon": "in"}, []int{18}},
+	{"ldif", "dn: uid=ada\nuid: ada\nuserPassword: {SSHA}h23NXsd5jnwFAO0BmaPb1ycTcd9LW6nz\n\ndn: uid=otto\nuid: otto\nuserPassword: in the clear\n", map[string]string{"ada": "in", "otto": "none"}, nil},
 	{"tinyauth", `USERS=tina:$$2y$$05$$zy.Tvrf0JZAZkXajN/4r4OJ6Nr90TZOnH8hm6ZKeyjEkTQLvqcCmu:JBSWY3DPEHPK3PXP,otto:xx,go:$2a$10$DSDUHHt2m0gBNmXbZlsFKe/cpLUV.FWQxkR9igrf.d8.NccEmBFDC`, map[string]string{"tina": "code", "otto": "none", "go": "in"}, nil},
 }
 
@@ -151,7 +152,8 @@ func TestImport(t *testing.T) {
 // What a hash may cost is bounded, and what is none is none.
 func TestForeignHashes(t *testing.T) {
 	for _, hash := range []string{
-		"", "x", "plain", "{SHA}", "{SHA}YQ==", "$apr1$", "$apr1$salt$short", "$apr1$saltsaltsalt$KOI5qrY7bGKcv5GcKJGJZ0", "$1$salt$x",
+		"", "x", "plain", "{SHA}", "{SHA}YQ==", "{SSHA}oEChSzYGTx7BMrZbjb1lJR4Zeg==", "{SSHA", "{SASL}ada@home.example", "{NONE}x", "{CRYPT}", "{CRYPT}RXwcRgrmp5OeI0ksBYtGIQLg",
+		"{CRYPT}$y$jDT$A92KmCdUGMv8SZdU$GGyf3qNM7YZaIRA9yRRQK5LJarSOgcirN3L1sLaQfl4", "{PBKDF2-SHA256}99999999$AZKrDFQXxdrvp9wBSd6QsQ$e98Rujejv2AnqXeebpbDXm2pko4UoWkX5WDx8Km0VnQ", "$apr1$", "$apr1$salt$short", "$apr1$saltsaltsalt$KOI5qrY7bGKcv5GcKJGJZ0", "$1$salt$x",
 		"$2y$31$r/2Z3faonLmlsQy1imDgmOePSTBFPYre.l1leccZizOYgY6Zuz01a",
 		"$argon2id$v=19$m=1048576,t=3,p=4$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0c2FsdHNhbHQ",
 		"$argon2id$v=19$m=65536,t=300,p=4$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0c2FsdHNhbHQ",
@@ -170,6 +172,24 @@ func TestForeignHashes(t *testing.T) {
 	for _, hash := range []string{ // of as many rounds as a cost of bcrypt begins with
 		"pbkdf2_sha256$216000$saltsaltsalt$CmV4rOges3mVa1IyCeAi8meSUMjZnEzT/QHJnWv+k5E=",
 		"$pbkdf2-sha256$29000$c2FsdHNhbHRzYWx0$sPgDu0Sf25WLLYpX5DvmkSEaOKPFo2I5LVyRjDei36Y",
+		// Of OpenLDAP's slappasswd.
+		"{SSHA}h23NXsd5jnwFAO0BmaPb1ycTcd9LW6nz",
+		"{SHA}oEChSzYGTx7BMrZbjb1lJR4Zeuw=",
+		"{SMD5}aTJnLws1zWGDNIekeUsqhg08c8A=",
+		"{MD5}tooufOB6F8zlryqvQUTQ4A==",
+		"{CRYPT}$y$j9T$A92KmCdUGMv8SZdU$GGyf3qNM7YZaIRA9yRRQK5LJarSOgcirN3L1sLaQfl4",
+		"{CRYPT}$6$9uVwB3FR9s8F07eQ$QVT.ZOgCO7jYkS16vTqzMFNBDNuO4eE8rPop.cTKzhgNsMIJGM/FMe9YGW1Xnnhw4pwUx0OPXqCP7WC7USI5V/",
+		"{ARGON2}$argon2i$v=19$m=4096,t=3,p=1$Za6IZlLKB/H0GtWifESaNg$0uteb8z5r3VtVrcsJoDWJrmyXzDAyunu0TiX8fsBc2k",
+		"{SSHA512}5llvy97m3jCBJP7McpBQeyzPO2J1WDAGm7HQwjgNq7zRZK09tKuncvYK9JT8Lvg+YTVjiJmyhMhJ8g3lVUR1bTsXbK6uslUN",
+		"{SSHA256}4H233n8rMaLDMHXjzflO2B/joiuVrAPiqJTwmf6W9uJzB8ksTkN8sA==",
+		"{SHA256}AzPNt8DlIa1XVL36p0anKgxqa4RvLUHMDh4MnTRFdCE=",
+		"{SSHA384}TE7BfZWbbPBgGC8J+Qbs3G03hpgM3RU9BSgnB5OkuWBj3xlsP044tNTewQeOeQgyRhFaa1SuObA=",
+		"{PBKDF2}10000$sEwyezMHykRK71/Rp7WU4w$5Z/wpdMt2r0GYaUUHkweiqRuhwo",
+		"{PBKDF2-SHA256}10000$AZKrDFQXxdrvp9wBSd6QsQ$e98Rujejv2AnqXeebpbDXm2pko4UoWkX5WDx8Km0VnQ",
+		"{PBKDF2-SHA512}10000$9ybEBxghhxCOZtD.AX.hdA$n7ys3OqYykTJX43689Gu35lewz0K1YsAp35ySN6dKe8FPEM0no3bfc9BnMvRJ0SRBZVlgk/2iuFPc3tAcCcxdw",
+		"{PBKDF2-SHA1}10000$bnRmkD1WBrAKoO/n0FulTQ$K1.qWHqVUmeuBSkI5V1IAymPpqA",
+		"{CRYPT}$1$g9HPgU5Y$Pk3IWh4AtdRgJi9Enav6w1",
+		"{ssha}h23NXsd5jnwFAO0BmaPb1ycTcd9LW6nz",
 	} {
 		if match, err := readHash(hash); err != nil || !match("hunter22secret") || match("hunter22") {
 			t.Errorf("%q cannot be verified: %v", hash, err)

@@ -33,6 +33,7 @@ var Readers = map[string]func(content []byte) ([]User, error){
 	"authelia":  readAuthelia,
 	"authentik": readAuthentik,
 	"htpasswd":  readHtpasswd,
+	"ldif":      readLDIF,
 	"tinyauth":  readTinyauth,
 }
 
