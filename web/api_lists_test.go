@@ -48,6 +48,7 @@ func (ts *testServer) refused(key, path string, queries ...string) {
 }
 
 func TestBulkDelete(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada, bob := ts.key("ada"), ts.key("bob")
 	for range 3 {
@@ -87,6 +88,7 @@ func TestBulkDelete(t *testing.T) {
 }
 
 func TestUsers(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada, bob := ts.key("ada"), ts.key("bob")
 	eve := ts.createUser("eve", false, "family", "work")
@@ -233,6 +235,7 @@ func TestSpellings(t *testing.T) {
 
 // groups_obj is null where the caller does without it, and only there.
 func TestIncludeGroups(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada := ts.key("ada")
 	eve := ts.createUser("eve", false, "family")
@@ -262,6 +265,7 @@ func TestIncludeGroups(t *testing.T) {
 }
 
 func TestTokens(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada, bob := ts.key("ada"), ts.key("bob")
 	for _, n := range []struct {
@@ -327,6 +331,7 @@ func TestTokens(t *testing.T) {
 }
 
 func TestEvents(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada, bob := ts.key("ada"), ts.key("bob")
 	ts.session("bob", "81.2.69.142", firefox)
@@ -376,6 +381,7 @@ func TestEvents(t *testing.T) {
 // The requests that gethomepage's authentik widget sends, and how it reads the
 // answers: https://github.com/gethomepage/homepage/tree/main/src/widgets/authentik.
 func TestHomepageWidget(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada, bob := ts.key("ada"), ts.key("bob")
 	fail := func(name string) {
@@ -457,6 +463,7 @@ func TestHomepageWidget(t *testing.T) {
 func (t *apiTime) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, (*time.Time)(t)) }
 
 func TestConfig(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	res, body := ts.get(nil, "/api/v3/root/config/")
 	if res.StatusCode != 200 || !strings.Contains(body, `"capabilities":["can_geo_ip","can_asn"]`) {

@@ -29,6 +29,7 @@ func indent(t *testing.T, body string, id uuid.UUID) string {
 }
 
 func TestRetrieve(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	key := ts.key("ada")
 	for _, tt := range []struct{ name, ip, agent string }{
@@ -46,6 +47,7 @@ func TestRetrieve(t *testing.T) {
 }
 
 func TestRetrieveHeaders(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	sess, _ := ts.session("ada", "81.2.69.142", firefox)
 	res, _ := ts.get(nil, "/api/v3/core/authenticated_sessions/"+sess.UUID.String()+"/", "Authorization", "Bearer "+ts.key("ada"))
@@ -61,6 +63,7 @@ func TestRetrieveHeaders(t *testing.T) {
 
 // current is true only for the caller's own cookie, never for a key.
 func TestCurrent(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	browser := ts.signIn("bob")
 	ts.session("bob", "81.2.69.142", firefox)
@@ -74,6 +77,7 @@ func TestCurrent(t *testing.T) {
 }
 
 func TestWhoMaySee(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	bobs, _ := ts.session("bob", "81.2.69.142", firefox)
 	adas, _ := ts.session("ada", "81.2.69.142", firefox)
@@ -110,6 +114,7 @@ func TestWhoMaySee(t *testing.T) {
 }
 
 func TestAPIErrors(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	key := "Bearer " + ts.key("ada")
 	expired := ts.key("bob")
@@ -165,6 +170,7 @@ func TestAPIErrors(t *testing.T) {
 
 // A cookie alone ends nothing for a page from elsewhere, a sibling's included.
 func TestDeleteNeedsOurOrigin(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t, "public-url=http://auth.home.example", "cookie-domain=home.example")
 	sess, token := ts.session("bob", "81.2.69.142", firefox)
 	path := "/api/v3/core/authenticated_sessions/" + sess.UUID.String() + "/"
@@ -197,6 +203,7 @@ func TestDeleteNeedsOurOrigin(t *testing.T) {
 }
 
 func TestHeadAndOptions(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	key := "Bearer " + ts.key("ada")
 	res, body := ts.do(nil, "HEAD", "/api/v3/core/authenticated_sessions/", nil, "Authorization", key)
@@ -216,6 +223,7 @@ type list struct {
 }
 
 func TestListPages(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	key := ts.key("bob")
 	var empty list
@@ -254,6 +262,7 @@ func TestListPages(t *testing.T) {
 
 // What a cookie does is seen at once, though it is written later.
 func TestLastUsedIsNeverBehind(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	browser := ts.signIn("ada")
 	ts.advance(time.Hour)
@@ -272,6 +281,7 @@ func TestLastUsedIsNeverBehind(t *testing.T) {
 }
 
 func TestExpiry(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t, "session-duration=10h", "session-idle=1h")
 	key := ts.key("ada")
 	status := func(b *http.Client) int {

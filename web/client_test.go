@@ -18,6 +18,7 @@ func trust(prefixes ...string) func(netip.Addr) bool {
 }
 
 func TestForwardedFor(t *testing.T) {
+	t.Parallel()
 	proxies := trust("10.0.0.0/8", "fd00::/8")
 	for _, tt := range []struct {
 		name, peer string

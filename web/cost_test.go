@@ -223,6 +223,7 @@ func BenchmarkCost(b *testing.B) {
 // The gate's own median beside them would say nothing, since the scheduler lets who
 // waits for a connection go first, however busy the processors are.
 func TestCost(t *testing.T) {
+	t.Parallel()
 	const most = 5000 // checks; a tenth of it is usual, and the holes that there were took 26,000 and more
 	ts := guarded(t)
 	_, token := ts.session("ada", "81.2.69.142", firefox)

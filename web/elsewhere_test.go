@@ -140,6 +140,7 @@ func TestEveryAnswerHasItsHeaders(t *testing.T) {
 // A session that somebody planted in a browser before it signs in is no way into
 // the one that follows, and ends (GHSA-f24x-5g9q-753f).
 func TestPlantedSession(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	_, planted := ts.session("bob", "192.0.2.1", "curl/8")
 	res, _ := ts.post(nil, "/login", credentials("ada", password), "Cookie", sessionCookie+"="+planted+"; "+sessionCookie+"=tossed")
@@ -153,6 +154,7 @@ func TestPlantedSession(t *testing.T) {
 
 // Every cookie that we set is for our own use alone, and over https only there.
 func TestCookieAttributes(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t, "public-url=https://auth.home.example", "cookie-domain=home.example")
 	host := []string{"Host", "auth.home.example"}
 	seen := map[string]bool{}
@@ -189,6 +191,7 @@ func TestCookieAttributes(t *testing.T) {
 // A name that a stranger made lead here is none of ours (DNS rebinding); names of
 // the local network, which nobody else can have, are.
 func TestNamesWeAnswerTo(t *testing.T) {
+	t.Parallel()
 	plain := newServer(t)
 	domain := newServer(t, "public-url=https://auth.home.example", "cookie-domain=home.example", "trusted-proxies=127.0.0.2")
 	own := strings.TrimPrefix(plain.url, "http://")

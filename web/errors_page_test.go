@@ -9,6 +9,7 @@ import (
 
 // A refusal says who is refused what, and a page that is not there keeps the navigation.
 func TestRefusalsHelp(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	ts.createUser("eve", true)
 	ts.allow("admin.home.example", "admins")
@@ -49,6 +50,7 @@ func TestRefusalsHelp(t *testing.T) {
 
 // The field to be mended has the focus, and is described by what is wrong.
 func TestInvalidFields(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada := ts.signIn("ada")
 	bob := mustUser(ts, "bob").ID

@@ -17,6 +17,7 @@ import (
 
 // Every event that the app records says who did what to whom.
 func TestEventSentences(t *testing.T) {
+	t.Parallel()
 	onlySQLite(t) // of a download, among others
 	ts := newServer(t)
 	ctx, cli, client := t.Context(), app.Operator, app.Client{IP: netip.MustParseAddr("81.2.69.142"), Agent: firefox}
@@ -240,6 +241,7 @@ func TestEventSentences(t *testing.T) {
 
 // A name that was typed at the sign-in may hold anything.
 func TestEventOfAStranger(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	_, _, err := ts.app.SignIn(t.Context(), app.Credentials{Username: "<i>\u202eada</bdi>", Password: "x"}, app.Client{IP: netip.MustParseAddr("81.2.69.142")}, nil)
 	if err != app.ErrBadCredentials {

@@ -224,6 +224,7 @@ func TestHalfASignInOpensNothing(t *testing.T) {
 
 // Of twenty requests with one code at once, one signs in, whichever the code.
 func TestOneCodeManyAtOnce(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	phone, recovery := ts.withCodes("bob")
 	for name, code := range map[string]func() string{"a code": func() string { return phone.code() }, "a recovery code": func() string { return recovery[0] }} {
@@ -252,6 +253,7 @@ func TestOneCodeManyAtOnce(t *testing.T) {
 
 // Passwords and codes share the count of failures, and a right password does not reset it.
 func TestCodesShareTheLimits(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	phone, _ := ts.withCodes("bob")
 	for i := range 9 {
@@ -281,6 +283,7 @@ func TestCodesShareTheLimits(t *testing.T) {
 
 // A wrong code that would fit another time names the clock's offset, and is refused.
 func TestACodeOfAnotherTime(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	phone, _ := ts.withCodes("bob")
 	if res := ts.enter(ts.halfway("bob"), phone.code(7)); res.StatusCode != 401 {
@@ -402,6 +405,7 @@ func TestWhoMustHaveAFactor(t *testing.T) {
 
 // The first superuser is no exception.
 func TestSetupAsksForTheFactorToo(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t, "require-second-factor=superusers")
 	for _, name := range []string{"bob", "ada"} {
 		if err := ts.store.DeleteUser(t.Context(), mustUser(ts, name).ID, false, db.Event{Created: now, Context: map[string]any{}}); err != nil {
@@ -503,6 +507,7 @@ func TestAskingAgain(t *testing.T) {
 // GHSA-f24x-5g9q-753f: a session that the browser had before goes on until all is proven,
 // and then another takes its place.
 func TestNoSessionIsKeptOverTheSteps(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	before := ts.signIn("bob")
 	phone, _ := ts.withCodes("bob")
@@ -527,6 +532,7 @@ func TestNoSessionIsKeptOverTheSteps(t *testing.T) {
 
 // Where a sign-in is to lead outlives its second step, with a cookie of the app's own too.
 func TestTheWayBackOverBothSteps(t *testing.T) {
+	t.Parallel()
 	for name, settings := range map[string][]string{
 		"a shared cookie": {"public-url=http://auth.home.example", "cookie-domain=home.example", "apps=app.home.example"},
 		"one of its own":  {"public-url=http://auth.home.example", "apps=app.home.example"},
@@ -569,6 +575,7 @@ func TestTheWayBackOverBothSteps(t *testing.T) {
 
 // Over https no other host can plant the cookie of a pending sign-in.
 func TestPendingCookieOverHTTPS(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t, "public-url=https://auth.home.example", "cookie-domain=home.example")
 	ts.withCodes("bob")
 	res, _ := ts.post(nil, "/login", url.Values{"username": {"bob"}, "password": {password}}, "Host", "auth.home.example")
@@ -579,6 +586,7 @@ func TestPendingCookieOverHTTPS(t *testing.T) {
 
 // Factors by the API: a key removes them, a cookie only while its proof is young.
 func TestAuthenticatorsAPI(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t, "require-second-factor=superusers")
 	phone, _ := ts.withCodes("bob")
 	key := ts.key("ada")
@@ -621,6 +629,7 @@ func TestAuthenticatorsAPI(t *testing.T) {
 // tinyauth#123, #555: a password opens nothing by HTTP Basic, with or without a second
 // factor behind it, neither an app nor the API.
 func TestNoPasswordByBasic(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	ts.withCodes("bob")
 	for _, name := range []string{"ada", "bob"} {

@@ -53,6 +53,7 @@ func mustAdvise(t *testing.T, page, when string, want ...app.FirstStep) {
 
 // A new instance says what to do next, and stops as it is done.
 func TestFirstSteps(t *testing.T) {
+	t.Parallel()
 	ts, open, cookie := alone(t)
 	mustAdvise(t, open(), "new", app.UseGate, app.AddUser)
 	ts.createUser("grace", true)
@@ -74,6 +75,7 @@ func TestFirstSteps(t *testing.T) {
 }
 
 func TestFirstStepsDismissed(t *testing.T) {
+	t.Parallel()
 	ts, open, cookie := alone(t, "geoip-city="+filepath.Join(t.TempDir(), "none.mmdb"))
 	mustAdvise(t, open(), "new", app.AddPlaces, app.UseGate, app.AddUser)
 	_, everybody := ts.get(nil, "/sessions?view=everybody", cookie...)
@@ -98,6 +100,7 @@ func TestFirstStepsDismissed(t *testing.T) {
 
 // Whoever had more than one user or session when this came is not told.
 func TestFirstStepsOfOldInstances(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	b := ts.signIn("ada")
 	_, body := ts.get(b, "/sessions")

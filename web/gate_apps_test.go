@@ -304,6 +304,7 @@ func TestAppCookiesEnd(t *testing.T) {
 // A code is good once, for a minute, on its host, in its browser. All else is a page with
 // a way on, and never lets anybody in.
 func TestCodes(t *testing.T) {
+	t.Parallel()
 	ts := separate(t)
 	code := func(v *visitor) string {
 		t.Helper()
@@ -496,6 +497,7 @@ func TestAppCookieEdges(t *testing.T) {
 
 // Without a rule nobody passes, where that is the default.
 func TestGateDefault(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t, "gate-default=deny")
 	ts.createUser("zoë", false, "admins")
 	ts.allow("ruled.home.example", "admins")
@@ -527,6 +529,7 @@ func TestGateDefault(t *testing.T) {
 
 // The cookie has the name that it is told to have, everywhere.
 func TestCookieName(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t, "cookie-name=lastseen_two")
 	res, _ := ts.post(nil, "/login", url.Values{"username": {"bob"}, "password": {password}}, "Host", "auth.home.example")
 	i := slices.IndexFunc(res.Cookies(), func(c *http.Cookie) bool { return c.Name == "lastseen_two" })

@@ -79,6 +79,7 @@ var identityHeaders = []string{"Username", "Groups", "Entitlements", "Email", "N
 	"Meta-Jwks", "Meta-Outpost", "Meta-Provider", "Meta-App", "Meta-Version"}
 
 func TestGate(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	ts.createUser("zoë", false, "admins", "Küche")
 	user, err := ts.app.UserByName(t.Context(), "zoë")
@@ -134,6 +135,7 @@ func TestGate(t *testing.T) {
 
 // Any method asks: a proxy may relay that of the app's own request.
 func TestGateMethods(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	_, token := ts.session("bob", "81.2.69.142", firefox)
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "MKCOL", "REPORT", "BREW"} {
@@ -152,6 +154,7 @@ func TestGateMethods(t *testing.T) {
 
 // A cookie is tried first, then keys; what is not ours belongs to the app.
 func TestGateKeys(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	ada, bob := ts.key("ada"), ts.key("bob")
 	_, token := ts.session("bob", "81.2.69.142", firefox)
@@ -195,6 +198,7 @@ func TestGateKeys(t *testing.T) {
 }
 
 func TestGateRules(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	for name, groups := range map[string][]string{"cook": {"kitchen"}, "admin": {"admins"}, "both": {"admins", "kitchen"}} {
 		ts.createUser(name, false, groups...)
@@ -264,6 +268,7 @@ func TestGateRules(t *testing.T) {
 }
 
 func TestOpenPaths(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	_, token := ts.session("bob", "81.2.69.142", firefox)
 	ts.open(app1, "/api/health")
@@ -327,6 +332,7 @@ func TestOpenPaths(t *testing.T) {
 }
 
 func TestWrongRules(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	for _, host := range []string{"", "*", "*.", "a b", "https://a.home.example", "a.home.example/x", "a.home.example:80", "a.*.home.example", "**.home.example", "a..b", ".home.example"} {
 		if _, err := ts.app.AllowGroups(t.Context(), app.Operator.Actor(), host, []string{"x"}); err == nil {
@@ -349,6 +355,7 @@ func TestWrongRules(t *testing.T) {
 }
 
 func TestRulesPage(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada, bob := ts.signIn("ada"), ts.signIn("bob")
 	for _, path := range []string{"/rules", "/rules/1/delete"} {
@@ -394,6 +401,7 @@ func TestRulesPage(t *testing.T) {
 // TestNavigation: who follows a link is led to the sign-in page, and a script is told
 // in words that it can read. nginx asks start for what it answers.
 func TestNavigation(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	for _, tt := range []struct {
 		name     string
@@ -446,6 +454,7 @@ func TestNavigation(t *testing.T) {
 // TestGateOfOurOwn: asked about the sign-in itself the gate says so, instead of leading
 // there for ever.
 func TestGateOfOurOwn(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	_, token := ts.session("ada", "81.2.69.142", firefox)
 	for host, want := range map[string]string{
@@ -467,6 +476,7 @@ func TestGateOfOurOwn(t *testing.T) {
 // TestBackToTheApp: what cannot be led back to leads to the app's root, never to a page
 // of ours or an error.
 func TestBackToTheApp(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	for rd, want := range map[string]string{
 		"https://grafana.home.example/x?y=z":                               "https://grafana.home.example/x?y=z",
@@ -493,6 +503,7 @@ func TestBackToTheApp(t *testing.T) {
 
 // TestUntrustedPeer: page and log say that a proxy is not trusted, and where to.
 func TestUntrustedPeer(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t, "public-url=https://auth.home.example", "cookie-domain=home.example")
 	for _, path := range []string{"/outpost.goauthentik.io/auth/nginx", "/outpost.goauthentik.io/auth/caddy", "/outpost.goauthentik.io/denied"} {
 		res, body := ts.get(nil, path, "X-Original-URL", "https://grafana.home.example/", "Host", app1)

@@ -36,6 +36,7 @@ func held(t *testing.T, ts *testServer, token, path, body string, between func()
 
 // Whoever saves a profile stays what they are made meanwhile.
 func TestDemotedWhileSavingTheProfile(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ts.createUser("mallory", true)
 	_, token := ts.session("mallory", "192.0.2.1", "x")

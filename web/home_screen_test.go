@@ -20,6 +20,7 @@ import (
 
 // What a phone needs to put the pages on its home screen is there for everybody.
 func TestHomeScreen(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	_, login := ts.get(nil, "/login")
 	find := func(expression string) string {

@@ -14,6 +14,7 @@ import (
 // What went wrong in other gates. Each case is one that let somebody in, or
 // told an app a wrong name, there; the reference is in its name.
 func TestHolesOfOtherGates(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	ts.open(app1, "/status")
 	ts.open(app1, "/public/*")
@@ -75,6 +76,7 @@ func TestHolesOfOtherGates(t *testing.T) {
 // CVE-2026-40575, CVE-2020-28483: what a stranger says of the URL or the client
 // counts for nothing. CVE-2026-76835: and by default everybody is a stranger.
 func TestStrangersCannotAsk(t *testing.T) {
+	t.Parallel()
 	for name, setting := range map[string]string{"by default": "trusted-proxies=", "another proxy": "trusted-proxies=10.0.0.1", "a network": "trusted-proxies=192.168.0.0/16,fd00::/8"} {
 		ts := guarded(t, setting)
 		ts.open(app1, "/public/*")
@@ -98,6 +100,7 @@ func TestStrangersCannotAsk(t *testing.T) {
 
 // authentik#18063: a session that cannot be looked up is a refusal. So are rules.
 func TestGateWithoutDatabase(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	ts.open(app1, "/public/*")
 	_, token := ts.session("bob", "81.2.69.142", firefox)
@@ -235,6 +238,7 @@ func (ts *testServer) location(method, path string, form url.Values) string {
 // CVE-2026-54763, GHSA-7r4p-vjf4-gxv4: an identity that the client sends itself
 // is never what the gate answers, whatever it is called.
 func TestForgedIdentity(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	ts.open(app1, "/public/*")
 	ts.createUser("zoe", true) // whose name no random uid in hexadecimal digits contains

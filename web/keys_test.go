@@ -25,6 +25,7 @@ func (ts *testServer) scoped(name, identifier, scope string) string {
 
 // TestScopes: what a key is good for, at each door.
 func TestScopes(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	sess, _ := ts.session("bob", "192.0.2.1", firefox)
 	one := "/api/v3/core/authenticated_sessions/" + sess.UUID.String() + "/"
@@ -74,6 +75,7 @@ func TestScopes(t *testing.T) {
 
 // TestKeysOfOthers: whether somebody else has a key of a name is nobody's to see.
 func TestKeysOfOthers(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ts.scoped("ada", "backup", "")
 	bob := ts.signIn("bob")
@@ -104,6 +106,7 @@ func ptr[T any](v T) *T { return &v }
 
 // TestKeysLastUse is shown to the minute, and never goes back.
 func TestKeysLastUse(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	key := ts.scoped("bob", "script", "")
 	last := func() time.Time {
@@ -138,6 +141,7 @@ func TestKeysLastUse(t *testing.T) {
 
 // TestKeysOutliveAPassword with a word, and go where that is asked for.
 func TestKeysOutliveAPassword(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	key := ts.scoped("bob", "one", "")
 	ts.scoped("bob", "two", "")
@@ -171,6 +175,7 @@ func TestKeysOutliveAPassword(t *testing.T) {
 
 // TestChallenge: clients that wait to be asked for a key are asked, where a rule says so.
 func TestChallenge(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	key := ts.scoped("bob", "git", "gate")
 	for _, r := range [][2]string{{"git.home.example", ""}, {"files.home.example", "/dav/*"}, {"*.dav.home.example", ""}} {
@@ -222,6 +227,7 @@ func TestChallenge(t *testing.T) {
 // TestOpenForMethods: a path may be open for preflights alone; where the proxy does not
 // say the method, it is not.
 func TestOpenForMethods(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	if _, err := ts.app.OpenPath(t.Context(), app.Operator.Actor(), app1, "/api/*", "options", "HEAD"); err != nil {
 		t.Fatal(err)

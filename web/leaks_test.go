@@ -13,6 +13,7 @@ import (
 // What a superuser did to somebody is theirs to know, not from where, nor how to write
 // to that superuser; nor may they find it out by asking for it.
 func TestOthersInOnesOwnEvents(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada := app.Actor{ID: mustUser(ts, "ada").ID, Name: "ada", IP: netip.MustParseAddr("203.0.113.9")}
 	user := mustUser(ts, "ada")
@@ -45,6 +46,7 @@ func TestOthersInOnesOwnEvents(t *testing.T) {
 
 // Whether others sign in is nobody's to see but a superuser's.
 func TestLiveIsOnesOwn(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada, bob := ts.signIn("ada"), ts.signIn("bob")
 	_, adasBefore := ts.get(ada, "/sessions/live")
@@ -105,6 +107,7 @@ func TestLongWords(t *testing.T) {
 }
 
 func TestCSVCells(t *testing.T) {
+	t.Parallel()
 	for cell, want := range map[string]string{
 		"": `""`, "a": `"a"`, `a"b`: `"a""b"`, "a,b": `"a,b"`, "=1+1": `"'=1+1"`, "+1": `"'+1"`, "-1": `"'-1"`, "@x": `"'@x"`, "\tx": "\"'\tx\"",
 		"＝1": `"'＝1"`, "＋1": `"'＋1"`, "－1": `"'－1"`, "＠x": `"'＠x"`, "  =1": `"'  =1"`, "\u3000=1": "\"'\u3000=1\"", "a=1": `"a=1"`,
@@ -116,6 +119,7 @@ func TestCSVCells(t *testing.T) {
 }
 
 func TestStrictTransport(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		public, setting, host string
 		want                  bool
@@ -134,6 +138,7 @@ func TestStrictTransport(t *testing.T) {
 }
 
 func TestNamesForApps(t *testing.T) {
+	t.Parallel()
 	for name, want := range map[string]string{
 		"Zoë Ω": "Zoë Ω", "a\u202eb": "ab", "a\u2066b\u2069": "ab", "a\u200fb": "ab", "a\u0085b": "ab", "a\x7fb": "ab", "a\r\nX: y": "aX: y", " a ": "a", "日本": "日本",
 	} {

@@ -39,6 +39,7 @@ func (ts *testServer) take(path, username, password string) *http.Response {
 }
 
 func TestInvitation(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	if _, page := ts.get(ts.signIn("ada"), "/users"); !strings.Contains(page, "Invite somebody") {
 		t.Error("the page has no control for it")
@@ -103,6 +104,7 @@ func TestInvitation(t *testing.T) {
 
 // Of twenty at once, one account is made.
 func TestOneInvitationManyAtOnce(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	_, before, err := ts.app.Users(t.Context(), app.Operator, db.UserFilter{})
 	if err != nil {
@@ -129,6 +131,7 @@ func TestOneInvitationManyAtOnce(t *testing.T) {
 }
 
 func TestReset(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	bob := mustUser(ts, "bob")
 	path := "/users/" + fmt.Sprint(bob.ID) + "/reset"
@@ -183,6 +186,7 @@ func TestReset(t *testing.T) {
 
 // A link proves no factor, and makes nobody an exception to the settings.
 func TestLinksLiftNoFactor(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	phone, _ := ts.withCodes("bob")
 	reset := ts.link("/users/"+fmt.Sprint(mustUser(ts, "bob").ID)+"/reset", nil)
@@ -219,6 +223,7 @@ func TestLinksLiftNoFactor(t *testing.T) {
 // Who may make links sees those that nobody has used, but not what opens them, and takes
 // them back.
 func TestLinksAreListed(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	super := ts.signIn("ada")
 	ts.advance(time.Second)
@@ -283,6 +288,7 @@ func TestLinksAreThrottled(t *testing.T) {
 
 // Nothing that is kept or logged is good as a link.
 func TestLinksAreKeptAsHashes(t *testing.T) {
+	t.Parallel()
 	onlySQLite(t)
 	ts := newServer(t)
 	token := strings.TrimPrefix(ts.link("/users/invite", url.Values{"username": {"otto"}}), "/link/")

@@ -52,6 +52,7 @@ const liveRequest = "GET /-/health/live/ HTTP/1.1\r\nHost: localhost\r\n\r\n"
 // One address gets no more than its share of connections, and again as many when
 // it closes them; others are served meanwhile.
 func TestConnectionsOfOneAddressAreBounded(t *testing.T) {
+	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -115,9 +116,9 @@ func TestConnectionsOfOneAddressAreBounded(t *testing.T) {
 // Hundreds of requests that never end, in their head or body, stop nobody else,
 // and are cut.
 func TestSlowClients(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
-	readWithin = time.Second
-	defer func() { readWithin = 10 * time.Second }()
+	ts.readWithin = time.Second
 	address := ts.serve(func(l net.Listener) net.Listener { return l })
 	var slow []net.Conn
 	for i := range 500 {
@@ -146,6 +147,7 @@ func TestSlowClients(t *testing.T) {
 
 // What is too large is refused, and says so.
 func TestLargeRequests(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	address := ts.serve(func(l net.Listener) net.Listener { return l })
 	for _, tt := range []struct {
@@ -177,6 +179,7 @@ func TestLargeRequests(t *testing.T) {
 // Time limits of connections hold: those in the future, those that were over long ago,
 // and none that was taken back.
 func TestTimeLimits(t *testing.T) {
+	t.Parallel()
 	below, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -228,9 +231,9 @@ func TestTimeLimits(t *testing.T) {
 
 // Somebody slow is cut by their time limit while the server shuts down, too.
 func TestSlowClientAtShutdown(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
-	readWithin = time.Second
-	defer func() { readWithin = 10 * time.Second }()
+	ts.readWithin = time.Second
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 
 // Very many words or orderings are refused or passed over, and cost nothing.
 func TestLongQueries(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	for i := range 5 {
 		ts.session("bob", fmt.Sprintf("192.0.2.%d", i), "curl/8.1")

@@ -34,7 +34,7 @@ func (s *Server) ServeMetrics(ctx context.Context, listener net.Listener) {
 		}
 		metrics.WriteProcessMetrics(w)
 	})
-	server := &http.Server{Handler: s.onlyNamed(mux), ReadTimeout: readWithin, WriteTimeout: 30 * time.Second, MaxHeaderBytes: maxHeaders}
+	server := &http.Server{Handler: s.onlyNamed(mux), ReadTimeout: s.readWithin, WriteTimeout: 30 * time.Second, MaxHeaderBytes: maxHeaders}
 	s.log.Info("metrics", "address", listener.Addr().String())
 	go func() {
 		<-ctx.Done()

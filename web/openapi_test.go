@@ -139,6 +139,7 @@ func validate(r *http.Request, route *routers.Route, parameters map[string]strin
 }
 
 func TestDescription(t *testing.T) {
+	t.Parallel()
 	doc, err := openapi3.NewLoader().LoadFromData(schema.OpenAPI)
 	if err != nil {
 		t.Fatal(err)
@@ -177,6 +178,7 @@ func TestDescription(t *testing.T) {
 
 // A description that let everything pass would prove nothing.
 func TestDescriptionRefuses(t *testing.T) {
+	t.Parallel()
 	r := httptest.NewRequest("GET", apiPrefix+"/core/authenticated_sessions/"+uuid.NewString()+"/", nil)
 	route, parameters := operation(r)
 	for _, body := range []string{`{}`, `{"detail":"x"}`, `[]`, `null`} {
@@ -276,6 +278,7 @@ func TestEveryDescribedAnswer(t *testing.T) {
 }
 
 func TestSchema(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	for _, tt := range []struct{ query, accept, contentType, start string }{
 		{"", "", "application/yaml", "openapi: 3.0.3"},
@@ -295,6 +298,7 @@ func TestSchema(t *testing.T) {
 
 // The API browser shows every operation, and answers on the page itself.
 func TestBrowseAPI(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ts.session("bob", "81.2.69.142", iphone)
 	res, body := ts.get(nil, "/api/v3/")

@@ -13,6 +13,7 @@ import (
 
 // Who is given a password chooses another before there is a session, and nobody else does.
 func TestOwnPassword(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	super := ts.signIn("ada")
 	const given, own = "given by somebody", "chosen by themselves"
@@ -97,6 +98,7 @@ func TestOwnPassword(t *testing.T) {
 // The password that somebody was given is replaced after all else that they can prove, and
 // a device that they said to trust is trusted over that step.
 func TestOwnPasswordComesAfterTheFactor(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	phone, _ := ts.withCodes("bob")
 	given := app.NewPassword{Password: password, MustChange: true}
@@ -132,6 +134,7 @@ func TestOwnPasswordComesAfterTheFactor(t *testing.T) {
 
 // Who must have a factor too is led through both.
 func TestOwnPasswordAndAFactor(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t, "require-second-factor=everybody")
 	if err := ts.app.SetPassword(t.Context(), app.Operator.Actor(), mustUser(ts, "bob"), app.NewPassword{Password: password, MustChange: true}); err != nil {
 		t.Fatal(err)

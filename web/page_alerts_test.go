@@ -13,6 +13,7 @@ import (
 // A superuser adds, tests, changes and removes targets; what is secret of them is on no
 // page, in no event and in no log line.
 func TestAlertPages(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t, "alerts=ntfy+http://:t0ps3cret@127.0.0.1:1/h1dden")
 	answer := http.StatusOK
 	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -70,6 +71,7 @@ func TestAlertPages(t *testing.T) {
 
 // Own alerts are a switch on the profile, on by default, where there is mail.
 func TestOwnAlerts(t *testing.T) {
+	t.Parallel()
 	bob := newServer(t)
 	if _, body := bob.get(bob.signIn("bob"), "/profile"); strings.Contains(body, "/profile/alerts") {
 		t.Error("a switch without mail")
@@ -105,6 +107,7 @@ func TestOwnAlerts(t *testing.T) {
 // "This was not me" ends the session and forgets its device; asking for the page does
 // nothing, and it is nobody else's to say.
 func TestNotMe(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	session, device := ts.signInWith("bob", "")
 	own := session + "; " + device

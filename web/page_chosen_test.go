@@ -26,6 +26,7 @@ func (ts *testServer) living(name string) int {
 
 // The way back leads to one of our own lists, and nowhere else.
 func TestCameFrom(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ from, want string }{
 		{"/sessions", "/sessions"},
 		{"/sessions?view=everybody&user=bob&page=2", "/sessions?page=2&user=bob&view=everybody"},
@@ -54,6 +55,7 @@ func TestCameFrom(t *testing.T) {
 
 // TestRevokeChosen signs out what a form names, as far as the caller may see it.
 func TestRevokeChosen(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada, bob := ts.signIn("ada"), ts.signIn("bob")
 	ts.createUser("carol", false)
@@ -124,6 +126,7 @@ func TestRevokeChosen(t *testing.T) {
 
 // What is too much, comes from elsewhere or is no form is refused, and ends nothing.
 func TestRevokeChosenRefusals(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada, bob := ts.signIn("ada"), ts.signIn("bob")
 	id := manySessions(t, ts, "bob", 1)[0].String()
@@ -169,6 +172,7 @@ func TestRevokeChosenRefusals(t *testing.T) {
 
 // All of a person, of a heading, or of what a filter shows: those of all pages.
 func TestRevokeWhatIsShown(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada := ts.signIn("ada")
 	ts.createUser("carol", false)
@@ -226,6 +230,7 @@ func TestRevokeWhatIsShown(t *testing.T) {
 
 // The filter stays after one is signed out, and its page leads back to the list.
 func TestWayBack(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada := ts.signIn("ada")
 	ids := manySessions(t, ts, "bob", 2)
@@ -253,6 +258,7 @@ func TestWayBack(t *testing.T) {
 // The chart shows the sign-ins of the people, countries and networks that the list does,
 // says where it does not follow, and is not there when there is nothing to see.
 func TestChartFollows(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	_, token := ts.session("ada", "192.168.1.20", firefox)
 	ts.createUser("carol", false)

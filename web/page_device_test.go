@@ -174,6 +174,7 @@ func TestDevicePages(t *testing.T) {
 // A session from before there were devices gets one when its browser opens the page; other
 // such sessions are told apart by what they are.
 func TestSessionsWithoutDevice(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	const safari = "Mozilla/5.0 (iPad; CPU OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Mobile/15E148 Safari/604.1"
 	_, token := ts.session("bob", "192.0.2.1", safari)
@@ -206,6 +207,7 @@ func TestSessionsWithoutDevice(t *testing.T) {
 // Where nothing can be stored, as on a full disk, the page shows what there is, and stores
 // later what it would have.
 func TestSessionsPageStoresLater(t *testing.T) {
+	t.Parallel()
 	onlySQLite(t)
 	ts, open, _ := alone(t)
 	pool, err := sql.Open("sqlite", "file:"+ts.store.Path())
@@ -249,6 +251,7 @@ func (ts *testServer) stored() string {
 
 // What the cookie holds is kept nowhere.
 func TestDeviceTokenIsKeptNowhere(t *testing.T) {
+	t.Parallel()
 	onlySQLite(t)
 	ts := newServer(t)
 	session, device := ts.signInWith("bob", "")

@@ -23,11 +23,6 @@ const (
 	everybodySize = 25
 )
 
-// maxSorted is how many sessions are sorted and grouped by what is looked up when they
-// are read, such as their place. Beyond it the database sorts, and knows no places. A
-// test makes it smaller.
-var maxSorted = 2000
-
 // sessionsPage is one's own sessions, or, for a superuser who asks, everybody's.
 func (s *Server) sessionsPage(c *gin.Context) error {
 	if c.Query("view") != "everybody" {
@@ -66,7 +61,7 @@ func (s *Server) sessionsPage(c *gin.Context) error {
 	if !page.PageOnly {
 		page.People = len(people)
 	} else if strings.TrimPrefix(filter.Sort, "-") == "place" {
-		page.MaxSorted = maxSorted
+		page.MaxSorted = s.maxSorted
 	}
 	if err := s.mark(c.Request.Context(), nil, shown); err != nil {
 		return err
@@ -111,11 +106,11 @@ func (s *Server) everybody(c *gin.Context, f view.SessionFilter, size int) (foun
 		return nil, 0, err
 	}
 	stored.Ordering, stored.Limit, stored.Offset = viewOrder(f), size, (f.Page-1)*size
-	if found, total, err = s.records(c, stored); err != nil || total > maxSorted {
+	if found, total, err = s.records(c, stored); err != nil || total > s.maxSorted {
 		return found, total, err
 	}
 	if len(found) < total {
-		stored.Limit, stored.Offset = maxSorted, 0
+		stored.Limit, stored.Offset = s.maxSorted, 0
 		if found, total, err = s.records(c, stored); err != nil {
 			return nil, 0, err
 		}
@@ -322,7 +317,7 @@ func (s *Server) export(c *gin.Context, contentType, name, before, between, afte
 			}
 			b = write(b, r)
 		}
-		if err := control.SetWriteDeadline(time.Now().Add(writeWithin)); err != nil {
+		if err := control.SetWriteDeadline(time.Now().Add(s.writeWithin)); err != nil {
 			return err
 		}
 		_, err := c.Writer.Write(b)

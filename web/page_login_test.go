@@ -32,6 +32,7 @@ func credentials(name, password string) url.Values {
 }
 
 func TestSignIn(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	b := ts.browser()
 	res, _ := ts.post(b, "/login", url.Values{"username": {"ADA"}, "password": {password}, "rd": {"/profile?x=1"}})
@@ -64,6 +65,7 @@ func TestSignIn(t *testing.T) {
 }
 
 func TestSecureCookie(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t, "public-url=https://auth.home.example", "cookie-domain=home.example")
 	res, _ := ts.post(nil, "/login", credentials("ada", password), "Host", "auth.home.example")
 	if c := res.Cookies()[0]; !c.Secure || c.Domain != "home.example" {
@@ -72,6 +74,7 @@ func TestSecureCookie(t *testing.T) {
 }
 
 func TestRefusedSignInsLookAlike(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ts.createUser("eve", false)
 	if err := ts.app.SetUserActive(t.Context(), operator, mustUser(ts, "eve"), false); err != nil {
@@ -96,6 +99,7 @@ func TestRefusedSignInsLookAlike(t *testing.T) {
 }
 
 func TestSignInTakesOnlyForms(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	for _, contentType := range []string{"", "text/plain", "application/json", "multipart/form-data; boundary=x"} {
 		res, _ := ts.do(nil, "POST", "/login", strings.NewReader(credentials("ada", password).Encode()), "Content-Type", contentType)
@@ -110,6 +114,7 @@ func TestSignInTakesOnlyForms(t *testing.T) {
 }
 
 func TestUnsafeRequestsFromElsewhere(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	own := ts.url
 	for _, tt := range []struct {
@@ -141,6 +146,7 @@ func TestUnsafeRequestsFromElsewhere(t *testing.T) {
 }
 
 func TestTooManyFailures(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	try := func(name, password string) (int, string) {
 		res, _ := ts.post(nil, "/login", credentials(name, password))
@@ -213,6 +219,7 @@ func TestUnlock(t *testing.T) {
 
 // Many at once get no further than one after another.
 func TestTooManyFailuresAtOnce(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	var wait sync.WaitGroup
 	var mu sync.Mutex
@@ -232,6 +239,7 @@ func TestTooManyFailuresAtOnce(t *testing.T) {
 }
 
 func TestWhatEndsSessions(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ctx := t.Context()
 	here, there := ts.signIn("bob"), ts.signIn("bob")
@@ -270,6 +278,7 @@ func TestWhatEndsSessions(t *testing.T) {
 }
 
 func TestSetup(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	for _, name := range []string{"bob", "ada"} {
 		if err := ts.store.DeleteUser(t.Context(), mustUser(ts, name).ID, false, db.Event{Created: now, Context: map[string]any{}}); err != nil {
@@ -325,6 +334,7 @@ func TestSetup(t *testing.T) {
 }
 
 func TestPagesNeedSigningIn(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	res, _ := ts.get(nil, "/sessions?view=everybody")
 	if res.StatusCode != 303 || res.Header.Get("Location") != "/login?rd=%2Fsessions%3Fview%3Deverybody" {
@@ -337,6 +347,7 @@ func TestPagesNeedSigningIn(t *testing.T) {
 }
 
 func TestSessionsPage(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	b := ts.signIn("bob")
 	other, _ := ts.session("bob", "81.2.69.142", `<script>alert(1)</script>`)
@@ -371,6 +382,7 @@ func TestSessionsPage(t *testing.T) {
 }
 
 func TestHealth(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	for _, path := range []string{"/-/health/live/", "/-/health/ready/"} {
 		if res, body := ts.get(nil, path); res.StatusCode != 200 || body != "" {
@@ -385,6 +397,7 @@ func TestHealth(t *testing.T) {
 
 // Who changes the language on the way to an app still gets there, and nowhere else.
 func TestLanguageOfTheSignIn(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t, "cookie-domain=home.example", "public-url=http://auth.home.example")
 	for next, want := range map[string]string{
 		"/login?rd=http%3A%2F%2Fapp.home.example%2Fx": "/login?rd=http%3A%2F%2Fapp.home.example%2Fx",

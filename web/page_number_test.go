@@ -9,6 +9,7 @@ import (
 
 // A page number beyond all pages shows some page, and none breaks.
 func TestHugePageNumbers(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	for range 6 {
 		ts.session("bob", "192.0.2.1", "x")

@@ -73,6 +73,7 @@ func TestWhoMayOpenWhat(t *testing.T) {
 
 // A superuser takes a copy of the database away: a whole one, by cookie alone.
 func TestBackupDownload(t *testing.T) {
+	t.Parallel()
 	onlySQLite(t)
 	ts := newServer(t)
 	ada := ts.signIn("ada")
@@ -105,6 +106,7 @@ func TestBackupDownload(t *testing.T) {
 }
 
 func TestEverybody(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada := ts.signIn("ada")
 	ts.session("bob", "81.2.69.142", iphone)
@@ -156,6 +158,7 @@ func TestEverybody(t *testing.T) {
 }
 
 func TestExport(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada := ts.signIn("ada")
 	ts.session("bob", "81.2.69.142", `=cmd|'/c calc'!A1`)
@@ -181,6 +184,7 @@ func TestExport(t *testing.T) {
 }
 
 func TestRevisionFollowsTheList(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	bob := ts.signIn("bob")
 	_, before := ts.get(bob, "/sessions/live")
@@ -197,6 +201,7 @@ func TestRevisionFollowsTheList(t *testing.T) {
 }
 
 func TestSessionPage(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t, "session-idle=1h")
 	bob := ts.signIn("bob")
 	sess, _ := ts.session("bob", "81.2.69.142", iphone)
@@ -214,6 +219,7 @@ func TestSessionPage(t *testing.T) {
 }
 
 func TestUserPages(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada := ts.signIn("ada")
 	post := func(path string, form url.Values, want int) string {
@@ -266,6 +272,7 @@ func TestUserPages(t *testing.T) {
 }
 
 func TestTokenPages(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	bob := ts.signIn("bob")
 	res, body := ts.post(bob, "/tokens", url.Values{"identifier": {"script"}, "expires": {"30d"}, "user": {"1"}})
@@ -306,6 +313,7 @@ func TestTokenPages(t *testing.T) {
 }
 
 func TestEventsPage(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	bob := ts.signIn("bob")
 	ts.post(nil, "/login", credentials("bob", "wrong"))
@@ -326,6 +334,7 @@ func TestEventsPage(t *testing.T) {
 }
 
 func TestDoctorPage(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada := ts.signIn("ada")
 	_, body := ts.get(ada, "/doctor", "X-Forwarded-For", "1.2.3.4")
@@ -346,6 +355,7 @@ func TestDoctorPage(t *testing.T) {
 // What is not well comes first, that there is no backup is not well, and all of it is in
 // the reader's language.
 func TestDoctorInGerman(t *testing.T) {
+	t.Parallel()
 	onlySQLite(t) // its backups
 	ts := newServer(t)
 	_, body := ts.get(ts.signIn("ada"), "/doctor", "Accept-Language", "de")
@@ -366,6 +376,7 @@ func TestDoctorInGerman(t *testing.T) {
 }
 
 func TestNoScriptNeeded(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	res, body := ts.get(ts.signIn("ada"), "/sessions?view=everybody")
 	if csp := res.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") {
@@ -385,6 +396,7 @@ func TestNoScriptNeeded(t *testing.T) {
 }
 
 func TestPagesArePacked(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	b := ts.signIn("ada")
 	b.Transport = &http.Transport{DisableCompression: true}

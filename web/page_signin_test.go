@@ -12,6 +12,7 @@ import (
 // TestCookieFitsTheName: a cookie whose Domain or Secure does not fit the name and
 // scheme in the address bar would be dropped, and the sign-in lead nowhere.
 func TestCookieFitsTheName(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	for _, tt := range []struct {
 		host, proto, domain string
@@ -77,6 +78,7 @@ func TestOtherScheme(t *testing.T) {
 
 // TestUnsent: what arrives after the session's end is not lost silently.
 func TestUnsent(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	for _, tt := range []struct{ path, referer, back string }{
 		{"/users", "https://auth.home.example/users?q=x", "/users?q=x"},
@@ -129,6 +131,7 @@ func TestUnsent(t *testing.T) {
 
 // TestToldAtTheSignIn: whose session has ended is told so, and who signed out too.
 func TestToldAtTheSignIn(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	b := ts.signIn("bob")
 	if _, body := ts.get(nil, "/login"); strings.Contains(body, "You are signed out") {
@@ -156,6 +159,7 @@ func TestToldAtTheSignIn(t *testing.T) {
 
 // TestNoticeOfOurOwn: over https a sibling host cannot plant what a page says.
 func TestNoticeOfOurOwn(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	res, body := ts.get(nil, "/login", "Host", "auth.home.example", "Cookie", "lastseen_said=Call+0900+123")
 	if res.StatusCode != 200 || strings.Contains(body, "0900") {

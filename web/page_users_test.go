@@ -13,6 +13,7 @@ import (
 
 // The list of users finds, sorts, and says who is locked and when somebody was there.
 func TestUsersPage(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ts.createUser("otto", false)
 	_, token := ts.session("bob", "81.2.69.142", firefox)

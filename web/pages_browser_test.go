@@ -294,6 +294,7 @@ func TestAccessibility(t *testing.T) {
 //
 //	go test ./web -run Picture -picture ../docs/sessions.png
 func TestPicture(t *testing.T) {
+	t.Parallel()
 	if *picture == "" {
 		t.Skip("no -picture file")
 	}

@@ -73,6 +73,7 @@ func signedIn(res *http.Response) bool {
 }
 
 func TestSigningInByPasskey(t *testing.T) {
+	t.Parallel()
 	ts := newLocalServer(t)
 	p := ts.withPasskey("bob")
 	res, page := ts.get(ts.browser(), "/login")
@@ -119,6 +120,7 @@ func TestSigningInByPasskey(t *testing.T) {
 
 // Incident 47: a challenge is good once, for five minutes, for what it was asked for.
 func TestChallengesAreGoodOnce(t *testing.T) {
+	t.Parallel()
 	ts := newLocalServer(t)
 	p := ts.withPasskey("bob")
 	asked := ts.ask(nil, "/login/passkey")
@@ -174,6 +176,7 @@ func TestChallengesAreGoodOnce(t *testing.T) {
 }
 
 func TestPasskeyAsSecondFactor(t *testing.T) {
+	t.Parallel()
 	ts := newLocalServer(t)
 	p := ts.withPasskey("bob")
 	ada := ts.withPasskey("ada")
@@ -229,6 +232,7 @@ func TestPasskeyAsSecondFactor(t *testing.T) {
 }
 
 func TestRegisteringPasskeys(t *testing.T) {
+	t.Parallel()
 	ts := newLocalServer(t)
 	p := ts.withPasskey("bob")
 	b := ts.signInBy(p)
@@ -310,6 +314,7 @@ func (ts *testServer) signInBy(p *webauthntest.Passkey) *http.Client {
 
 // Who must have a factor may set up a passkey, and is signed in with it.
 func TestEnrollingByPasskey(t *testing.T) {
+	t.Parallel()
 	ts := newLocalServer(t, "require-second-factor=everybody")
 	b := ts.halfway("bob")
 	p := webauthntest.New("localhost", ts.app.Config.PublicURL.String(), -7)
@@ -331,6 +336,7 @@ func TestEnrollingByPasskey(t *testing.T) {
 // A passkey is called what its person says, or else what keeps it, or the browser; and can be
 // called something else, as an authenticator app can. Nobody names another's.
 func TestNamingFactors(t *testing.T) {
+	t.Parallel()
 	ts := newLocalServer(t)
 	p := ts.withPasskey("bob")
 	b := ts.signInBy(p)
@@ -378,6 +384,7 @@ func TestNamingFactors(t *testing.T) {
 // Who is invited may have a passkey in the place of a password, if it is a whole sign-in. They
 // keep a way in.
 func TestJoiningByPasskey(t *testing.T) {
+	t.Parallel()
 	ts := newLocalServer(t)
 	link := ts.link("/users/invite", url.Values{"groups": {"family"}})
 	p := webauthntest.New("localhost", ts.app.Config.PublicURL.String(), -7)
@@ -499,6 +506,7 @@ func TestWherePasskeysCannotBe(t *testing.T) {
 // A passkey is for one host. When the public URL is another, it is good for nothing there,
 // and page and doctor say so.
 func TestPasskeysOfAnotherHost(t *testing.T) {
+	t.Parallel()
 	ts := newLocalServer(t)
 	p := ts.withPasskey("bob")
 	ts.app.Config.PublicURL.Host = "auth.home.example"
@@ -517,6 +525,7 @@ func TestPasskeysOfAnotherHost(t *testing.T) {
 
 // Failures count as wrong passwords do.
 func TestPasskeysAreThrottled(t *testing.T) {
+	t.Parallel()
 	ts := newLocalServer(t)
 	p := ts.withPasskey("bob")
 	forged := *p

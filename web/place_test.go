@@ -10,6 +10,7 @@ import (
 // middle of its country, and says on the page that it knows no more; one without a
 // country says nothing.
 func TestPlaceWithoutCoordinates(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada, admin := ts.key("ada"), ts.signIn("ada")
 	for _, tt := range []struct{ ip, geo, page string }{

@@ -21,6 +21,7 @@ import (
 
 // Where a page names a place, it is in words, in the reader's language.
 func TestPlacesInWords(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada := ts.signIn("ada")
 	sess, _ := ts.session("bob", "81.2.69.142", iphone)
@@ -56,6 +57,7 @@ func TestPlacesInWords(t *testing.T) {
 }
 
 func TestPlaceName(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		city, country, want string
 	}{
@@ -79,6 +81,7 @@ func TestPlaceName(t *testing.T) {
 
 // A session from a country that its person was not in before says so, on every page.
 func TestFirstFrom(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	const mark = "first sign-in from"
 	ada := ts.signIn("ada")
@@ -142,6 +145,7 @@ func choicesIn(body, name string) (options []string) {
 
 // Filters list names, each once, in their order in the reader's language.
 func TestFiltersListNames(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada := ts.signIn("ada")
 	for _, ip := range []string{"81.2.69.142", "86.128.0.1", "89.160.20.112", "84.112.0.1", "129.132.0.1", "216.160.83.56", "73.1.1.1", "24.0.0.1"} {
@@ -184,6 +188,7 @@ func TestFiltersListNames(t *testing.T) {
 
 // Several AS numbers of one name are one network.
 func TestNetworksAreNamedOnce(t *testing.T) {
+	t.Parallel()
 	record := func(asn uint32, org string) app.Record {
 		return app.Record{Session: app.Session{Location: geoip.Location{Network: &geoip.Network{ASN: asn, Org: org}}}}
 	}
@@ -210,6 +215,7 @@ func TestNetworksAreNamedOnce(t *testing.T) {
 
 // A search finds what the page shows, and the list, its count and the export agree.
 func TestSearchFindsWhatIsShown(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	bob := mustUser(ts, "bob")
 	if err := ts.app.UpdateProfile(t.Context(), app.Caller{User: &bob}, "Ömer Şahin", ""); err != nil {
@@ -325,6 +331,7 @@ func TestSearchFindsWhatIsShown(t *testing.T) {
 
 // What is new since the last search is found, wherever it comes from.
 func TestSearchFindsWhatIsNew(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ada := ts.signIn("ada")
 	count := func(query string) int {

@@ -16,6 +16,7 @@ func redirectServer(public, domain string) *Server {
 
 // The strings are those of the open redirects that other gates had.
 func TestTarget(t *testing.T) {
+	t.Parallel()
 	s := redirectServer("https://auth.home.example", "home.example")
 	for rd, want := range map[string]string{
 		"/" + strings.Repeat("x", maxTarget):    "",

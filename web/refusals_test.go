@@ -22,6 +22,7 @@ func (ts *testServer) counted() (sum int) {
 // A flood of refusals is counted, whatever is refused; few have their lines, and that
 // somebody is to sign in has none.
 func TestFloodOfRefusals(t *testing.T) {
+	t.Parallel()
 	const many = 300
 	for _, tt := range []struct {
 		name, path string
@@ -80,6 +81,7 @@ func TestFloodOfRefusals(t *testing.T) {
 
 // A flood has its line by itself.
 func TestFloodIsTold(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	ts.Server.refusals.every = 100 * time.Millisecond
 	for i := 0; i < 10_000 && ts.counted() == 0; i++ {

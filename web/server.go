@@ -27,13 +27,6 @@ const (
 	drainTime  = 10 * time.Second
 )
 
-// readWithin is how long a request may take to arrive; a test is less patient.
-var readWithin = 10 * time.Second
-
-// writeWithin is how long an answer may take to be made and received, or each part of a
-// file of sessions; a test is less patient.
-var writeWithin = time.Minute
-
 // A Server answers requests for one app. It may be used by any number of
 // requests at once.
 type Server struct {
@@ -46,6 +39,11 @@ type Server struct {
 	version   string
 	metrics   *metrics.Set
 	flashKey  [32]byte // of this run, for what a page says of the last
+
+	// Tests are less patient, and store less.
+	readWithin  time.Duration // a request may take to arrive
+	writeWithin time.Duration // an answer may take to be made and received, or each part of a file of sessions
+	maxSorted   int           // sessions are sorted and grouped by what is looked up when they are read, such as their place; of more, the database sorts, and knows no places
 
 	identities  identities
 	metaVersion []string // what apps are told of us
@@ -60,7 +58,8 @@ type Server struct {
 
 // New makes the server of an app whose public URL is known.
 func New(a *app.App, version string) *Server {
-	s := &Server{app: a, log: a.Log, pages: view.New(), origin: http.NewCrossOriginProtection(), version: version, metrics: metrics.NewSet(), metaVersion: []string{"lastseen/" + version}, refusals: refusals{every: time.Second}}
+	s := &Server{app: a, log: a.Log, pages: view.New(), origin: http.NewCrossOriginProtection(), version: version, metrics: metrics.NewSet(), metaVersion: []string{"lastseen/" + version}, refusals: refusals{every: time.Second},
+		readWithin: 10 * time.Second, writeWithin: time.Minute, maxSorted: 2000}
 	if err := s.origin.AddTrustedOrigin(a.Config.PublicURL.String()); err != nil {
 		panic(err) // the settings were checked
 	}
@@ -267,9 +266,9 @@ func (s *Server) static(c *gin.Context) error {
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler:           s.engine,
-		ReadHeaderTimeout: readWithin,
-		ReadTimeout:       readWithin, // for the body too: of two limits net/http sets both for each request
-		WriteTimeout:      writeWithin,
+		ReadHeaderTimeout: s.readWithin,
+		ReadTimeout:       s.readWithin, // for the body too: of two limits net/http sets both for each request
+		WriteTimeout:      s.writeWithin,
 		IdleTimeout:       3 * time.Minute, // Caddy keeps connections for two, nginx for one: who closes first loses no request
 		MaxHeaderBytes:    maxHeaders,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),

@@ -15,6 +15,7 @@ import (
 // The session's last use is that of the request to the app, as far as the proxy
 // describes it.
 func TestTrail(t *testing.T) {
+	t.Parallel()
 	const phone = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1"
 	for _, g := range gates {
 		ts := guarded(t)
@@ -52,6 +53,7 @@ func TestTrail(t *testing.T) {
 
 // Which hosts a session reached is kept beyond its end, and shown.
 func TestHostsReached(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	ts.allow("admin.home.example", "admins")
 	ts.open(app1, "/public/*")
@@ -103,6 +105,7 @@ func TestHostsReached(t *testing.T) {
 // start leads to the sign-in page and from there to where it was asked to, as
 // published lines for nginx write it.
 func TestStart(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	for rd, want := range map[string]string{
 		"https://grafana.home.example/d/1?x=y&z=1": "https://grafana.home.example/d/1?x=y&z=1", // not encoded, as nginx's $request_uri
@@ -140,6 +143,7 @@ func TestStart(t *testing.T) {
 
 // sign_out asks before it ends anything, and an app's page cannot end it.
 func TestGateSignOut(t *testing.T) {
+	t.Parallel()
 	ts := guarded(t)
 	_, token := ts.session("bob", "81.2.69.142", firefox)
 	const path = "/outpost.goauthentik.io/sign_out"

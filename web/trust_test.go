@@ -58,6 +58,7 @@ func (ts *testServer) onlyDevice(name string) db.Device {
 }
 
 func TestTrustedDevice(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	phone, _ := ts.withCodes("bob")
 	b := ts.trusting("bob", phone)
@@ -202,6 +203,7 @@ func TestWhatEndsTrust(t *testing.T) {
 // The device's cookie of one account is good for nothing at another's, and who must set up a
 // factor is led there from a device that was trusted.
 func TestTrustIsOfOneAccount(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ts.createUser("otto", false)
 	phone, _ := ts.withCodes("bob")
@@ -230,6 +232,7 @@ func TestTrustIsOfOneAccount(t *testing.T) {
 
 // A recovery code stands for a factor that is lost: no device is trusted by it.
 func TestRecoveryTrustsNoDevice(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	_, recovery := ts.withCodes("bob")
 	b := ts.halfway("bob")
@@ -242,6 +245,7 @@ func TestRecoveryTrustsNoDevice(t *testing.T) {
 
 // Who must have a factor and has none is shown, with their sessions as they were.
 func TestMissingFactors(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	ts.createUser("otto", false)
 	ts.withCodes("bob")
@@ -273,6 +277,7 @@ func TestMissingFactors(t *testing.T) {
 // What somebody proved by the password alone counts no more once there is a factor, however
 // young it is: else whoever has the password could remove the factor again.
 func TestProofsFromBeforeTheFactor(t *testing.T) {
+	t.Parallel()
 	ts := newLocalServer(t)
 	again := func(b *http.Client) *http.Client {
 		ts.post(b, "/profile/totp", url.Values{"again": {"get"}, "again_password": {password}})
@@ -318,6 +323,7 @@ func TestProofsFromBeforeTheFactor(t *testing.T) {
 }
 
 func TestAskedAgainFromBeforeTheFactor(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	before := ts.signIn("bob")
 	phone, recovery := ts.withCodes("bob")
@@ -343,6 +349,7 @@ func TestAskedAgainFromBeforeTheFactor(t *testing.T) {
 
 // Without a key that is good nothing can be set up, and the page says so.
 func TestSettingUpWithoutTheKey(t *testing.T) {
+	t.Parallel()
 	ts := newServer(t)
 	b := ts.signIn("bob")
 	if err := os.WriteFile(app.KeyPath(ts.app.Config.DataDir), []byte("no key"), 0o600); err != nil {
