@@ -15,9 +15,9 @@ import (
 )
 
 // made are the columns that are made of others: those that hold one in the form that is
-// searched, and what triggers write.
+// searched, and what the database writes by itself.
 var made = map[string]string{
-	"users.member_of": "", "users.folded_name": "name", "users.folded_email": "email",
+	"users.member_of": "", "sessions.used_about": "", "users.folded_name": "name", "users.folded_email": "email",
 	"links.folded": "username", "tokens.folded_identifier": "identifier", "tokens.folded_description": "description",
 }
 

@@ -141,6 +141,11 @@ func (s *Store) appear(ctx context.Context) error {
 		if err == nil {
 			_, err = q.exec(ctx, `DELETE FROM servers WHERE seen < now() - interval '1 hour'`)
 		}
+		if err == nil { // what another server is doing this to, or has not committed, stays
+			_, err = q.exec(ctx, `WITH gone AS (DELETE FROM session_counts WHERE ctid = ANY(ARRAY(
+				SELECT ctid FROM session_counts WHERE agent_id IN (SELECT agent_id FROM session_counts GROUP BY agent_id HAVING count(*) > 1) LIMIT 10000 FOR UPDATE SKIP LOCKED)) RETURNING *)
+				INSERT INTO session_counts SELECT agent_id, sum(sessions) FROM gone GROUP BY agent_id HAVING sum(sessions) <> 0`)
+		}
 		return err
 	})
 }

@@ -204,7 +204,8 @@ func (s *Store) read(ctx context.Context, f func(ctx context.Context, q querier)
 	return s.err(err)
 }
 
-// list is read for what may take a while, in a transaction that sees one moment.
+// list is read for what may take a while, in a transaction that sees one moment. Nothing is
+// compiled for it, which takes longer than it does.
 func (s *Store) list(ctx context.Context, f func(ctx context.Context, q querier) error) error {
 	if err := s.Usable(); err != nil {
 		return err
@@ -217,7 +218,7 @@ func (s *Store) list(ctx context.Context, f func(ctx context.Context, q querier)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	_, err := s.transact(ctx, begin+`; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY`, func(ctx context.Context, q querier) error {
+	_, err := s.transact(ctx, begin+`; SET LOCAL jit = off; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY`, func(ctx context.Context, q querier) error {
 		q.once = true // for a word that few have, another plan is good than for one that all have
 		return f(ctx, q)
 	})

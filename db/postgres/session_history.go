@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 )
 
-const recordColumns = `id, uuid, user_id, agent_id, last_ip, via, method, remember, created, last_used, ends, expires, device_id`
+const recordColumns = `id, uuid, user_id, agent_id, last_ip, via, method, remember, created, last_used, last_used >> 28 AS used_about, ends, expires, device_id`
 
 // endedRows and livingRows are the tables of both kinds of sessions in one shape. What
 // lives has not ended.
@@ -48,7 +48,7 @@ func (s *Store) History(ctx context.Context, f db.SessionFilter) (page []db.Ende
 		}
 		order := `s.ended DESC NULLS LAST, s.id DESC`
 		if len(f.Ordering) > 0 {
-			order = sessionOrder(f.Ordering)
+			order = sessionOrder(f.Ordering, false)
 		}
 		// A public name is never that of two, whether one lives or not.
 		keys := `SELECT s.uuid FROM ` + withJoins(`(`+from+`) s`, order) + ` WHERE ` + c.SQL() + c.Page(order, f.Limit, f.Offset)

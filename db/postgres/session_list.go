@@ -11,7 +11,7 @@ import (
 // sessions alone, but for last_used, have an index that ends in uuid, which breaks ties.
 var sessionOrderings = map[string]string{
 	"user__username": "u.username", "user": "s.user_id", "last_ip": "s.last_ip", "last_user_agent": "a.string",
-	"last_used": "s.last_used", "expires": "s.expires", "uuid": "s.uuid", "ended": "s.ended",
+	"last_used": "s.last_used", "used_about": "s.used_about", "expires": "s.expires", "uuid": "s.uuid", "ended": "s.ended",
 }
 
 // Sessions is one page of what the filter chooses, and how many there are in all. The
@@ -24,16 +24,34 @@ func (s *Store) Sessions(ctx context.Context, f db.SessionFilter) (page []db.Ses
 		if err != nil || !fits {
 			return err
 		}
-		if err := q.row(ctx, `SELECT count(*) FROM sessions s WHERE `+c.SQL(), c.Args...).Scan(&total); err != nil || f.Limit == 0 || f.Offset >= total {
+		if err := q.row(ctx, countSessions(c), c.Args...).Scan(&total); err != nil || f.Limit == 0 || f.Offset >= total {
 			return err
 		}
-		order := sessionOrder(f.Ordering)
-		query := `SELECT ` + sessionColumns + ` FROM ` + sessionTables + ` WHERE s.id IN (SELECT s.id FROM ` + withJoins(`sessions s`, order) +
-			` WHERE ` + c.SQL() + c.Page(order, f.Limit, f.Offset) + `) ORDER BY ` + order
+		order := sessionOrder(f.Ordering, false)
+		walk, limit, offset := order, min(f.Limit, total-f.Offset), f.Offset
+		if back := total - offset - limit; back < offset { // it is nearer to the end
+			walk, offset = sessionOrder(f.Ordering, true), back
+		}
+		query := `SELECT ` + sessionColumns + ` FROM ` + sessionTables + ` WHERE s.id IN (SELECT s.id FROM ` + withJoins(`sessions s`, walk) +
+			` WHERE ` + c.SQL() + c.Page(walk, limit, offset) + `) ORDER BY ` + order
 		page, err = rows(ctx, q, sessionFields, query, c.Args...)
 		return err
 	})
 	return page, total, err
+}
+
+// countSessions counts those that meet conditions, of which the first is that they have not
+// expired. What asks for nothing else but agents is counted as they come and go, without the
+// few that have expired and are not ended yet.
+func countSessions(c db.Conditions) string {
+	for _, condition := range c.Where[1:] {
+		if strings.Contains(strings.ReplaceAll(condition, "s.agent_id", ""), "s.") {
+			return `SELECT count(*) FROM sessions s WHERE ` + c.SQL()
+		}
+	}
+	rest := db.Conditions{Where: c.Where[1:]}
+	return `SELECT (SELECT coalesce(sum(s.sessions), 0) FROM session_counts s WHERE ` + rest.SQL() + `)::bigint
+		- (SELECT count(*) FROM sessions s WHERE NOT (` + c.Where[0] + `) AND ` + rest.SQL() + `)`
 }
 
 // sessionConditions adds what a filter asks of sessions. What a word means is asked of the small
@@ -148,18 +166,17 @@ func withJoins(tables, use string) string {
 	return tables
 }
 
-// sessionOrder is an ordering in SQL, in which no two sessions are equal.
-func sessionOrder(ordering []db.Order) string {
-	ordering = db.TotalOrder(ordering, db.Order{Column: "user__username"}, "uuid")
-	terms := make([]string, len(ordering))
-	for i, o := range ordering {
-		terms[i] = sessionOrderings[o.Column]
-		switch {
-		case o.Column == "ended": // what lives has not
-			terms[i] += direction(o.Descending)
-		case o.Descending:
-			terms[i] += " DESC"
+// sessionOrder is an ordering in SQL, in which no two sessions are equal. What goes by last
+// use goes by used_about first, which is in its order. Backwards, the last comes first.
+func sessionOrder(ordering []db.Order, backwards bool) string {
+	first, unique := db.Order{Column: "user__username"}, "uuid"
+	var all []db.Order
+	for _, o := range db.TotalOrder(ordering, first, unique) {
+		o.Descending = o.Descending != backwards
+		if o.Column == "last_used" {
+			all = append(all, db.Order{Column: "used_about", Descending: o.Descending})
 		}
+		all = append(all, o)
 	}
-	return strings.Join(terms, ", ")
+	return orderBy(all, sessionOrderings, first, unique)
 }

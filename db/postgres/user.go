@@ -230,16 +230,26 @@ func orderBy(ordering []db.Order, columns map[string]string, first db.Order, uni
 	ordering = db.TotalOrder(ordering, first, unique)
 	terms := make([]string, len(ordering))
 	for i, o := range ordering {
-		terms[i] = columns[o.Column] + direction(o.Descending)
+		column := columns[o.Column]
+		terms[i] = column + direction(o.Descending, mayBeNull[column])
 	}
 	return strings.Join(terms, ", ")
 }
 
-func direction(descending bool) string {
-	if descending {
+// mayBeNull are the columns of orderings that may be. Of others nothing is said of nulls: an
+// index has them at the other end, and would not serve.
+var mayBeNull = map[string]bool{"u.last_login": true, "t.expires": true, "s.ended": true}
+
+func direction(descending, null bool) string {
+	switch {
+	case descending && null:
 		return " DESC NULLS LAST"
+	case descending:
+		return " DESC"
+	case null:
+		return " NULLS FIRST"
 	}
-	return " NULLS FIRST"
+	return ""
 }
 
 func uuidTexts(ids []uuid.UUID) []string {
