@@ -29,6 +29,34 @@ func TestGroupsOfCommands(t *testing.T) {
 	}
 }
 
+// What takes something away says what it took.
+func TestSaysWhatItDid(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	for _, tt := range []struct{ line, want string }{
+		{"user create ada --superuser --group films --password-file -", ""},
+		{"user create bob --password-file -", ""},
+		{"user invite otto", ""},
+		{"alert add ntfy://h.example/t", ""},
+		{"rule allow a.example --group films", ""},
+		{"token create --user ada --identifier script", ""},
+		{"user password ada --password-file -", "ada has a new password and is signed out everywhere."},
+		{"user group remove ada films", "ada is no longer in the group films."},
+		{"user links delete 1", "The link 1 (invite otto) is taken back."},
+		{"alert remove 1", "The target 1 is removed."},
+		{"rule delete 1", "The rule 1, of a.example, is removed."},
+		{"token delete script", "The token script of ada is removed."},
+		{"user factors reset ada", "ada has no second factor any more."},
+		{"user disable bob", "bob is disabled and signed out everywhere."},
+		{"user delete bob", "bob is removed."},
+		{"session revoke-all", "sessions ended: 0"},
+	} {
+		if _, errs, status := execute(t, data, "correct horse", strings.Fields(tt.line)...); status != 0 || !strings.Contains(errs, tt.want) {
+			t.Errorf("%s: got %d %s, want %s", tt.line, status, errs, tt.want)
+		}
+	}
+}
+
 // A mistyped --data makes no database, unless by what begins an instance.
 func TestDataIsMadeByFew(t *testing.T) {
 	t.Parallel()

@@ -101,8 +101,12 @@ func (p *Program) alertAdd(ctx context.Context, c *cli.Command, a *app.App) erro
 }
 
 func (p *Program) alertRemove(ctx context.Context, c *cli.Command, a *app.App) error {
-	args := c.Args().Slice()
-	return noTarget(args[0], a.RemoveAlertTarget(ctx, app.Operator.Actor(), args[0]))
+	id := c.Args().First()
+	if err := a.RemoveAlertTarget(ctx, app.Operator.Actor(), id); err != nil {
+		return noTarget(id, err)
+	}
+	fmt.Fprintf(p.Err, "The target %s is removed.\n", printable(id))
+	return nil
 }
 
 func (p *Program) alertTest(ctx context.Context, c *cli.Command, a *app.App) error {

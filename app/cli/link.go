@@ -107,14 +107,17 @@ func (p *Program) userLinks(ctx context.Context, c *cli.Command, a *app.App) err
 }
 
 func (p *Program) linkDelete(ctx context.Context, c *cli.Command, a *app.App) error {
-	args := c.Args().Slice()
-	id, err := strconv.ParseInt(args[0], 10, 64)
+	text := c.Args().First()
+	id, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return usagef("%q is no link's id; `lastseen user links` shows them", args[0])
+		return usagef("%q is no link's id; `lastseen user links` shows them", text)
 	}
-	_, err = a.DeleteLink(ctx, app.Operator.Actor(), id)
+	l, err := a.DeleteLink(ctx, app.Operator.Actor(), id)
 	if errors.Is(err, db.ErrNotFound) {
 		return fmt.Errorf("there is no link %d that could be used", id)
+	}
+	if err == nil {
+		fmt.Fprintf(p.Err, "The link %d (%s) is taken back.\n", id, printable(strings.TrimSpace(string(l.Kind)+" "+l.Username)))
 	}
 	return err
 }

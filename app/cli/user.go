@@ -84,6 +84,9 @@ func (p *Program) userCommand() *cli.Command {
 					if errors.Is(err, db.ErrNotFound) {
 						return fmt.Errorf("%s is not in the group %q", user.Username, c.Args().Get(1))
 					}
+					if err == nil {
+						fmt.Fprintf(p.Err, "%s is no longer in the group %s.\n", printable(user.Username), printable(c.Args().Get(1)))
+					}
 					return err
 				})},
 		}},
@@ -186,6 +189,7 @@ func (p *Program) userPassword(ctx context.Context, c *cli.Command, a *app.App, 
 	if err := a.SetPassword(ctx, app.Operator.Actor(), user, app.NewPassword{Password: password, MustChange: c.Bool("must-change")}); err != nil {
 		return err
 	}
+	fmt.Fprintf(p.Err, "%s has a new password and is signed out everywhere.\n", printable(user.Username))
 	if c.Bool("delete-tokens") {
 		n, err := a.DeleteKeysOf(ctx, app.Operator.Actor(), user)
 		if err == nil && n > 0 {
