@@ -2,6 +2,7 @@ package app
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 
 	"lastseen/app/alert"
 	"lastseen/db"
+	"lastseen/db/pgtest"
 	"lastseen/geoip"
 
 	"github.com/google/uuid"
@@ -172,7 +174,6 @@ func TestSignInAlerts(t *testing.T) {
 
 // What is always told is told to the superusers' targets, and to the person concerned.
 func TestAlwaysTold(t *testing.T) {
-	onlySQLite(t) // of a backup, among others
 	a, advance := alerting(t)
 	hook, choosy := receive(t), receive(t)
 	root := create(t, a, NewUser{Username: "root", Superuser: true})
@@ -230,7 +231,9 @@ func TestAlwaysTold(t *testing.T) {
 		}},
 		{"", super, func(by Actor) error { return a.SetUserActive(t.Context(), by, ada, true) }},
 	} {
-		if err := tt.do(tt.by); err != nil {
+		if err := tt.do(tt.by); errors.Is(err, db.ErrOwnBackup) && pgtest.Asked() {
+			continue
+		} else if err != nil {
 			t.Fatal(err)
 		}
 		sendDue(t, a)

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -11,6 +12,7 @@ import (
 
 	"lastseen/app"
 	"lastseen/db"
+	"lastseen/db/pgtest"
 
 	"github.com/google/uuid"
 )
@@ -18,7 +20,6 @@ import (
 // Every event that the app records says who did what to whom.
 func TestEventSentences(t *testing.T) {
 	t.Parallel()
-	onlySQLite(t) // of a download, among others
 	ts := newServer(t)
 	ctx, cli, client := t.Context(), app.Operator, app.Client{IP: netip.MustParseAddr("81.2.69.142"), Agent: firefox}
 	user := func(name string) db.User {
@@ -219,7 +220,9 @@ func TestEventSentences(t *testing.T) {
 		}, "restored from the backup “a.db”: everybody was signed out", "aus der Sicherung „a.db“ wiederhergestellt: alle wurden abgemeldet"},
 	} {
 		ts.advance(time.Minute)
-		if err := tt.do(); err != nil {
+		if err := tt.do(); errors.Is(err, db.ErrOwnBackup) && pgtest.Asked() {
+			continue
+		} else if err != nil {
 			t.Fatalf("%s: %v", tt.english, err)
 		}
 		events, _, err := ts.app.Events(ctx, cli, db.EventFilter{Limit: 1})

@@ -289,7 +289,6 @@ func TestLinksAreThrottled(t *testing.T) {
 // Nothing that is kept or logged is good as a link.
 func TestLinksAreKeptAsHashes(t *testing.T) {
 	t.Parallel()
-	onlySQLite(t)
 	ts := newServer(t)
 	token := strings.TrimPrefix(ts.link("/users/invite", url.Values{"username": {"otto"}}), "/link/")
 	ts.get(nil, "/link/"+token)
