@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -490,18 +489,18 @@ func canonicalHost(u *url.URL) (string, bool) {
 	return host + ":" + port, ok
 }
 
-// otherCookies are the names of cookies that we set besides, and those that browsers
-// treat in a way of their own.
-var otherCookies = regexp.MustCompile(`(?i)^(__.*|lastseen_(app|state|said|returns|device).*|theme|lang)$`)
+// otherCookies are what the names of cookies that we set besides begin with.
+var otherCookies = []string{"lastseen_app", "lastseen_state", "lastseen_said", "lastseen_returns", "lastseen_device"}
 
-var cookieNames = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+const cookieLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 
 func setCookieName(c *Config, v string) error {
 	c.CookieName = v
-	if !cookieNames.MatchString(v) {
+	if v == "" || len(v) > 64 || strings.Trim(v, cookieLetters) != "" {
 		return fmt.Errorf("must be letters, digits, dots, dashes and underscores, at most 64 of them, is %q", v)
 	}
-	if otherCookies.MatchString(v) {
+	begins := func(with string) bool { return strings.HasPrefix(strings.ToLower(v), with) }
+	if slices.ContainsFunc(otherCookies, begins) || begins("__") || strings.EqualFold(v, "theme") || strings.EqualFold(v, "lang") { // browsers treat __ in a way of their own
 		return fmt.Errorf("%q is for other cookies, use another name", v)
 	}
 	return nil
