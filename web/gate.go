@@ -117,7 +117,7 @@ func (s *Server) authorize(c *gin.Context, read func(*http.Request) (asked, erro
 		return fmt.Errorf("%w: %w", db.ErrUnavailable, err)
 	}
 	if decision.User != nil && decision.Verdict != app.Allow { // for the log
-		c.Set(callerKey, app.Caller{User: decision.User})
+		setCaller(c, app.Caller{User: decision.User})
 	}
 	switch decision.Verdict {
 	case app.Allow:
@@ -324,7 +324,7 @@ func (s *Server) denied(c *gin.Context) error {
 		Host: host, Tokens: s.gateTokens(c.Request, asked{scheme: s.appScheme(c.Request), host: host}), Client: client,
 	})
 	if user != nil {
-		c.Set(callerKey, app.Caller{User: user})
+		setCaller(c, app.Caller{User: user})
 	}
 	return why
 }

@@ -25,8 +25,17 @@ const (
 	deviceKey = "device" // string, the token of the browser's device, set by signingIn
 )
 
-// requestKeys are gin's maps of what is known of a request, which it makes anew for each.
+// requestKeys are gin's maps of what is known of a request, which it would make anew for
+// each that needs one.
 var requestKeys = sync.Pool{New: func() any { return map[string]any{} }}
+
+// setCaller says who asks.
+func setCaller(c *gin.Context, caller app.Caller) {
+	if c.Keys == nil {
+		c.Keys = requestKeys.Get().(map[string]any)
+	}
+	c.Set(callerKey, caller)
+}
 
 // logRequests writes a line for each request that changes something or is refused, and,
 // when debugging, for every other one. That somebody is to sign in first is what a gate
@@ -34,11 +43,12 @@ var requestKeys = sync.Pool{New: func() any { return map[string]any{} }}
 // says how many there were. Failed sign-ins have lines of their own.
 func (s *Server) logRequests(c *gin.Context) {
 	start := time.Now()
-	c.Keys = requestKeys.Get().(map[string]any)
 	defer func() {
-		clear(c.Keys)
-		requestKeys.Put(c.Keys)
-		c.Keys = nil
+		if c.Keys != nil {
+			clear(c.Keys)
+			requestKeys.Put(c.Keys)
+			c.Keys = nil
+		}
 	}()
 	c.Next()
 	status, took := c.Writer.Status(), time.Since(start)
@@ -212,7 +222,7 @@ func (s *Server) byCookie(c *gin.Context) (app.Caller, error) {
 	client, _ := s.client(c.Request)
 	caller, err := s.app.Authenticate(c.Request.Context(), s.tokens(c.Request), client)
 	if err == nil {
-		c.Set(callerKey, caller)
+		setCaller(c, caller)
 	}
 	return caller, err
 }
@@ -241,7 +251,7 @@ func (s *Server) byBearerOrCookie(c *gin.Context) (app.Caller, error) {
 		return app.Caller{}, errScope
 	}
 	if err == nil {
-		c.Set(callerKey, caller)
+		setCaller(c, caller)
 	}
 	return caller, err
 }

@@ -226,7 +226,7 @@ func (s *Server) setUp(c *gin.Context) error {
 // codes that came with it.
 func (s *Server) enrolled(c *gin.Context, user db.User, token string, sess db.Session, codes []string, back string) error {
 	s.signedInAs(c, token, sess)
-	c.Set(callerKey, app.Caller{User: &user, Session: sess.UUID, IP: sess.IP})
+	setCaller(c, app.Caller{User: &user, Session: sess.UUID, IP: sess.IP})
 	return s.renderRecovery(c, codes, "/login?"+back)
 }
 
