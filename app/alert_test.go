@@ -24,6 +24,7 @@ import (
 )
 
 func TestReasons(t *testing.T) {
+	t.Parallel()
 	at := time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
 	home := map[string]time.Time{"GB": at, "FR": at}
 	known := db.SignInHistory{Device: true, Client: true, Any: true}
@@ -132,6 +133,7 @@ const (
 )
 
 func TestSignInAlerts(t *testing.T) {
+	t.Parallel()
 	a, advance := alerting(t)
 	hook := receive(t)
 	addTarget(t, a, hook.url())
@@ -174,6 +176,7 @@ func TestSignInAlerts(t *testing.T) {
 
 // What is always told is told to the superusers' targets, and to the person concerned.
 func TestAlwaysTold(t *testing.T) {
+	t.Parallel()
 	a, advance := alerting(t)
 	hook, choosy := receive(t), receive(t)
 	root := create(t, a, NewUser{Username: "root", Superuser: true})
@@ -267,6 +270,7 @@ func TestAlwaysTold(t *testing.T) {
 
 // An account that is locked is told of once.
 func TestLockIsTold(t *testing.T) {
+	t.Parallel()
 	a, _ := alerting(t)
 	hook := receive(t)
 	addTarget(t, a, hook.url())

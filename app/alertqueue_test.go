@@ -21,6 +21,7 @@ import (
 // A target that is dead is tried again, the first time soon, and holds up no other one;
 // when it lives again it gets all.
 func TestDeadTarget(t *testing.T) {
+	t.Parallel()
 	a, advance := alerting(t)
 	alive, dead := receive(t), receive(t)
 	down := true
@@ -93,6 +94,7 @@ func TestDeadTarget(t *testing.T) {
 
 // One message that a receiver does not take holds up no other one.
 func TestRefusedMessage(t *testing.T) {
+	t.Parallel()
 	a, advance := alerting(t)
 	hook := receive(t)
 	hook.refuse = func(m alert.Message) bool { return m.Type == alert.KeyCreated }
@@ -113,6 +115,7 @@ func TestRefusedMessage(t *testing.T) {
 
 // Five an hour, then one line with the person and the number.
 func TestQuiet(t *testing.T) {
+	t.Parallel()
 	a, advance := alerting(t)
 	hook := receive(t)
 	addTarget(t, a, hook.url())
@@ -138,6 +141,7 @@ func TestQuiet(t *testing.T) {
 // While what is held back waits for its summary, and nothing is new, there is nothing to
 // write: who writes meanwhile holds up nothing.
 func TestHeldAlertsWriteNothing(t *testing.T) {
+	t.Parallel()
 	a, advance := alerting(t)
 	hook := receive(t)
 	addTarget(t, a, hook.url())
@@ -209,6 +213,7 @@ func TestTwoSenders(t *testing.T) {
 
 // The loop sends, a sign-in at once, and ends when it is told to.
 func TestSending(t *testing.T) {
+	t.Parallel()
 	a, _ := alerting(t)
 	hook := receive(t)
 	addTarget(t, a, hook.url())

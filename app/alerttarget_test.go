@@ -14,6 +14,7 @@ import (
 
 // What waits for a user's own mail is for nobody when they are gone.
 func TestGoneTargets(t *testing.T) {
+	t.Parallel()
 	a, _ := alerting(t)
 	for _, id := range []string{"7", "s00000000", mailOf + "7", mailOf, ""} {
 		if _, err := a.resolve(t.Context(), id); !errors.Is(err, db.ErrNotFound) {
@@ -37,6 +38,7 @@ func TestGoneTargets(t *testing.T) {
 
 // Who has an address gets their own by mail, unless they chose otherwise.
 func TestOwnMail(t *testing.T) {
+	t.Parallel()
 	a, _ := alerting(t)
 	ada := create(t, a, NewUser{Username: "ada", Email: "ada@home.example"})
 	planned := func(kind alert.Type) string {
@@ -85,6 +87,7 @@ func TestOwnMail(t *testing.T) {
 // A target's secrets are in the database only encrypted, and without the key it is shown
 // as what cannot be read, and can be removed.
 func TestTargetsAreSealed(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	a, _ := clocked(t, dir)
 	target := addTarget(t, a, "ntfy://:tk_s3cret@ntfy.example/h1dden")

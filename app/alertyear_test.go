@@ -24,6 +24,7 @@ import (
 // carrier; two holidays abroad; two new telephones; three stolen passwords. Each theft is
 // told of, and a person hears of what was none at most once in three months.
 func TestAYearOfAlerts(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	a, advance := clocked(t, dir)
 	city, asn := filepath.Join(dir, "city.mmdb"), filepath.Join(dir, "asn.mmdb")

@@ -54,6 +54,7 @@ func names(t *testing.T, a *App) string {
 }
 
 func TestScheduledBackups(t *testing.T) {
+	t.Parallel()
 	onlySQLite(t)
 	a, advance := keeper(t, time.Hour, 3)
 	for _, step := range []struct {
@@ -105,6 +106,7 @@ func TestScheduledBackups(t *testing.T) {
 
 // Only files of our naming count and go.
 func TestScheduledBackupsLeaveOthersAlone(t *testing.T) {
+	t.Parallel()
 	onlySQLite(t)
 	a, advance := keeper(t, time.Hour, 1)
 	others := []string{"mine.db", "lastseen-20200101T000000Z.db.old", "lastseen-20200101T000000.5Z.db", "lastseen-20209901T000000Z.db", "lastseen.db"}
@@ -137,6 +139,7 @@ func TestScheduledBackupsLeaveOthersAlone(t *testing.T) {
 
 // What a crash left of a copy goes after a day.
 func TestHalvesOfCopiesGo(t *testing.T) {
+	t.Parallel()
 	a, advance := keeper(t, 0, 1)
 	half := filepath.Join(a.Config.DataDir, ".lastseen-backup-1234")
 	if err := errors.Join(os.Mkdir(half, 0o700), os.Chtimes(half, a.Now(), a.Now())); err != nil {
@@ -159,6 +162,7 @@ func TestHalvesOfCopiesGo(t *testing.T) {
 // A backup that fails leaves the older ones, leaves no half of a file, is told
 // by the doctor, and is made when it can be.
 func TestScheduledBackupFails(t *testing.T) {
+	t.Parallel()
 	onlySQLite(t)
 	a, advance := keeper(t, time.Hour, 1)
 	var log lines
@@ -202,6 +206,7 @@ func TestScheduledBackupFails(t *testing.T) {
 
 // Beside a server, the doctor knows of a failure by the time alone.
 func TestOverdueBackup(t *testing.T) {
+	t.Parallel()
 	onlySQLite(t)
 	a, advance := keeper(t, time.Hour, 1)
 	if err := tick(t, a); err != nil {
@@ -220,6 +225,7 @@ func TestOverdueBackup(t *testing.T) {
 
 // While a copy is made, uses are written and people sign in.
 func TestBackupHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
 	onlySQLite(t)
 	a, _ := keeper(t, time.Hour, 1)
 	fill, err := sql.Open("sqlite", "file:"+DatabasePath(a.Config.DataDir)+"?_pragma=busy_timeout(5000)")
@@ -259,6 +265,7 @@ func TestBackupHoldsNobodyUp(t *testing.T) {
 }
 
 func TestDownload(t *testing.T) {
+	t.Parallel()
 	onlySQLite(t)
 	a, _ := keeper(t, 0, 1)
 	if _, err := a.Download(t.Context(), Caller{User: &db.User{}}); !errors.Is(err, ErrForbidden) {
@@ -309,6 +316,7 @@ func (l *lines) contains(s string) bool { return strings.Contains(l.text(), s) }
 // A backup from the future, made while the clock was wrong, does not have each new
 // one removed at once and made again.
 func TestBackupFromTheFuture(t *testing.T) {
+	t.Parallel()
 	onlySQLite(t)
 	a, _ := keeper(t, time.Hour, 1)
 	var log lines
@@ -341,6 +349,7 @@ func keepFor(t *testing.T, a *App, log *lines) {
 // Nor have those that are kept when the clock is behind them all, as on a board
 // without a clock.
 func TestBackupsWhileTheClockIsBehind(t *testing.T) {
+	t.Parallel()
 	onlySQLite(t)
 	a, advance := keeper(t, time.Hour, 3)
 	var log lines

@@ -13,6 +13,7 @@ import (
 
 // Whatever changes shows in the very next request of everybody whom it concerns.
 func TestChangesShowAtOnce(t *testing.T) {
+	t.Parallel()
 	operator := Operator.Actor()
 	const (
 		before = "session: Ada [family] passes; other: Ada [family] passes; key: Ada [family]; grace: passes"
@@ -170,6 +171,7 @@ func TestChangesShowAtOnce(t *testing.T) {
 // The row number of an agent that was purged is not given to another one, and sessions show
 // that.
 func TestPurgedAgent(t *testing.T) {
+	t.Parallel()
 	a, advance := clocked(t, t.TempDir())
 	user := create(t, a, NewUser{Username: "root", Superuser: true})
 	show := func(agent string) string {

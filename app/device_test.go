@@ -40,6 +40,7 @@ func deviceOf(t *testing.T, a *App, caller Caller) db.Device {
 }
 
 func TestDeviceToken(t *testing.T) {
+	t.Parallel()
 	held := DeviceToken("")
 	if len(held) != 43 || DeviceToken("") == held || DeviceToken(held) != held {
 		t.Errorf("got %q", held)
@@ -52,6 +53,7 @@ func TestDeviceToken(t *testing.T) {
 }
 
 func TestDevices(t *testing.T) {
+	t.Parallel()
 	a, _ := clocked(t, t.TempDir())
 	ada, bob := create(t, a, NewUser{Username: "ada"}), create(t, a, NewUser{Username: "bob"})
 	root := create(t, a, NewUser{Username: "root", Superuser: true})
@@ -130,6 +132,7 @@ func second[T any](_ T, err error) error { return err }
 
 // A session from before there were devices gets one when its browser opens the page.
 func TestAdopt(t *testing.T) {
+	t.Parallel()
 	a, _ := clocked(t, t.TempDir())
 	ada := create(t, a, NewUser{Username: "ada"})
 	caller, _ := arrive(t, a, ada, on(""))
@@ -157,6 +160,7 @@ func TestAdopt(t *testing.T) {
 
 // The loop keeps a device as long as history tells of it, or a year where it has a name.
 func TestDevicesArePurged(t *testing.T) {
+	t.Parallel()
 	a, advance := clocked(t, t.TempDir())
 	ada := create(t, a, NewUser{Username: "ada"})
 	named, _ := arrive(t, a, ada, on(DeviceToken("")))

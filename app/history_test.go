@@ -17,6 +17,7 @@ import (
 // A command beside the server ends no session by the idle limit whose use the
 // server has yet to write, and no use brings back one that has expired.
 func TestIdleLimitBesideAServer(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	server, advance := clocked(t, dir)
 	beside := openApp(t, dir)
@@ -63,6 +64,7 @@ func TestIdleLimitBesideAServer(t *testing.T) {
 // since the server beside has yet to write its last use, by its name or a part of it;
 // nobody else does.
 func TestOperatorEndsWhatLooksExpired(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	server, advance := clocked(t, dir)
 	beside := openApp(t, dir)
@@ -114,6 +116,7 @@ func TestOperatorEndsWhatLooksExpired(t *testing.T) {
 // A clock that was ahead for a while leaves a last use of then: the next use says when it
 // is, and the idle limit begins there. Until then the doctor tells of it.
 func TestClockWasAhead(t *testing.T) {
+	t.Parallel()
 	a, advance := clocked(t, t.TempDir())
 	advance(newest.Sub(a.Now()) + 24*time.Hour)
 	a.Config.SessionIdle = time.Hour
@@ -166,6 +169,7 @@ func reachHost(t *testing.T, a *App, token, host, ip string) {
 
 // However a session ends, its history has the use and the host that it was answered last.
 func TestHistoryIsWhole(t *testing.T) {
+	t.Parallel()
 	for how, end := range map[string]func(a, there *App, user db.User, token string, id uuid.UUID) error{
 		"replaced": func(a, _ *App, _ db.User, token string, _ uuid.UUID) error {
 			_, _, err := a.SignIn(t.Context(), Credentials{Username: "root", Password: "correct horse"}, from("192.0.2.1"), []string{token})
@@ -232,6 +236,7 @@ func TestHistoryIsWhole(t *testing.T) {
 
 // Signing out that fails, as on a full disk, ends nothing and loses nothing.
 func TestSignOutFails(t *testing.T) {
+	t.Parallel()
 	a, advance := clocked(t, t.TempDir())
 	a.Config.CookieDomain = "home.example"
 	user := create(t, a, NewUser{Username: "root", Superuser: true})
@@ -260,6 +265,7 @@ func TestSignOutFails(t *testing.T) {
 
 // A key that cannot be looked up is an error, and no panic.
 func TestKeyCannotBeLookedUp(t *testing.T) {
+	t.Parallel()
 	a, _ := clocked(t, t.TempDir())
 	a.Config.CookieDomain = "home.example"
 	r := ForwardRequest{Host: "app.home.example", Path: "/", Client: from("192.0.2.1")}
@@ -276,6 +282,7 @@ func TestKeyCannotBeLookedUp(t *testing.T) {
 
 // Who signs in elsewhere is shown with that everywhere, at once.
 func TestLastLogin(t *testing.T) {
+	t.Parallel()
 	a, advance := clocked(t, t.TempDir())
 	create(t, a, NewUser{Username: "ada"})
 	client := from("192.0.2.1")
@@ -298,6 +305,7 @@ func TestLastLogin(t *testing.T) {
 // However many uses wait to be written, whoever lists or exports living sessions sees
 // each as it was used last.
 func TestHistoryShowsUsesThatWait(t *testing.T) {
+	t.Parallel()
 	a := openApp(t, t.TempDir())
 	ada := create(t, a, NewUser{Username: "ada", Superuser: true})
 	const many = 2100 // more than are written for every list
@@ -344,6 +352,7 @@ func TestHistoryShowsUsesThatWait(t *testing.T) {
 
 // What happens now is of today, the last of the days.
 func TestEventsPerDayHaveToday(t *testing.T) {
+	t.Parallel()
 	a, advance := clocked(t, t.TempDir())
 	create(t, a, NewUser{Username: "ada"})
 	for _, day := range []int{0, 1, 29} {

@@ -70,6 +70,7 @@ django,,,pbkdf2_sha256$260000$qcoNFZvk8qjZrfpvTHe4dS$W8frhcB4lu28t2jfUJL3nGSiaGT
 }
 
 func TestImport(t *testing.T) {
+	t.Parallel()
 	for _, s := range sources {
 		t.Run(s.program, func(t *testing.T) {
 			t.Parallel()
@@ -151,6 +152,7 @@ func TestImport(t *testing.T) {
 
 // What a hash may cost is bounded, and what is none is none.
 func TestForeignHashes(t *testing.T) {
+	t.Parallel()
 	for _, hash := range []string{
 		"", "x", "plain", "{SHA}", "{SHA}YQ==", "{SSHA}oEChSzYGTx7BMrZbjb1lJR4Zeg==", "{SSHA", "{SASL}ada@home.example", "{NONE}x", "{CRYPT}", "{CRYPT}RXwcRgrmp5OeI0ksBYtGIQLg",
 		"{CRYPT}$y$jDT$A92KmCdUGMv8SZdU$GGyf3qNM7YZaIRA9yRRQK5LJarSOgcirN3L1sLaQfl4", "{PBKDF2-SHA256}99999999$AZKrDFQXxdrvp9wBSd6QsQ$e98Rujejv2AnqXeebpbDXm2pko4UoWkX5WDx8Km0VnQ", "$apr1$", "$apr1$salt$short", "$apr1$saltsaltsalt$KOI5qrY7bGKcv5GcKJGJZ0", "$1$salt$x",

@@ -10,6 +10,7 @@ import (
 
 // A machine that has not the key of the others makes none of its own, and says so.
 func TestOneKeyOfAllMachines(t *testing.T) {
+	t.Parallel()
 	url := emptyPostgres.New(t)
 	on := func(dir string) *App {
 		store, err := postgres.Open(t.Context(), url, postgres.Options{})
@@ -56,6 +57,7 @@ func TestOneKeyOfAllMachines(t *testing.T) {
 
 // After a move the key that the copied secrets need is known: no machine makes another one.
 func TestKeyOfAMove(t *testing.T) {
+	t.Parallel()
 	store, err := postgres.Open(t.Context(), emptyPostgres.New(t), postgres.Options{})
 	if err != nil {
 		t.Fatal(err)

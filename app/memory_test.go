@@ -11,6 +11,7 @@ import (
 // The heap has its headroom while CollectOften runs, however little or much lives; who
 // sets GOGC keeps what they set.
 func TestHeadroom(t *testing.T) {
+	t.Parallel()
 	before := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(before)
 	percent := func() int {

@@ -61,6 +61,7 @@ func insertSession(t testing.TB, a *App, user db.User) (token string, id uuid.UU
 // process or machine would, while many readers keep the cache warm, and asks for each on
 // both at once afterwards. LASTSEEN_TEST_REVOCATIONS says how many.
 func TestRevokedIsRefusedNext(t *testing.T) {
+	t.Parallel()
 	t.Run("SQLite", func(t *testing.T) {
 		onlySQLite(t)
 		dir := t.TempDir()

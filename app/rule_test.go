@@ -8,6 +8,7 @@ import (
 )
 
 func TestParseHost(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("a", 63)
 	for hostport, want := range map[string][2]string{
 		"grafana.home.example":       {"grafana.home.example", ""},

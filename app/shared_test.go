@@ -33,6 +33,7 @@ func onPostgres(t *testing.T, settings func(*App)) (here, relayed *App, relay *p
 
 // Whatever a request is answered by, all that decides is asked, and in one round trip.
 func TestOneRoundTrip(t *testing.T) {
+	t.Parallel()
 	here, a, relay := onPostgres(t, func(a *App) {
 		a.Config.Apps = []string{"app.home.example", "*.shared.example"}
 		a.Config.CookieDomain = "shared.example"
@@ -147,6 +148,7 @@ func TestOneRoundTrip(t *testing.T) {
 // A use that was noted is written, and shown on the other machine; while the database is
 // gone nothing passes, and nothing is led to the sign-in.
 func TestUsesOfTwoMachines(t *testing.T) {
+	t.Parallel()
 	here, a, relay := onPostgres(t, func(*App) {})
 	ada := create(t, here, NewUser{Username: "ada"})
 	token, id := insertSession(t, here, ada)

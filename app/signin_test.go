@@ -57,6 +57,7 @@ func signIn(a *App, name, password, ip string) error {
 // A flood of wrong passwords from everywhere locks an account only for
 // networks that never signed in to it, and is remembered over a restart.
 func TestAccountIsLockedForStrangersOnly(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	a, advance := clocked(t, dir)
 	create(t, a, NewUser{Username: "ada"})
@@ -89,6 +90,7 @@ func TestAccountIsLockedForStrangersOnly(t *testing.T) {
 // As many sign-ins under way as an account bears refuse strangers, but nobody
 // where it has been signed in to before.
 func TestSignInsUnderWayRefuseStrangersOnly(t *testing.T) {
+	t.Parallel()
 	a, _ := clocked(t, t.TempDir())
 	create(t, a, NewUser{Username: "ada"})
 	if err := signIn(a, "ada", "correct horse", "192.0.2.1"); err != nil {
@@ -110,6 +112,7 @@ func TestSignInsUnderWayRefuseStrangersOnly(t *testing.T) {
 // Whoever is refused, it took one hash: so how long it took tells nothing
 // (CVE-2024-29296, CVE-2026-107269). The medians are for people to look at.
 func TestRefusalsTakeOneHash(t *testing.T) {
+	t.Parallel()
 	a, _ := clocked(t, t.TempDir())
 	create(t, a, NewUser{Username: "ada"})
 	if err := a.SetUserActive(t.Context(), Operator.Actor(), create(t, a, NewUser{Username: "eve"}), false); err != nil {
@@ -153,6 +156,7 @@ func TestRefusalsTakeOneHash(t *testing.T) {
 
 // The hash for unknown users is like the others, and no password's.
 func TestNoPassword(t *testing.T) {
+	t.Parallel()
 	hash := noPassword()
 	if made, err := hasher.Hash("x"); err != nil || len(made.Encode()) != len(hash) || !strings.HasPrefix(made.Encode(), ours) || !strings.HasPrefix(hash, ours) {
 		t.Errorf("got %q, which is unlike %v, %v", hash, made, err)
@@ -167,6 +171,7 @@ func TestNoPassword(t *testing.T) {
 
 // IPv6 counts by /64: an attacker has all of its addresses.
 func TestLoginNetwork(t *testing.T) {
+	t.Parallel()
 	for ip, want := range map[string]string{
 		"192.0.2.7": "192.0.2.7/32", "2001:db8:1:2:3::4": "2001:db8:1:2::/64",
 	} {
@@ -179,6 +184,7 @@ func TestLoginNetwork(t *testing.T) {
 // A flood of sign-ins waits in a line of bounded length, and hashes few at once
 // (authelia#1044).
 func TestHashingIsBounded(t *testing.T) {
+	t.Parallel()
 	p := newPasswords()
 	var done []func()
 	for range cap(p.running) {
@@ -216,6 +222,7 @@ func TestHashingIsBounded(t *testing.T) {
 
 // However many strangers are in line, who comes from a network that is known gets in.
 func TestStrangersLeaveRoom(t *testing.T) {
+	t.Parallel()
 	p := newPasswords()
 	ctx, cancel := context.WithCancel(t.Context())
 	var wait sync.WaitGroup
@@ -247,6 +254,7 @@ func TestStrangersLeaveRoom(t *testing.T) {
 // One home's networks of IPv6 do not fill the line for everybody, and each account that
 // was signed in to from there gets in all the same.
 func TestOneHomeIsNoCrowd(t *testing.T) {
+	t.Parallel()
 	a, _ := clocked(t, t.TempDir())
 	if _, err := a.CreateUser(t.Context(), Operator.Actor(), NewUser{Username: "ada", Password: "correct horse"}); err != nil {
 		t.Fatal(err)
@@ -272,6 +280,7 @@ func TestOneHomeIsNoCrowd(t *testing.T) {
 }
 
 func TestWeakHashIsReplaced(t *testing.T) {
+	t.Parallel()
 	a, _ := clocked(t, t.TempDir())
 	h, err := argon2.New(argon2.WithVariantID(), argon2.WithM(512), argon2.WithT(1), argon2.WithP(1))
 	if err != nil {
@@ -306,6 +315,7 @@ func TestWeakHashIsReplaced(t *testing.T) {
 }
 
 func TestKeysEnd(t *testing.T) {
+	t.Parallel()
 	a, advance := clocked(t, t.TempDir())
 	user := create(t, a, NewUser{Username: "ada"})
 	create(t, a, NewUser{Username: "root", Superuser: true})
@@ -341,6 +351,7 @@ func TestKeysEnd(t *testing.T) {
 
 // The last use of a key is its own, though another has its row's number by then.
 func TestLastUseOfKeys(t *testing.T) {
+	t.Parallel()
 	onlySQLite(t) // PostgreSQL gives no number anew
 	a, _ := clocked(t, t.TempDir())
 	ada, otto := create(t, a, NewUser{Username: "ada"}), create(t, a, NewUser{Username: "otto"})
@@ -386,6 +397,7 @@ func TestLastUseOfKeys(t *testing.T) {
 
 // Newer definitions show at once, and replace what is stored.
 func TestDefinitionsAreReplaced(t *testing.T) {
+	t.Parallel()
 	a, _ := clocked(t, t.TempDir())
 	user := create(t, a, NewUser{Username: "ada", Superuser: true})
 	_, id := insertSession(t, a, user)
@@ -408,6 +420,7 @@ func TestDefinitionsAreReplaced(t *testing.T) {
 
 // Who reads of a new user in the events finds them by the pk.
 func TestEventOfANewUser(t *testing.T) {
+	t.Parallel()
 	a := openApp(t, t.TempDir())
 	ada := create(t, a, NewUser{Username: "ada"})
 	events, _, err := a.store.Events(t.Context(), db.EventFilter{Limit: 1})
@@ -422,6 +435,7 @@ func TestEventOfANewUser(t *testing.T) {
 
 // A password that was reset stays, though its user's own change was verified before.
 func TestResetBesideAChange(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	a := openApp(t, dir)
 	there := openApp(t, dir)
@@ -460,6 +474,7 @@ func TestResetBesideAChange(t *testing.T) {
 
 // Wrong passwords from while the clock was ahead lock nobody out until then.
 func TestFailuresFromTheFuture(t *testing.T) {
+	t.Parallel()
 	a, advance := clocked(t, t.TempDir())
 	create(t, a, NewUser{Username: "ada"})
 	advance(365 * 24 * time.Hour)
@@ -475,6 +490,7 @@ func TestFailuresFromTheFuture(t *testing.T) {
 
 // What no page can send is no password, and what no address can hold names no key.
 func TestOddSecrets(t *testing.T) {
+	t.Parallel()
 	for _, password := range []string{"one line\nand another", "a NUL\x00 byte here", "\xff\xfe is no text", "tab\tulator"} {
 		if err := db.CheckPassword(password); err == nil {
 			t.Errorf("%q is taken for a password", password)

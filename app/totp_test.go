@@ -14,6 +14,7 @@ import (
 
 // https://www.rfc-editor.org/rfc/rfc6238#appendix-B, SHA-1, of which we take the last six digits.
 func TestCodesOfTheRFC(t *testing.T) {
+	t.Parallel()
 	secret := []byte("12345678901234567890")
 	for seconds, want := range map[int64]string{
 		59: "94287082", 1111111109: "07081804", 1111111111: "14050471", 1234567890: "89005924", 2000000000: "69279037", 20000000000: "65353130",
@@ -43,6 +44,7 @@ func TestCodesOfTheRFC(t *testing.T) {
 }
 
 func TestRecoveryCodes(t *testing.T) {
+	t.Parallel()
 	codes, hashes := newRecoveryCodes()
 	seen := map[string]bool{}
 	for i, code := range codes {
@@ -65,6 +67,7 @@ func TestRecoveryCodes(t *testing.T) {
 
 // A secret is good for its user and factor alone, and with the key that it was sealed with.
 func TestSealedSecrets(t *testing.T) {
+	t.Parallel()
 	a := openApp(t, t.TempDir())
 	ada, bob := db.User{UUID: uuid.New()}, db.User{UUID: uuid.New()}
 	one, other := uuid.New(), uuid.New()
@@ -123,6 +126,7 @@ func TestSealedSecrets(t *testing.T) {
 
 // Who has proven what waits for what: the one table that decides.
 func TestWhatIsWanted(t *testing.T) {
+	t.Parallel()
 	code, key, codes := db.Factors{TOTPs: make([]db.TOTP, 1)}, db.Factors{Passkeys: make([]db.Passkey, 1)}, db.Factors{Recovery: 10}
 	user, super := db.User{}, db.User{Superuser: true}
 	must, superMust := db.User{MustChange: true}, db.User{Superuser: true, MustChange: true}

@@ -13,6 +13,7 @@ import (
 
 // Each change has what it makes untrue read anew, and nothing else.
 func TestInvalidate(t *testing.T) {
+	t.Parallel()
 	f := start(t)
 	ada, grace := f.createUser(t, "ada"), f.createUser(t, "grace")
 	adas, graces := f.signIn(t, ada), f.signIn(t, grace)
@@ -76,6 +77,7 @@ func TestInvalidate(t *testing.T) {
 // All sessions of a user are read anew after they changed, not only the one that is asked
 // for first.
 func TestAllSessionsOfAUser(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]Change{"ended": SessionsEnded, "user changed": UserChanged} {
 		t.Run(name, func(t *testing.T) {
 			f := start(t)
@@ -102,6 +104,7 @@ func TestAllSessionsOfAUser(t *testing.T) {
 
 // What was read before a change is not kept after it, whatever it is.
 func TestChangedWhileItIsRead(t *testing.T) {
+	t.Parallel()
 	for _, what := range []string{"session", "user", "key", "rules", "agent"} {
 		t.Run(what, func(t *testing.T) {
 			f := start(t)
@@ -138,6 +141,7 @@ func TestChangedWhileItIsRead(t *testing.T) {
 // Another process's change is believed by nobody once it is committed, and its later use is
 // the one that is shown.
 func TestWrittenElsewhere(t *testing.T) {
+	t.Parallel()
 	f := start(t)
 	ada := f.createUser(t, "ada")
 	s, ends := f.signIn(t, ada), f.signIn(t, ada)
@@ -175,6 +179,7 @@ func (neverStore) Epoch() (uint64, bool) { return 0, false }
 // Before a store that cannot tell what others write, each request reads, and uses are
 // gathered as before.
 func TestNothingIsBelieved(t *testing.T) {
+	t.Parallel()
 	f := start(t)
 	f.store = neverStore{f.db}
 	ada := f.createUser(t, "ada")

@@ -8,6 +8,7 @@ import (
 
 // The most specific host with a rule decides.
 func TestGateRules(t *testing.T) {
+	t.Parallel()
 	rules := NewRules([]db.Rule{
 		{ID: 1, Host: "*.example", Groups: []string{"all"}},
 		{ID: 2, Host: "*.home.example", Groups: []string{"family"}},

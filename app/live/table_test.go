@@ -16,6 +16,7 @@ import (
 // An index finds what was added and not removed, also where many keys should be
 // in one slot.
 func TestIndex(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
 	keys := make([][16]byte, 3000)
 	for n := range keys {
@@ -54,6 +55,7 @@ func TestIndex(t *testing.T) {
 // With room for few sessions, agents and hosts, nothing that was noted is lost, and
 // no session shows what is another's.
 func TestLittleRoom(t *testing.T) {
+	t.Parallel()
 	f := start(t, func(o *Options) { o.Bounds.Sessions, o.Bounds.Agents, o.Bounds.Users = 32, 8, 2 })
 	users := []db.User{f.createUser(t, "ada"), f.createUser(t, "grace"), f.createUser(t, "erika")}
 	const n = 60
@@ -133,6 +135,7 @@ func TestLittleRoom(t *testing.T) {
 // However many sessions are used while nothing can be written, memory holds twice as
 // many as there is room for, and each goes on authenticating.
 func TestNoRoom(t *testing.T) {
+	t.Parallel()
 	f := start(t, func(o *Options) { o.Bounds.Sessions = 16 })
 	ada := f.createUser(t, "ada")
 	all, used := make([]signedIn, 100), make([]time.Time, 100)
@@ -161,6 +164,7 @@ func TestNoRoom(t *testing.T) {
 // Sessions whose agents, proxies and hosts are all different take no memory without end: those
 // of which all is written go, and come back as they were.
 func TestBoundOfAgents(t *testing.T) {
+	t.Parallel()
 	f := start(t, func(o *Options) { o.Bounds.Agents = 4 })
 	ada := f.createUser(t, "ada")
 	var all []signedIn
@@ -193,6 +197,7 @@ func TestBoundOfAgents(t *testing.T) {
 // A row that was read before its session was evicted is not shown for what was written of
 // it meanwhile.
 func TestEvictedWhileItIsRead(t *testing.T) {
+	t.Parallel()
 	var store *tellingStore
 	f := start(t, func(o *Options) { o.Bounds.Sessions = 1 })
 	store = &tellingStore{Store: f.db}

@@ -28,6 +28,7 @@ func (f *fixture) end(t testing.TB, s signedIn) {
 // A session that is first read by its token and by its UUID at once is one in
 // memory: ending it leaves neither.
 func TestFirstReadsAtOnce(t *testing.T) {
+	t.Parallel()
 	f := start(t)
 	ada := f.createUser(t, "ada")
 	client := from("192.0.2.7", "curl/8")
@@ -60,6 +61,7 @@ func TestFirstReadsAtOnce(t *testing.T) {
 // Whatever is read of last_used while a session is used, written and read at
 // once, it never goes back, and is never behind a use that was answered.
 func TestLastUsedNeverGoesBack(t *testing.T) {
+	t.Parallel()
 	var clock atomic.Int64 // each look at it is a microsecond later
 	begin := time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
 	now := func() time.Time { return begin.Add(time.Duration(clock.Add(1)) * time.Microsecond) }
@@ -135,6 +137,7 @@ func TestLastUsedNeverGoesBack(t *testing.T) {
 
 // What could not be written is kept, shown, and written when it can be.
 func TestFlushKeepsWhatItCannotWrite(t *testing.T) {
+	t.Parallel()
 	f := start(t)
 	s := f.signIn(t, f.createUser(t, "ada"))
 	used := f.advance(time.Minute)
@@ -157,6 +160,7 @@ func TestFlushKeepsWhatItCannotWrite(t *testing.T) {
 // The row's ID of a session that ended is given to the next one, which shows
 // nothing of what was noted of the other.
 func TestIDGivenAnew(t *testing.T) {
+	t.Parallel()
 	for _, failing := range []bool{false, true} {
 		f := start(t)
 		ada := f.createUser(t, "ada")
@@ -198,6 +202,7 @@ func TestIDGivenAnew(t *testing.T) {
 // A session that began, by its own time, before another was used gets that one's ID,
 // and nothing that is noted of the other.
 func TestIDOfAnEarlierSignIn(t *testing.T) {
+	t.Parallel()
 	f := start(t)
 	ada, grace := f.createUser(t, "ada"), f.createUser(t, "grace")
 	s := f.signIn(t, ada)
@@ -215,6 +220,7 @@ func TestIDOfAnEarlierSignIn(t *testing.T) {
 
 // What a list shows is never behind a use that came before it.
 func TestListsAreNotBehindUses(t *testing.T) {
+	t.Parallel()
 	f := start(t)
 	all := f.signInMany(t, f.createUser(t, "ada"), 2500)
 	lists, behind := 0, 0
@@ -247,6 +253,7 @@ func TestListsAreNotBehindUses(t *testing.T) {
 // The ID of an agent that was purged is given to another one, which is shown and
 // stored as itself.
 func TestAgentIDGivenAnew(t *testing.T) {
+	t.Parallel()
 	const chrome = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/140.0.0.0 Safari/537.36"
 	const firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 	f := start(t)
@@ -284,6 +291,7 @@ func TestAgentIDGivenAnew(t *testing.T) {
 // Hosts that cannot be written take no memory without end, and since when a session
 // reaches one stays what it was.
 func TestHostsThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
 	f := start(t, func(o *Options) { o.Bounds.Hosts = 100 })
 	ada := f.createUser(t, "ada")
 	s, same := f.signIn(t, ada), f.signIn(t, ada)
@@ -317,6 +325,7 @@ func TestHostsThatCannotBeWritten(t *testing.T) {
 // A session may end, or be evicted, between the request that it authenticated and the host that
 // this was for: its history has that too.
 func TestReachedAfterTheEnd(t *testing.T) {
+	t.Parallel()
 	f := start(t)
 	s := f.signIn(t, f.createUser(t, "ada"))
 	f.use(t, s, from("192.0.2.1", "curl/8"))
@@ -330,6 +339,7 @@ func TestReachedAfterTheEnd(t *testing.T) {
 
 // However often everything is read anew, sessions share what is said of one User-Agent.
 func TestSessionsShareAgents(t *testing.T) {
+	t.Parallel()
 	f := start(t)
 	ada := f.createUser(t, "ada")
 	for range 20 {
@@ -345,6 +355,7 @@ func TestSessionsShareAgents(t *testing.T) {
 // A session of a user that somebody took out of the database with another program
 // is refused, at once.
 func TestSessionOfNobody(t *testing.T) {
+	t.Parallel()
 	f := start(t)
 	s := f.signIn(t, f.createUser(t, "ada"))
 	pool, err := sql.Open("sqlite", "file:"+f.path)
@@ -365,6 +376,7 @@ func TestSessionOfNobody(t *testing.T) {
 // Sessions that have expired, by either limit, and those of users who are not active are
 // not touched.
 func TestNotTouched(t *testing.T) {
+	t.Parallel()
 	f := start(t, func(o *Options) { o.Idle = time.Hour })
 	ada := f.createUser(t, "ada")
 	s := f.signIn(t, ada)

@@ -12,6 +12,7 @@ import (
 
 // What waits in a backup to be told may have been told since.
 func TestRestoredAlerts(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	ada := dbtest.CreateUser(t, s, "ada", true)
 	tell := func() {

@@ -27,6 +27,7 @@ func settled(t *testing.T, s *Store) uint64 {
 }
 
 func TestEpoch(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	ada := dbtest.CreateUser(t, s, "ada", true)
 	before := settled(t, s)
@@ -98,6 +99,7 @@ func TestEpoch(t *testing.T) {
 // While a transaction of ours that is larger than the page cache begins the log
 // anew, what was read before may be believed.
 func TestEpochWhileTheLogBeginsAnew(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	dbtest.CreateUser(t, s, "ada", true)
 	for range 3 {

@@ -14,6 +14,7 @@ import (
 
 // Sessions from before there were devices go on, without one until they get it.
 func TestDevicesAfterAnUpgrade(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lastseen.db")
 	old, err := sql.Open("sqlite", path)
 	if err != nil {

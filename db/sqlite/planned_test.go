@@ -10,6 +10,7 @@ import (
 
 // However many different queries there are, each is answered, and few plans are kept.
 func TestPlansAreBounded(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	var wait sync.WaitGroup
 	for worker := range 8 {
@@ -31,6 +32,7 @@ func TestPlansAreBounded(t *testing.T) {
 // A plan that is kept stays no reader of what was committed when it ran: the log could
 // never begin anew.
 func TestPlansHoldNoLock(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	dbtest.CreateUser(t, s, "ada", true)
 	var n int

@@ -14,6 +14,7 @@ import (
 )
 
 func TestReaches(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	ada := dbtest.CreateUser(t, s, "ada", true)
 	lives, ended := dbtest.CreateSession(t, s, ada, "192.0.2.1", start), dbtest.CreateSession(t, s, ada, "192.0.2.1", start)
@@ -63,6 +64,7 @@ func TestReaches(t *testing.T) {
 
 // The gate's rules, read after every change of a user, wait for no slow list.
 func TestRulesWaitForNoList(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	for range 2 { // two searches that take long
 		conn, err := s.list.Conn(t.Context())

@@ -10,6 +10,7 @@ import (
 
 // However a page is found, it is the one that filtering and sorting everything gives.
 func TestSessionsAgainstAll(t *testing.T) {
+	t.Parallel()
 	defer func(few, many int) { fewHits, scanned = few, many }(fewHits, scanned)
 	dbtest.SessionsAgainstAll(t, open(t), 3000, func(i int) {
 		fewHits, scanned = []int{0, 20, 4000}[i%3], []int{30, 5000}[i%2]
@@ -19,6 +20,7 @@ func TestSessionsAgainstAll(t *testing.T) {
 // A list that nothing filters is read in the order of an index, without sorting
 // more than the page.
 func TestSessionsWalkIndexes(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	for column := range sessionOrderings {
 		q := sessionQuery{args: []any{micros(start)}, expired: 1}

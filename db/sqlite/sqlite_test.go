@@ -41,10 +41,12 @@ func open(t testing.TB) *Store {
 
 // TestStore is what every store must do.
 func TestStore(t *testing.T) {
+	t.Parallel()
 	dbtest.Run(t, func(t testing.TB) dbtest.Store { return open(t) })
 }
 
 func TestFilesArePrivate(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	dbtest.CreateUser(t, s, "ada", true)
 	for _, suffix := range []string{"", "-wal", "-shm"} {
@@ -59,6 +61,7 @@ func TestFilesArePrivate(t *testing.T) {
 }
 
 func TestEveryConnectionHasForeignKeys(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	var on int
 	for range 5 {
@@ -115,6 +118,7 @@ func fillBeforeDown(t *testing.T, s *Store) {
 }
 
 func TestMigrationsDownAndUpAgain(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	before := dump(t, s)
 	fillBeforeDown(t, s)
@@ -152,6 +156,7 @@ func TestMigrationsDownAndUpAgain(t *testing.T) {
 }
 
 func TestEveryMigrationHasItsPair(t *testing.T) {
+	t.Parallel()
 	ups, _ := fs.Glob(schema.SQLite, "sqlite/*.up.sql")
 	downs, _ := fs.Glob(schema.SQLite, "sqlite/*.down.sql")
 	if len(ups) == 0 || len(ups) != len(downs) {
@@ -182,6 +187,7 @@ func broken(t *testing.T) fs.FS {
 }
 
 func TestFailedMigrationPutsTheCopyBack(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lastseen.db")
 	s, err := Open(t.Context(), path, true)
 	if err != nil {
@@ -209,6 +215,7 @@ func TestFailedMigrationPutsTheCopyBack(t *testing.T) {
 }
 
 func TestNewerDatabaseIsRefused(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lastseen.db")
 	s, err := Open(t.Context(), path, true)
 	if err != nil {
@@ -225,6 +232,7 @@ func TestNewerDatabaseIsRefused(t *testing.T) {
 }
 
 func TestMayNotMigrate(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lastseen.db")
 	if _, err := Open(t.Context(), path, false); err == nil || !strings.Contains(err.Error(), "running server") {
 		t.Errorf("got %v, want a refusal", err)
@@ -232,6 +240,7 @@ func TestMayNotMigrate(t *testing.T) {
 }
 
 func TestOpenNoDatabase(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lastseen.db")
 	if err := os.WriteFile(path, []byte(strings.Repeat("this is no database ", 100)), 0o600); err != nil {
 		t.Fatal(err)
@@ -249,6 +258,7 @@ func TestOpenNoDatabase(t *testing.T) {
 // A restored database of which a part was left in its log, as on a full disk,
 // takes nobody's place.
 func TestRestoreNeedsAllOfIt(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	dbtest.CreateUser(t, s, "ada", true)
 	backup := filepath.Join(t.TempDir(), "backup.db")
@@ -287,6 +297,7 @@ func TestRestoreNeedsAllOfIt(t *testing.T) {
 // A file whose schema is not ours, letter for letter, is not restored: a trigger in it
 // would run with our next statement, and could add a superuser.
 func TestRestoreTakesNoForeignSchema(t *testing.T) {
+	t.Parallel()
 	for name, foreign := range map[string]string{
 		"a trigger":              `CREATE TRIGGER x AFTER DELETE ON sessions BEGIN UPDATE users SET superuser = 1; END`,
 		"a view":                 `CREATE VIEW x AS SELECT * FROM users`,
@@ -326,6 +337,7 @@ func TestRestoreTakesNoForeignSchema(t *testing.T) {
 
 // Only uses are written without waiting for the disk, whatever becomes of them.
 func TestWritesWaitForTheDisk(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	const full = 2
 	synchronous := func(q interface {
@@ -367,6 +379,7 @@ func TestWritesWaitForTheDisk(t *testing.T) {
 // Whoever waits for uses to be written may leave at any moment: what is written then
 // waits for the disk all the same, by the same connection.
 func TestLeavingALightWrite(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	connection := func() (raw any, mode int) {
 		t.Helper()

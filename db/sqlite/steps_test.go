@@ -44,6 +44,7 @@ func (s *Store) count(t *testing.T, rows string) (n int) {
 // Ending very many and forgetting what is old are done in steps, of which the whole is
 // the same, also when the program ends between two of them.
 func TestStepsMakeAWhole(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	ada, bob := dbtest.CreateUser(t, s, "ada", true), dbtest.CreateUser(t, s, "bob", false)
 	n := 2*stepRows + 3
@@ -96,6 +97,7 @@ func reach(t *testing.T, s *Store, id uuid.UUID) error {
 // A last use that is far ahead, from when the clock was, gives way to the next one; one
 // that another program wrote a little later does not.
 func TestTimesAhead(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ stored, use, want time.Duration }{
 		{0, time.Minute, time.Minute},
 		{5 * time.Minute, time.Minute, 5 * time.Minute},
@@ -117,6 +119,7 @@ func TestTimesAhead(t *testing.T) {
 
 // Nothing of a deleted user is left.
 func TestNothingIsLeftOfADeletedUser(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	ada, bob := dbtest.CreateUser(t, s, "ada", true), dbtest.CreateUser(t, s, "bob", false)
 	ends, lives := signedIn(t, s, bob, 2, start), signedIn(t, s, ada, 1, start)

@@ -19,6 +19,7 @@ func anyToken() []byte {
 // Many tokens that nobody was given cost no query, once some did, also when another
 // process has written meanwhile.
 func TestTokensOfNobody(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	ada := dbtest.CreateUser(t, s, "ada", true)
 	for range 50 {
@@ -64,6 +65,7 @@ func TestTokensOfNobody(t *testing.T) {
 
 // No sign-in is missed, of this process or another, while the filter is made anew.
 func TestTokensMissNobody(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	ada := dbtest.CreateUser(t, s, "ada", true)
 	bob := dbtest.CreateUser(t, s, "bob", false)
