@@ -17,13 +17,13 @@ STATIC := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false \
 PLATFORMS := linux-amd64 linux-arm64 linux-armv7 linux-armv6 linux-386 linux-riscv64 \
 	darwin-amd64 darwin-arm64 windows-amd64 windows-arm64
 
-# SQLite itself, C turned into Go, and the arithmetic of Argon2 are compiled without the
+# SQLite itself, C turned into Go, and the arithmetic of hashes are compiled without the
 # detector and take a quarter of the time: the memory that SQLite works on is not Go's,
-# so nothing would be watched there. The packages around them stay: what those make of
-# generic code is linked for everybody.
+# so nothing would be watched there, nor are its pointers for Go to check. The packages
+# around them stay: what those make of generic code is linked for everybody.
 # A program with the detector sleeps for a second as it ends, and the tests end many.
 export GORACE ?= atexit_sleep_ms=10
-export RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=github.com/go-crypt/x/argon2=-race=false
+export RACE := -race -gcflags=modernc.org/...=-d=checkptr=0 -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=github.com/go-crypt/x/...=-race=false
 
 # Tests that run without it: of pages in a browser, of memory, and long comparisons in
 # which nothing runs beside anything. They share compiled packages with the build.
