@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"lastseen/app/config"
-	"lastseen/app/useragent"
 	"lastseen/db"
 	"lastseen/geoip"
 
@@ -26,17 +25,13 @@ import (
 func openApp(t testing.TB, dir string) *App {
 	t.Helper()
 	store, url := openStore(t, dir)
-	agents, err := useragent.New()
-	if err != nil {
-		t.Fatal(err)
-	}
 	log := slog.New(slog.DiscardHandler)
 	settings := map[string]string{"data": dir, "database": url}
 	cfg, err := config.Parse(func(name string) (string, bool) { v, ok := settings[name]; return v, ok }, func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := New(store, geoip.Open("", "", log), agents, cfg, log)
+	a := New(store, geoip.Open("", "", log), agents(), cfg, log)
 	t.Cleanup(func() { store.Close() })
 	return a
 }

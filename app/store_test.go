@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"lastseen/app/useragent"
 	"lastseen/db/pgtest"
 	"lastseen/db/postgres"
 	"lastseen/db/sqlite"
@@ -13,7 +14,27 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
+// What every test begins with is made once: it takes a while.
 var (
+	emptySQLite = sync.OnceValue(func() []byte {
+		dir, err := os.MkdirTemp("", "lastseen-app-")
+		if err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(dir)
+		store, err := sqlite.Open(context.Background(), DatabasePath(dir), true)
+		if err != nil {
+			panic(err)
+		}
+		if err := store.Close(); err != nil {
+			panic(err)
+		}
+		content, err := os.ReadFile(DatabasePath(dir))
+		if err != nil {
+			panic(err)
+		}
+		return content
+	})
 	emptyPostgres = pgtest.NewTemplate(func(url string) error {
 		store, err := postgres.Open(context.Background(), url, postgres.Options{Migrate: true})
 		if err != nil {
@@ -22,6 +43,14 @@ var (
 		return store.Close()
 	})
 	postgresOf sync.Map // URLs, by the data directory
+
+	agents = sync.OnceValue(func() *useragent.Parser {
+		p, err := useragent.New()
+		if err != nil {
+			panic(err)
+		}
+		return p
+	})
 )
 
 type testStore interface {
@@ -43,6 +72,11 @@ func openStore(t testing.TB, dir string) (store testStore, url string) {
 		url = known.(string)
 		store, err = postgres.Open(t.Context(), url, postgres.Options{})
 	} else {
+		if _, there := os.Stat(DatabasePath(dir)); there != nil {
+			if err := os.WriteFile(DatabasePath(dir), emptySQLite(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
 		store, err = sqlite.Open(t.Context(), DatabasePath(dir), true)
 	}
 	if err != nil {
