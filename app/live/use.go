@@ -52,11 +52,12 @@ func (c *Cache) touchBy(ctx context.Context, q query, client Client) (*db.User, 
 		var found *db.User
 		var id uuid.UUID
 		parse := false
+		now := c.now() // not while all wait
 		err := c.with(ctx, q, func(n uint32, user *db.User) {
 			s := c.sessions.at(n)
 			told := !client.Relayed || client.Agent != ""
 			parse = agent == nil && told && client.Agent != c.sessions.agents.values[s.agent].String
-			if !parse && user.Active && c.touch(n, &client, agent) {
+			if !parse && user.Active && c.touch(n, now, &client, agent) {
 				found, id = user, s.uuid
 			}
 		})
@@ -75,9 +76,8 @@ func (c *Cache) touchBy(ctx context.Context, q query, client Client) (*db.User, 
 
 // touch notes that a session was used now, with this agent if it is not the one that it
 // has, unless it has expired: then it reports false. c.mu is held.
-func (c *Cache) touch(n uint32, client *Client, agent *db.Agent) bool {
+func (c *Cache) touch(n uint32, now time.Time, client *Client, agent *db.Agent) bool {
 	s := c.sessions.at(n)
-	now := c.now()
 	if !c.Expires(time.UnixMicro(s.ends), time.UnixMicro(s.lastUsed)).After(now) {
 		return false
 	}
@@ -149,18 +149,19 @@ func (r *reaches) add(session uuid.UUID, host string, at reach) (full bool) {
 	return len(r.times) == r.bound
 }
 
-// Reach notes that a session reached a host now. What goes on reaching the same host is
-// written once in a minute.
+// Reach notes that a session, of which a use was just noted, reached a host. What goes on
+// reaching the same host is written once in a minute.
 func (c *Cache) Reach(id uuid.UUID, host string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := c.now().UnixMicro()
 	n, ok := c.sessions.byUUID.find(id)
 	if !ok { // it has just ended, and its history has the host, or it was evicted
+		now := c.now().UnixMicro()
 		c.addReach(id, host, reach{now, now})
 		return
 	}
 	t := c.sessions
+	now := t.at(n).lastUsed
 	if len(t.hosts.values) >= t.renumberAt {
 		t.renumber(n)
 	}
