@@ -80,8 +80,10 @@ type App struct {
 
 	mu            sync.Mutex // guards what follows
 	backupProblem error      // of the last scheduled backup
-	keyChecked    string     // the key that was found to be that of all machines
 	setupToken    string     // "" when there is nothing to set up
+
+	key        sync.Mutex // held while a key is read, or made, and the database asked of it
+	keyChecked string     // the key that was found to be that of all machines
 }
 
 // New wires the parts together; it starts nothing.

@@ -62,8 +62,8 @@ func parseKey(text string) ([]byte, error) {
 
 // cipher encrypts with the key. With create, one is made where there is none.
 func (a *App) cipher(create bool) (cipher.AEAD, error) {
-	a.mu.Lock() // so that no two are made
-	defer a.mu.Unlock()
+	a.key.Lock() // so that no two are made
+	defer a.key.Unlock()
 	text, err := ReadKey(a.Config.DataDir)
 	if err == nil {
 		err = a.checkKey(text)
@@ -97,8 +97,8 @@ type keyRegistry interface {
 	SettingOnce(ctx context.Context, name, value string) (kept string, err error)
 }
 
-// checkKey is ErrOtherKey unless a key is the one of all machines; the first one is. a.mu is
-// held.
+// checkKey is ErrOtherKey unless a key is the one of all machines; the first one is. a.key
+// is held.
 func (a *App) checkKey(text string) error {
 	registry, ok := a.store.(keyRegistry)
 	if !ok || a.keyChecked == text {
