@@ -65,7 +65,7 @@ func (a *App) bootstrap(ctx context.Context) error {
 // setupSetting is the name under which servers of one database keep what they printed.
 func setupSetting(token string) string {
 	hash := secretHash(token)
-	return "setup-token " + hex.EncodeToString(hash[:])
+	return db.SetupSetting + hex.EncodeToString(hash[:])
 }
 
 // createPrivate makes a file that only its owner can read, where there is none. One that

@@ -6,6 +6,9 @@ import (
 	"github.com/google/uuid"
 )
 
+// SetupSetting is what the names of settings begin with that are good until there is a user.
+const SetupSetting = "setup-token "
+
 // A User signs in. The zero LastLogin means never.
 type User struct {
 	ID              int64

@@ -160,6 +160,9 @@ func (s *Store) ClaimDeliveries(ctx context.Context, now, until time.Time, busy 
 // else waits for the target is due at once.
 func (s *Store) Delivered(ctx context.Context, d db.Delivery, now time.Time) error {
 	return s.inTx(ctx, func(ctx context.Context, q querier) error {
+		if err := lock(ctx, q, lockAlerts); err != nil {
+			return err
+		}
 		if _, err := q.exec(ctx, `DELETE FROM alert_deliveries WHERE alert_id = $1 AND target = $2`, d.Alert.ID, d.Target); err != nil {
 			return err
 		}
@@ -175,6 +178,9 @@ func (s *Store) Delivered(ctx context.Context, d db.Delivery, now time.Time) err
 // never, where that is the zero time.
 func (s *Store) NotDelivered(ctx context.Context, failed []db.Delivery, p db.AlertProblem) error {
 	return s.inTx(ctx, func(ctx context.Context, q querier) error {
+		if err := lock(ctx, q, lockAlerts); err != nil {
+			return err
+		}
 		for _, d := range failed {
 			var err error
 			if d.Due.IsZero() {
@@ -292,6 +298,9 @@ func (s *Store) SetAlertTypes(ctx context.Context, id int64, types string, event
 // deliveries, or is db.ErrNotFound.
 func (s *Store) DeleteAlertTarget(ctx context.Context, id int64, target string, event db.Event) error {
 	return s.inTx(ctx, func(ctx context.Context, q querier) error {
+		if err := lock(ctx, q, lockAlerts); err != nil {
+			return err
+		}
 		if err := q.one(ctx, `DELETE FROM alert_targets WHERE id = $1`, id); err != nil {
 			return err
 		}

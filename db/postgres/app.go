@@ -29,6 +29,9 @@ func (s *Store) CreateCode(ctx context.Context, code db.AppCode, expired time.Ti
 // that is none, in this browser and on this host, is db.ErrNotFound, and not used up.
 func (s *Store) RedeemCode(ctx context.Context, code db.AppCode, expired time.Time, token []byte) (sess db.Session, target string, err error) {
 	err = s.inTx(ctx, func(ctx context.Context, q querier) error {
+		if err := lockSession(ctx, q, `id = (SELECT session_id FROM app_codes WHERE code_hash = $1)`, code.Hash); err != nil {
+			return err
+		}
 		var id int64
 		err := q.row(ctx, `DELETE FROM app_codes WHERE code_hash = $1 AND state = $2 AND secure = $3 AND host = $4 AND created > $5
 			RETURNING session_id, target`, code.Hash, code.State, code.Secure, code.Host, micros(expired)).Scan(&id, &target)
@@ -44,6 +47,12 @@ func (s *Store) RedeemCode(ctx context.Context, code db.AppCode, expired time.Ti
 		return q.row(ctx, `SELECT `+sessionColumns+` FROM `+sessionTables+` WHERE s.id = $1`, id).Scan(sessionFields(&sess)...)
 	})
 	return sess, target, err
+}
+
+// lockSession has others wait who end a session, or change what it has on hosts of apps. It
+// is db.ErrNotFound when there is none.
+func lockSession(ctx context.Context, q querier, where string, arg any) error {
+	return q.one(ctx, `SELECT 1 FROM sessions WHERE `+where+` FOR NO KEY UPDATE`, arg)
 }
 
 func appFields(a *db.AppSession) []any { return []any{&a.Session, &a.Host, timeColumn{&a.Created}} }
@@ -70,6 +79,9 @@ func (s *Store) AppSessions(ctx context.Context, session uuid.UUID) (all []db.Ap
 // used up, or is db.ErrNotFound.
 func (s *Store) EndAppSession(ctx context.Context, session uuid.UUID, host string) error {
 	return s.inTx(ctx, func(ctx context.Context, q querier) error {
+		if err := lockSession(ctx, q, `uuid = $1::uuid`, session); err != nil {
+			return err
+		}
 		_, err := q.exec(ctx, `DELETE FROM app_codes WHERE host = $1 AND session_id = (SELECT id FROM sessions WHERE uuid = $2::uuid)`, host, session)
 		if err != nil {
 			return err

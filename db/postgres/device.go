@@ -127,8 +127,7 @@ func (s *Store) NameDevice(ctx context.Context, id uuid.UUID, name string, event
 func (s *Store) DeleteDevice(ctx context.Context, id uuid.UUID, reason db.Reason, event db.Event, describe func(db.Session) db.Event) (ended []uuid.UUID, err error) {
 	err = s.inTx(ctx, func(ctx context.Context, q querier) error {
 		ended = nil
-		// Nobody signs in on it meanwhile.
-		if err := q.one(ctx, `SELECT 1 FROM devices WHERE uuid = $1::uuid FOR UPDATE`, id); err != nil {
+		if err := lockDevice(ctx, q, id); err != nil {
 			return err
 		}
 		ids, err := rows(ctx, q, column[int64], `SELECT id FROM sessions WHERE device_id = (SELECT id FROM devices WHERE uuid = $1::uuid) ORDER BY id FOR UPDATE`, id)
@@ -149,6 +148,11 @@ func (s *Store) DeleteDevice(ctx context.Context, id uuid.UUID, reason db.Reason
 	return ended, nil
 }
 
+// lockDevice is lockUser for whose device it is: nobody signs in on it meanwhile.
+func lockDevice(ctx context.Context, q querier, id uuid.UUID) error {
+	return q.one(ctx, `SELECT 1 FROM users WHERE id = (SELECT user_id FROM devices WHERE uuid = $1::uuid) FOR NO KEY UPDATE`, id)
+}
+
 // Trusts reports whether the device of a token's hash is trusted by a user at a time.
 func (s *Store) Trusts(ctx context.Context, user int64, token []byte, at time.Time) (trusted bool, err error) {
 	err = s.read(ctx, func(ctx context.Context, q querier) (err error) {
@@ -167,12 +171,7 @@ func trusts(ctx context.Context, q querier, user int64, token []byte, at time.Ti
 // event. It is db.ErrNotFound for one that was not trusted.
 func (s *Store) Distrust(ctx context.Context, id uuid.UUID, event db.Event) error {
 	return s.inTx(ctx, func(ctx context.Context, q querier) error {
-		// Nobody signs in on it by its trust meanwhile.
-		var user int64
-		if err := q.row(ctx, `SELECT user_id FROM devices WHERE uuid = $1::uuid`, id).Scan(&user); err != nil {
-			return err
-		}
-		if err := lockUser(ctx, q, user); err != nil {
+		if err := lockDevice(ctx, q, id); err != nil {
 			return err
 		}
 		if err := q.one(ctx, `UPDATE devices SET trusted_until = NULL WHERE uuid = $1::uuid AND trusted_until IS NOT NULL`, id); err != nil {

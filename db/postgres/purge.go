@@ -53,13 +53,11 @@ func (s *Store) Purge(ctx context.Context, before, failures, devices time.Time) 
 		rows, key, gone string // which no index finds
 		until           time.Time
 	}{
-		// Who takes up an agent again locks it first; what is locked is not looked at.
-		{`user_agents`, `id`, `id IN (SELECT id FROM user_agents a WHERE id > $1 AND id <= $2 AND $3::bigint IS NOT NULL
-			AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.agent_id = a.id) AND NOT EXISTS (SELECT 1 FROM ended_sessions e WHERE e.agent_id = a.id)
-			FOR UPDATE SKIP LOCKED)`, before},
-		{`known_networks`, `user_id`, `last_used < $3`, before},
+		{`user_agents`, `id`, `$1::bigint IS NOT NULL AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.agent_id = user_agents.id)
+			AND NOT EXISTS (SELECT 1 FROM ended_sessions e WHERE e.agent_id = user_agents.id)`, before},
+		{`known_networks`, `user_id`, `last_used < $1`, before},
 		{`devices`, `id`, `NOT EXISTS (SELECT 1 FROM sessions s WHERE s.device_id = devices.id)
-			AND CASE name WHEN '' THEN $3::bigint IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ended_sessions e WHERE e.device_id = devices.id) ELSE last_login < $3 END`, devices},
+			AND CASE name WHEN '' THEN $1::bigint IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ended_sessions e WHERE e.device_id = devices.id) ELSE last_login < $1 END`, devices},
 	} {
 		var to *int64
 		err := s.purgeSteps(ctx, func(ctx context.Context, q querier) (bool, error) {
@@ -73,7 +71,13 @@ func (s *Store) Purge(ctx context.Context, before, failures, devices time.Time) 
 			if err != nil || next == nil {
 				return false, err
 			}
-			_, err = q.exec(ctx, fmt.Sprintf(`DELETE FROM %[1]s WHERE %[2]s > $1 AND %[2]s <= $2 AND `, old.rows, old.key)+old.gone, from, *next, micros(old.until))
+			// Who takes one up again locks it first. Those that nobody has locked are looked at once
+			// more: by a statement that sees who has just done so, while nobody else can.
+			these, err := rows(ctx, q, column[int64], fmt.Sprintf(`SELECT %[2]s FROM %[1]s WHERE %[3]s AND %[2]s > $2 AND %[2]s <= $3 FOR UPDATE SKIP LOCKED`, old.rows, old.key, old.gone),
+				micros(old.until), from, *next)
+			if err == nil && len(these) > 0 {
+				_, err = q.exec(ctx, fmt.Sprintf(`DELETE FROM %s WHERE %s AND %s = ANY($2::bigint[])`, old.rows, old.gone, old.key), micros(old.until), these)
+			}
 			if err == nil {
 				to = next
 			}

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -31,6 +32,16 @@ func both(here, there *Store, do func(s *Store, i int) error) (errs [2]error) {
 	close(ready)
 	wait.Wait()
 	return errs
+}
+
+// mayBeGone are the errors but that of who came too late.
+func mayBeGone(errs [2]error) error {
+	for i, err := range errs {
+		if errors.Is(err, db.ErrNotFound) {
+			errs[i] = nil
+		}
+	}
+	return errors.Join(errs[0], errs[1])
 }
 
 // onlyOne says what is wrong unless exactly one succeeded, and the other one failed so.
@@ -282,6 +293,120 @@ func TestRaces(t *testing.T) {
 			}
 			return errors.Join(errs[0], errs[1], here.UnlockUser(ctx, name, event))
 		},
+		"the end of a session beside the end of its user": func() error {
+			u := user(false)
+			uses := []db.Use{{UUID: session(u).UUID}, {UUID: session(u).UUID}}
+			return mayBeGone(both(here, there, func(s *Store, i int) error {
+				if i == 0 {
+					return s.DeleteUser(ctx, u.ID, true, event)
+				}
+				_, err := s.EndChosen(ctx, uses, db.Revoked, []db.Event{event, event})
+				return err
+			}))
+		},
+		"a device forgotten beside a sign-in there": func() error {
+			u := user(false)
+			on := func(sess *db.Session) db.SignIn {
+				return db.SignIn{User: u, Session: *sess, TokenHash: sess.UUID[:], Network: "n", Device: []byte("device"), Event: event}
+			}
+			sess := session(u)
+			sess.UUID, sess.Agent = uuid.New(), dbtest.Agent("a")
+			if _, err := here.CreateSession(ctx, on(&sess)); err != nil {
+				return err
+			}
+			devices, err := here.Devices(ctx, u.ID)
+			if err != nil {
+				return err
+			}
+			return mayBeGone(both(here, there, func(s *Store, i int) error {
+				if i == 0 {
+					_, err := s.DeleteDevice(ctx, devices[0].UUID, db.Revoked, event, func(db.Session) db.Event { return event })
+					return err
+				}
+				next := on(&sess)
+				next.Replaces = []db.Use{{UUID: sess.UUID}}
+				next.Session.UUID = uuid.New()
+				next.TokenHash = next.Session.UUID[:]
+				_, err := s.CreateSession(ctx, next)
+				return err
+			}))
+		},
+		"a code of an app's host beside the end": func() error {
+			sess := session(user(false))
+			code := db.AppCode{Hash: sess.UUID[:], State: []byte("state"), Host: "app.home.example", Session: sess.UUID, Target: "https://app.home.example/", Created: dbtest.Start}
+			if err := here.CreateCode(ctx, code, time.Time{}.Add(time.Hour)); err != nil {
+				return err
+			}
+			return mayBeGone(both(here, there, func(s *Store, i int) error {
+				if i == 0 {
+					return s.EndSession(ctx, db.Use{UUID: sess.UUID}, db.Revoked, event)
+				}
+				_, _, err := s.RedeemCode(ctx, code, dbtest.Start.Add(-time.Minute), sess.UUID[:])
+				if err == nil {
+					err = s.EndAppSession(ctx, sess.UUID, code.Host)
+				}
+				return err
+			}))
+		},
+		"an end with an agent beside its uses": func() error {
+			number++
+			sess := session(user(false))
+			use := db.Use{Session: sess.ID, UUID: sess.UUID, At: dbtest.Start.Add(time.Second), Agent: dbtest.Agent(fmt.Sprint("new ", number)), IP: sess.IP}
+			return mayBeGone(both(here, there, func(s *Store, i int) error {
+				if i == 0 {
+					return s.EndSession(ctx, use, db.Revoked, event)
+				}
+				return s.RecordUses(ctx, slices.Values([]db.Use{use}), 0)
+			}))
+		},
+		"what is delivered to one target": func() error {
+			number++
+			target := fmt.Sprint("target ", number)
+			var waiting []db.Alert
+			for range 8 {
+				told := event
+				told.Alert = &db.Alert{UUID: uuid.New(), Type: "sign_in", UserID: root.ID, Created: dbtest.Start, Content: []byte(`{}`)}
+				if err := here.Record(ctx, told); err != nil {
+					return err
+				}
+			}
+			waiting, err := here.NewAlerts(ctx, 8)
+			if err == nil {
+				_, err = here.PlanAlerts(ctx, waiting, func(db.Alert, int) ([]string, bool) { return []string{target}, false })
+			}
+			if err != nil {
+				return err
+			}
+			errs := both(here, there, func(s *Store, i int) error {
+				var all error
+				for n := range 4 {
+					d := db.Delivery{Alert: waiting[n*2+i], Target: target, Due: dbtest.Start.Add(time.Hour)}
+					if n == 0 {
+						all = errors.Join(all, s.NotDelivered(ctx, []db.Delivery{d}, db.AlertProblem{Target: target, Created: dbtest.Start, Problem: "no"}))
+						continue
+					}
+					all = errors.Join(all, s.Delivered(ctx, d, dbtest.Start.Add(-time.Hour)))
+				}
+				return all
+			})
+			return errors.Join(errs[0], errs[1])
+		},
+		"a purge of an agent that is taken up": func() error {
+			number++
+			agent := dbtest.Agent(fmt.Sprint("old ", number))
+			if err := here.StoreAgents(ctx, []*db.Agent{agent}); err != nil {
+				return err
+			}
+			u := user(false)
+			errs := both(here, there, func(s *Store, i int) error {
+				if i == 0 {
+					return s.Purge(ctx, dbtest.Start, dbtest.Start, dbtest.Start)
+				}
+				dbtest.CreateSession(t, s, u, "192.0.2.1", dbtest.Start, func(sess *db.Session) { sess.Agent = agent })
+				return nil
+			})
+			return errors.Join(errs[0], errs[1])
+		},
 		"a purge": func() error {
 			u := user(false)
 			sess := session(u)
@@ -307,6 +432,19 @@ func TestRaces(t *testing.T) {
 			}
 		})
 	}
+	// None waited for another that waited for it, until PostgreSQL ended one of them. Connections
+	// tell what they did when they end: three are left, of two that watch and the one that asks.
+	here.pool.reset()
+	there.pool.reset()
+	for left := 4; left > 3; time.Sleep(10 * time.Millisecond) {
+		var deadlocks int
+		err := here.once(ctx, func(ctx context.Context, q querier) error {
+			return q.row(ctx, `SELECT deadlocks, numbackends::bigint FROM pg_stat_database WHERE datname = current_database()`).Scan(&deadlocks, &left)
+		})
+		if err != nil || deadlocks > 0 {
+			t.Fatalf("%d deadlocks, %v", deadlocks, err)
+		}
+	}
 	// What lists count is what there is.
 	all, total, err := here.Sessions(ctx, db.SessionFilter{Limit: 1 << 20})
 	if err != nil || len(all) != total {
@@ -314,14 +452,26 @@ func TestRaces(t *testing.T) {
 	}
 }
 
-// Of two machines that make the first user at the same time one does.
+// Of two machines that make the first user at the same time one does, and no link to do so
+// is good any more.
 func TestFirstUser(t *testing.T) {
 	for range 5 {
 		url := template.New(t)
-		err := onlyOne(both(open(t, url), open(t, url), func(s *Store, i int) error {
+		here, there := open(t, url), open(t, url)
+		for i, s := range []*Store{here, there} {
+			if err := s.SetSetting(t.Context(), fmt.Sprint(db.SetupSetting, i), "now"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := onlyOne(both(here, there, func(s *Store, i int) error {
 			_, err := s.CreateUser(t.Context(), db.User{UUID: uuid.New(), Username: fmt.Sprint("u", i), Created: dbtest.Start}, true, func(db.User) db.Event { return dbtest.Event(db.ModelCreated) })
 			return err
 		}), db.ErrConflict)
+		for i := range 2 {
+			if kept, e := here.Setting(t.Context(), fmt.Sprint(db.SetupSetting, i)); kept != "" || e != nil {
+				err = errors.Join(err, fmt.Errorf("link %d is kept: %q, %v", i, kept, e))
+			}
+		}
 		if err != nil {
 			t.Error(err)
 		}

@@ -54,6 +54,9 @@ func (s *Store) CreateSession(ctx context.Context, in db.SignIn) (db.Session, er
 		if err != nil {
 			return err
 		}
+		if err := lockEnds(ctx, q, in.Replaces, sess.Agent); err != nil {
+			return err
+		}
 		for _, last := range in.Replaces {
 			if err := endSession(ctx, q, last, db.Replaced, user.Username, sess.Created); err != nil && !errors.Is(err, db.ErrNotFound) {
 				return err
@@ -117,6 +120,14 @@ func endSessions(ctx context.Context, q querier, where string, args []any, reaso
 // endSession is endSessions for that of its last use, or db.ErrNotFound. The use is
 // stored with it, unless its time is zero.
 func endSession(ctx context.Context, q querier, last db.Use, reason db.Reason, by string, at time.Time) error {
+	set, args := `last_used = $2, expires = least(ends, expires + $2 - last_used)`, []any{last.UUID, last.At.UnixMicro()}
+	if last.Agent != nil && !last.At.IsZero() { // before the session, as whoever writes uses does it
+		agent, err := agentID(ctx, q, last.Agent)
+		if err != nil {
+			return err
+		}
+		set, args = set+`, agent_id = $3, last_ip = $4, via = $5`, append(args, agent, addrText(last.IP), addrText(last.Via))
+	}
 	ended, err := endSessions(ctx, q, `uuid = $1::uuid`, []any{last.UUID}, reason, by, at)
 	if err == nil && ended == 0 {
 		err = db.ErrNotFound
@@ -124,16 +135,30 @@ func endSession(ctx context.Context, q querier, last db.Use, reason db.Reason, b
 	if err != nil || last.At.IsZero() {
 		return err
 	}
-	set, args := `last_used = $2, expires = least(ends, expires + $2 - last_used)`, []any{last.UUID, last.At.UnixMicro()}
-	if last.Agent != nil {
-		agent, err := agentID(ctx, q, last.Agent)
-		if err != nil {
-			return err
-		}
-		set, args = set+`, agent_id = $3, last_ip = $4, via = $5`, append(args, agent, addrText(last.IP), addrText(last.Via))
-	}
 	// Unless a later one was written meanwhile, which has its own address.
 	_, err = q.exec(ctx, `UPDATE ended_sessions SET `+set+` WHERE uuid = $1::uuid AND last_used <= $2`, args...)
+	return err
+}
+
+// lockEnds locks what it needs to end several sessions by endSession, and agents besides, in
+// the order of all who do: agents first, then sessions.
+func lockEnds(ctx context.Context, q querier, last []db.Use, more ...*db.Agent) error {
+	agents, names := map[string]*db.Agent{}, make([]uuid.UUID, len(last))
+	for i, use := range last {
+		if names[i] = use.UUID; use.Agent != nil && !use.At.IsZero() {
+			more = append(more, use.Agent)
+		}
+	}
+	if len(last) == 0 || len(last) == 1 && len(more) == 0 { // one at a time is in order
+		return nil
+	}
+	for _, a := range more {
+		agents[a.String] = a
+	}
+	if _, err := agentIDs(ctx, q, agents); err != nil {
+		return err
+	}
+	_, err := q.exec(ctx, `SELECT id FROM sessions WHERE uuid = ANY($1::uuid[]) ORDER BY id FOR UPDATE`, uuidTexts(names))
 	return err
 }
 
@@ -151,13 +176,9 @@ func (s *Store) EndSession(ctx context.Context, last db.Use, reason db.Reason, e
 // EndChosen ends the sessions of their last uses, all or none, as endSession, and returns
 // those that were there to be ended. Each has its event, which is stored with its end.
 func (s *Store) EndChosen(ctx context.Context, last []db.Use, reason db.Reason, events []db.Event) (ended []uuid.UUID, err error) {
-	names := make([]uuid.UUID, len(last))
-	for i, use := range last {
-		names[i] = use.UUID
-	}
 	err = s.inTx(ctx, func(ctx context.Context, q querier) error {
 		ended = nil
-		if _, err := q.exec(ctx, `SELECT id FROM sessions WHERE uuid = ANY($1::uuid[]) ORDER BY id FOR UPDATE`, uuidTexts(names)); err != nil { // in the order of all who end some
+		if err := lockEnds(ctx, q, last); err != nil {
 			return err
 		}
 		for i, use := range last {

@@ -73,6 +73,9 @@ func createUser(ctx context.Context, q querier, u db.User, event func(db.User) d
 	if _, err := q.exec(ctx, `DELETE FROM links WHERE folded <> '' AND folded = $1`, folded); err != nil {
 		return u, err
 	}
+	if _, err := q.exec(ctx, `DELETE FROM settings WHERE starts_with(name, $1)`, db.SetupSetting); err != nil {
+		return u, err
+	}
 	names := make([]string, len(u.Groups))
 	for i, g := range u.Groups {
 		names[i] = g.Name
@@ -327,7 +330,8 @@ func (s *Store) DeleteUser(ctx context.Context, user int64, keepSuperuser bool, 
 		if err := notLastSuperuser(ctx, q, user, keepSuperuser); err != nil {
 			return err
 		}
-		if err := q.one(ctx, `SELECT 1 FROM users WHERE id = $1 FOR UPDATE`, user); err != nil { // nobody signs in meanwhile
+		// Nobody signs in meanwhile. Who ends a session needs the user, too, until all have ended.
+		if err := lockUser(ctx, q, user); err != nil {
 			return err
 		}
 		if err := dropLinksBy(ctx, q, user); err != nil {
