@@ -69,13 +69,14 @@ func TestAsksFirst(t *testing.T) {
 	must("user", "create", "ada", "--superuser", "--password-file", "-")
 	copied := dir + "/copy.db"
 	must("backup", copied)
+	gone := true
 	for _, line := range []string{"session revoke-all", "session revoke-all --user ada", "user delete zoe", "restore " + copied, "backup " + copied} {
 		for _, tt := range []struct {
 			flag, typed string
 			asked       bool
 			status      int
 		}{{"", "\n", true, 1}, {"", "n\n", true, 1}, {"", "yes, no\n", true, 1}, {"", "y\n", true, 0}, {"", "YES\n", true, 0}, {"--yes", "", false, 0}} {
-			if out := must("user", "list"); !strings.Contains(out, "zoe") {
+			if gone {
 				must("user", "create", "zoe", "--password-file", "-")
 			}
 			args := strings.Fields(line + " " + tt.flag)
@@ -83,7 +84,7 @@ func TestAsksFirst(t *testing.T) {
 			if status != tt.status || strings.Contains(printed, "Go on?") != tt.asked || strings.Contains(printed, "nothing was changed") != (status == 1) {
 				t.Errorf("%v, typed %q: got %d %s, want %d", args, tt.typed, status, printed, tt.status)
 			}
-			if gone := !strings.Contains(must("user", "list"), "zoe"); gone != (status == 0 && (strings.HasPrefix(line, "user") || strings.HasPrefix(line, "restore"))) {
+			if gone = !strings.Contains(must("user", "list"), "zoe"); gone != (status == 0 && (strings.HasPrefix(line, "user") || strings.HasPrefix(line, "restore"))) {
 				t.Errorf("%v, typed %q: zoe is gone: %v", args, tt.typed, gone)
 			}
 		}

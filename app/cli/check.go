@@ -76,7 +76,7 @@ func (p *Program) doctor(ctx context.Context, c *cli.Command) error {
 		fmt.Fprintln(p.Err, "By the settings that the server was started with.")
 	}
 	for _, name := range hidden {
-		fmt.Fprintf(p.Err, "The server has --%s, which is secret: the page of the doctor knows it, this does not.\n", name)
+		fmt.Fprintf(p.Err, "The server has --%s, which is secret: only the page of the doctor knows it.\n", name)
 	}
 	return p.open(ctx, c, cfg, log, false, p.checks)
 }
