@@ -270,12 +270,17 @@ func (b *bench) beside(ours *process, c throughput) error {
 		defer floor.stop()
 		servers = append(servers, floor)
 	}
-	warmUp := b.duration
+	warm, warmUp := c, b.duration
+	warm.connections = usual
 	if c.spread > 1 { // each session is asked for once, as it has been in a server that has run for a while
 		warmUp += 3*time.Second + min(time.Duration(c.spread/20_000)*time.Second, time.Minute)
 	}
-	if _, err := saturate(b.ctx, ours, c, true, warmUp); err != nil {
-		return err
+	for asked := 0.0; asked < float64(c.spread); {
+		s, err := saturate(b.ctx, ours, warm, true, warmUp)
+		if err != nil {
+			return err
+		}
+		asked = s.PerSecond * warmUp.Seconds()
 	}
 	if err := ours.settle(); err != nil {
 		return err
