@@ -49,11 +49,12 @@ run: build ## build, then serve from ./data
 demo: build ## build, then show a throwaway instance with sample data
 	bin/lastseen demo
 
+# What takes longest is begun first. Only `make lint` vets.
 test: go ## run every test, with the race detector where there is a C compiler
 	@.ci/test-tools
 	@failed=0; set -x; if ! command -v gcc >/dev/null; then CGO_ENABLED=0 $(GO) test -trimpath $(TESTFLAGS) ./...; else \
-	CGO_ENABLED=1 $(GO) test $(RACE) -parallel 4 -skip '$(PLAIN)' $(TESTFLAGS) ./... || failed=1; \
-	CGO_ENABLED=0 $(GO) test -trimpath -vet=off -run '$(PLAIN)' $(TESTFLAGS) ./app/... ./db/... ./e2e ./web/... || failed=1; \
+	CGO_ENABLED=1 $(GO) test $(RACE) -vet=off -parallel 4 -skip '$(PLAIN)' $(TESTFLAGS) ./e2e ./web ./... || failed=1; \
+	CGO_ENABLED=0 $(GO) test -trimpath -vet=off -run '$(PLAIN)' $(TESTFLAGS) ./web/... ./db/... ./app/... ./e2e || failed=1; \
 	{ set +x; } 2>/dev/null; exit $$failed; fi
 
 test-postgres: go ## run the tests of the app and the web on PostgreSQL
