@@ -13,7 +13,11 @@ import (
 // of X-Forwarded-For that is not trusted, or the leftmost if all are. When the
 // element that decides cannot be read, ok is false and the address the peer's own.
 func (s *Server) client(r *http.Request) (client app.Client, ok bool) {
-	peer := peerAddr(r)
+	return s.clientOf(r, peerAddr(r))
+}
+
+// clientOf is client of a request whose peer is known.
+func (s *Server) clientOf(r *http.Request, peer netip.Addr) (client app.Client, ok bool) {
 	ip, ok := forwardedFor(peer, r.Header["X-Forwarded-For"], s.trusted)
 	client = app.Client{IP: ip, Agent: first(r.Header, "User-Agent")}
 	if ip != peer {

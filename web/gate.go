@@ -47,16 +47,14 @@ func (s *Server) gate(c *gin.Context) error {
 // relayed is the client as the proxy describes it. What it says nothing of
 // stays unknown: the address would otherwise be the proxy's.
 func (s *Server) relayed(r *http.Request, proxy netip.Addr) (app.Client, error) {
-	client := app.Client{Agent: first(r.Header, "User-Agent"), Relayed: true}
-	given, ok, err := single(r.Header, "X-Forwarded-For")
-	if err != nil || !ok {
-		return client, err
+	_, told, err := single(r.Header, "X-Forwarded-For")
+	if err != nil || !told {
+		return app.Client{Agent: first(r.Header, "User-Agent"), Relayed: true}, err
 	}
-	if client.IP, ok = forwardedFor(proxy, []string{given}, s.trusted); !ok {
+	client, ok := s.clientOf(r, proxy)
+	client.Relayed = true
+	if !ok {
 		return client, fmt.Errorf("%w: X-Forwarded-For", errForwarded)
-	}
-	if client.IP != proxy {
-		client.Via = proxy
 	}
 	return client, nil
 }
