@@ -489,8 +489,9 @@ func canonicalHost(u *url.URL) (string, bool) {
 	return host + ":" + port, ok
 }
 
-// otherCookies are what the names of cookies that we set besides begin with.
-var otherCookies = []string{"lastseen_app", "lastseen_state", "lastseen_said", "lastseen_returns", "lastseen_device"}
+// otherCookies are what the names of cookies begin with that we set besides, and, __, that
+// browsers treat in a way of their own.
+var otherCookies = []string{"__", "lastseen_app", "lastseen_state", "lastseen_said", "lastseen_returns", "lastseen_device"}
 
 const cookieLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 
@@ -500,7 +501,7 @@ func setCookieName(c *Config, v string) error {
 		return fmt.Errorf("must be letters, digits, dots, dashes and underscores, at most 64 of them, is %q", v)
 	}
 	begins := func(with string) bool { return strings.HasPrefix(strings.ToLower(v), with) }
-	if slices.ContainsFunc(otherCookies, begins) || begins("__") || strings.EqualFold(v, "theme") || strings.EqualFold(v, "lang") { // browsers treat __ in a way of their own
+	if slices.ContainsFunc(otherCookies, begins) || strings.EqualFold(v, "theme") || strings.EqualFold(v, "lang") {
 		return fmt.Errorf("%q is for other cookies, use another name", v)
 	}
 	return nil
