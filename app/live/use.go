@@ -52,7 +52,7 @@ func (c *Cache) touchBy(ctx context.Context, q query, client Client) (*db.User, 
 		var found *db.User
 		var id uuid.UUID
 		parse := false
-		now := c.now() // not while all wait
+		now := c.now() // before c.mu, for which all wait
 		err := c.with(ctx, q, func(n uint32, user *db.User) {
 			s := c.sessions.at(n)
 			told := !client.Relayed || client.Agent != ""
