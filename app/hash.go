@@ -56,8 +56,9 @@ var prefixes = map[string]string{
 	"PBKDF2": "$pbkdf2$", "PBKDF2-SHA1": "$pbkdf2$", "PBKDF2-SHA256": "$pbkdf2-sha256$", "PBKDF2-SHA512": "$pbkdf2-sha512$",
 }
 
-// costs bounds what a hash that somebody else made may cost to be verified.
-var costs = regexp.MustCompile(`(?:^\$(2)[abxy]?\$|[$,](m|t|p|r|ln|rounds|i)=|^\$(pbkdf2)[a-z0-9-]*\$)(\d+)`)
+// costs bounds what a hash that somebody else made may cost to be verified. Who reads it then
+// takes signs for numbers, too.
+var costs = regexp.MustCompile(`(?:^\$(2)[abxy]?\$|[$,](m|t|p|r|ln|rounds|i)=|^\$(pbkdf2)[a-z0-9-]*\$)([+-]?\d+)`)
 
 // mostOf is what a number in a hash may be at most, by its name. One of bcrypt and pbkdf2
 // has none.
@@ -111,8 +112,8 @@ func readHash(stored string) (match func(password string) bool, err error) {
 	}
 	for _, found := range costs.FindAllStringSubmatch(encoded, -1) {
 		most := mostOf[found[1]+found[2]+found[3]]
-		if n, err := strconv.Atoi(found[4]); err != nil || n > most {
-			return nil, fmt.Errorf("it would cost too much to verify: %s is more than %d", strings.Trim(found[0], "$,"), most)
+		if n, err := strconv.Atoi(found[4]); err != nil || n < 1 || n > most {
+			return nil, fmt.Errorf("it would cost too much to verify, or nothing: %s is not from 1 to %d", strings.Trim(found[0], "$,"), most)
 		}
 	}
 	if strings.HasPrefix(encoded, "$y$") && !yescrypt.MatchString(encoded) {

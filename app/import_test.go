@@ -156,7 +156,10 @@ func TestForeignHashes(t *testing.T) {
 	for _, hash := range []string{
 		"", "x", "plain", "{SHA}", "{SHA}YQ==", "{SSHA}oEChSzYGTx7BMrZbjb1lJR4Zeg==", "{SSHA", "{SASL}ada@home.example", "{NONE}x", "{CRYPT}", "{CRYPT}RXwcRgrmp5OeI0ksBYtGIQLg",
 		"{CRYPT}$y$jDT$A92KmCdUGMv8SZdU$GGyf3qNM7YZaIRA9yRRQK5LJarSOgcirN3L1sLaQfl4", "{PBKDF2-SHA256}99999999$AZKrDFQXxdrvp9wBSd6QsQ$e98Rujejv2AnqXeebpbDXm2pko4UoWkX5WDx8Km0VnQ", "$apr1$", "$apr1$salt$short", "$apr1$saltsaltsalt$KOI5qrY7bGKcv5GcKJGJZ0", "$1$salt$x",
-		"$2y$31$r/2Z3faonLmlsQy1imDgmOePSTBFPYre.l1leccZizOYgY6Zuz01a",
+		"$2y$31$r/2Z3faonLmlsQy1imDgmOePSTBFPYre.l1leccZizOYgY6Zuz01a", "$2y$+31$r/2Z3faonLmlsQy1imDgmOePSTBFPYre.l1leccZizOYgY6Zuz01a",
+		"$bcrypt-sha256$v=2,t=2b,r=+31$r/2Z3faonLmlsQy1imDgmO$ePSTBFPYre.l1leccZizOYgY6Zuz01a",
+		"$scrypt$ln=+30,r=8,p=1$c2FsdHNhbHRzYWx0$c2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0c2FsdHNhbHQ", "$scrypt$ln=-1,r=8,p=1$c2FsdHNhbHRzYWx0$c2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0c2FsdHNhbHQ",
+		"$scrypt$ln=4,r=0,p=0$c2FsdHNhbHRzYWx0$c2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0c2FsdHNhbHQ", "$pbkdf2-sha256$+99999999$c2FsdHNhbHRzYWx0$sPgDu0Sf25WLLYpX5DvmkSEaOKPFo2I5LVyRjDei36Y",
 		"$argon2id$v=19$m=1048576,t=3,p=4$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0c2FsdHNhbHQ",
 		"$argon2id$v=19$m=65536,t=300,p=4$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0c2FsdHNhbHQ",
 		"$scrypt$ln=25,r=8,p=1$c2FsdHNhbHRzYWx0c2FsdA$Y2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0c2FsdHNhbHQ",
