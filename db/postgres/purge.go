@@ -73,10 +73,10 @@ func (s *Store) Purge(ctx context.Context, before, failures, devices time.Time) 
 			}
 			// Who takes one up again locks it first. Those that nobody has locked are looked at once
 			// more: by a statement that sees who has just done so, while nobody else can.
-			these, err := rows(ctx, q, column[int64], fmt.Sprintf(`SELECT %[2]s FROM %[1]s WHERE %[3]s AND %[2]s > $2 AND %[2]s <= $3 FOR UPDATE SKIP LOCKED`, old.rows, old.key, old.gone),
+			these, err := rows(ctx, q, column[string], fmt.Sprintf(`SELECT ctid::text FROM %[1]s WHERE %[3]s AND %[2]s > $2 AND %[2]s <= $3 FOR UPDATE SKIP LOCKED`, old.rows, old.key, old.gone),
 				micros(old.until), from, *next)
 			if err == nil && len(these) > 0 {
-				_, err = q.exec(ctx, fmt.Sprintf(`DELETE FROM %s WHERE %s AND %s = ANY($2::bigint[])`, old.rows, old.gone, old.key), micros(old.until), these)
+				_, err = q.exec(ctx, fmt.Sprintf(`DELETE FROM %s WHERE %s AND ctid = ANY($2::text[]::tid[])`, old.rows, old.gone), micros(old.until), these)
 			}
 			if err == nil {
 				to = next

@@ -8,7 +8,8 @@ import (
 )
 
 // sessionOrderings are the columns to sort by, by their names in the API. Those of
-// sessions alone, but for last_used, have an index that ends in uuid, which breaks ties.
+// sessions alone have an index that ends in uuid, which breaks ties, but for last_used: it is
+// used_about that has one, as the schema says.
 var sessionOrderings = map[string]string{
 	"user__username": "u.username", "user": "s.user_id", "last_ip": "s.last_ip", "last_user_agent": "a.string",
 	"last_used": "s.last_used", "used_about": "s.used_about", "expires": "s.expires", "uuid": "s.uuid", "ended": "s.ended",
