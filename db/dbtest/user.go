@@ -11,6 +11,30 @@ import (
 	"github.com/google/uuid"
 )
 
+// A stronger hash takes the place of the one that was verified, and of no other.
+func (on suite) TestRehashPassword(t *testing.T) {
+	s := on.open(t)
+	ada := CreateUser(t, s, "ada", true)
+	for _, tt := range []struct {
+		old, hash, want string
+		err             error
+	}{
+		{ada.PasswordHash, "stronger", "stronger", nil},
+		{ada.PasswordHash, "too late", "stronger", db.ErrNotFound},
+		{"stronger", "strongest", "strongest", nil},
+	} {
+		if err := s.RehashPassword(t.Context(), ada.ID, tt.old, tt.hash); !errors.Is(err, tt.err) {
+			t.Errorf("%s for %s: got %v, want %v", tt.hash, tt.old, err, tt.err)
+		}
+		if got, err := s.User(t.Context(), ada.ID); err != nil || got.PasswordHash != tt.want {
+			t.Errorf("got %q, %v, want %q", got.PasswordHash, err, tt.want)
+		}
+	}
+	if err := s.RehashPassword(t.Context(), ada.ID+1, "", "nobody's"); !errors.Is(err, db.ErrNotFound) {
+		t.Errorf("nobody's: got %v", err)
+	}
+}
+
 // Whose password somebody else set has another before there is a session.
 func (on suite) TestMustChangePassword(t *testing.T) {
 	s := on.open(t)
