@@ -35,8 +35,9 @@ func (r request) of(i int, s shape, n int64) string {
 }
 
 // lua is a script for wrk that sends the request for sessions up to spread, chosen
-// by chance, or one after another to warm up. It makes the texts that data.go does.
-func (r request) lua(s shape, spread int, inTurn bool) string {
+// by chance, or one after another, from where so many were asked for, to warm up. It makes
+// the texts that data.go does.
+func (r request) lua(s shape, spread int, inTurn bool, asked int) string {
 	text := strings.NewReplacer("\r", `\r`, "\n", `\n`, `"`, `\"`,
 		"{token}", `" .. string.format("bench-token-%08d", i) .. "`,
 		"{uuid}", `" .. string.format("%08d-0000-4000-8000-%012d", i * 48271 % 100000000, i) .. "`,
@@ -46,7 +47,7 @@ func (r request) lua(s shape, spread int, inTurn bool) string {
 		"{n}", `" .. seed .. k .. "`).Replace(string(r))
 	choose := fmt.Sprintf("math.random(%d)", spread)
 	if inTurn {
-		choose = fmt.Sprintf("(k * 2 + id) %% %d + 1", spread)
+		choose = fmt.Sprintf("(k * 2 + id + %d) %% %d + 1", asked, spread)
 	}
 	var agents strings.Builder
 	for i := range s.agents {
@@ -91,7 +92,7 @@ const usual = 32
 func saturate(ctx context.Context, p *process, c throughput, inTurn bool, d time.Duration) (s figures, err error) {
 	r := request(strings.ReplaceAll(string(c.request), "{host}", p.host))
 	script := filepath.Join(os.TempDir(), fmt.Sprintf("lastseen-bench-%d.lua", os.Getpid()))
-	if err := os.WriteFile(script, []byte(r.lua(p.data, c.spread, inTurn)), 0o600); err != nil {
+	if err := os.WriteFile(script, []byte(r.lua(p.data, c.spread, inTurn, p.asked)), 0o600); err != nil {
 		return s, err
 	}
 	defer os.Remove(script)
@@ -114,6 +115,9 @@ func saturate(ctx context.Context, p *process, c throughput, inTurn bool, d time
 	}
 	if c.refused {
 		refused = requests - refused
+	}
+	if inTurn {
+		p.asked += int(requests)
 	}
 	if refused+broken > 0 { // those answered after two seconds count in p99
 		return s, fmt.Errorf("of %d requests %d were answered otherwise and %d connections broke: %.200q", requests, refused, broken, r.of(1, p.data, 1))

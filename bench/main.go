@@ -270,17 +270,15 @@ func (b *bench) beside(ours *process, c throughput) error {
 		defer floor.stop()
 		servers = append(servers, floor)
 	}
-	warm, warmUp := c, b.duration
-	warm.connections = usual
-	if c.spread > 1 { // each session is asked for once, as it has been in a server that has run for a while
-		warmUp += 3*time.Second + min(time.Duration(c.spread/20_000)*time.Second, time.Minute)
-	}
-	for asked := 0.0; asked < float64(c.spread); {
-		s, err := saturate(b.ctx, ours, warm, true, warmUp)
-		if err != nil {
+	// Each session is asked for once, as it has been in a server that has run for a while.
+	all := throughput{request: gate(cookie), spread: c.spread, connections: usual}
+	for c.spread > 1 && ours.asked < c.spread {
+		if _, err := saturate(b.ctx, ours, all, true, 3*time.Second+min(time.Duration(c.spread/20_000)*time.Second, time.Minute)); err != nil {
 			return err
 		}
-		asked = s.PerSecond * warmUp.Seconds()
+	}
+	if _, err := saturate(b.ctx, ours, c, false, b.duration); err != nil {
+		return err
 	}
 	if err := ours.settle(); err != nil {
 		return err

@@ -22,6 +22,7 @@ type process struct {
 	address string
 	host    string   // the Host header of requests to it
 	data    shape    // of what it serves, or whose requests it gets
+	asked   int      // how many of the sessions were asked for in turn
 	beside  *process // whose processor time counts too
 	log     bytes.Buffer
 	took    time.Duration // from exec until it answered
