@@ -27,7 +27,7 @@ export RACE := -race -gcflags=modernc.org/...=-d=checkptr=0 -gcflags=modernc.org
 
 # Tests that run without it: of pages in a browser, of memory, and long comparisons in
 # which nothing runs beside anything. They share compiled packages with the build.
-PLAIN := ^(TestRealPages|TestAccessibility|TestScript|TestSignInInBrowser|TestSecondFactorInBrowser|TestPasskeyInABrowser|TestHomeScreen|TestKeyboard|TestLayout|TestSignOutElsewhere|TestSignOutWithoutScript|TestCost|TestUAPCore|TestParseAsUAPGoDoes|TestSessionsAgainstAll|TestSearchFindsWhatIsShown|TestHugePageNumbers|TestAYearOfAlerts|TestMemoryComesBack|TestBehindPgBouncer)$$
+PLAIN := ^(TestRealPages|TestAccessibility|TestScript|TestSignInInBrowser|TestSecondFactorInBrowser|TestPasskeyInABrowser|TestHomeScreen|TestKeyboard|TestLayout|TestSignOutElsewhere|TestSignOutWithoutScript|TestCost|TestUAPCore|TestParseAsUAPGoDoes|TestSessionsAgainstAll|TestSearchFindsWhatIsShown|TestHugePageNumbers|TestAYearOfAlerts|TestMemoryComesBack|TestBehindPgBouncer|TestEndedAreListedWhole|TestHalfASignInOpensNothing|TestEveryUnsafeRouteRefusesOtherOrigins)$$
 
 # Debian keeps nginx where only root looks.
 export PATH := $(PATH):/usr/sbin

@@ -87,7 +87,7 @@ func copySessions(t *testing.T, ts *testServer, n int) {
 
 // What ended beyond the newest two thousand can be found, counted, sorted and exported,
 // alone and with what lives.
-func TestHistoryIsWhole(t *testing.T) {
+func TestEndedAreListedWhole(t *testing.T) {
 	t.Parallel()
 	ts := newServer(t)
 	ts.maxSorted = 20
