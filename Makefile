@@ -49,12 +49,13 @@ run: build ## build, then serve from ./data
 demo: build ## build, then show a throwaway instance with sample data
 	bin/lastseen demo
 
-# What takes longest is begun first. Only `make lint` vets.
+# What takes longest is begun first, and what waits for a database has company. Only `make
+# lint` vets.
 test: go ## run every test, with the race detector where there is a C compiler
 	@.ci/test-tools
 	@failed=0; set -x; if ! command -v gcc >/dev/null; then CGO_ENABLED=0 $(GO) test -trimpath $(TESTFLAGS) ./...; else \
-	CGO_ENABLED=1 $(GO) test $(RACE) -vet=off -parallel 4 -skip '$(PLAIN)' $(TESTFLAGS) ./e2e ./web ./... || failed=1; \
-	CGO_ENABLED=0 $(GO) test -trimpath -vet=off -run '$(PLAIN)' $(TESTFLAGS) ./web/... ./db/... ./app/... ./e2e || failed=1; \
+	CGO_ENABLED=1 $(GO) test $(RACE) -vet=off -p 3 -parallel 4 -skip '$(PLAIN)' $(TESTFLAGS) ./e2e ./web ./db/postgres ./... || failed=1; \
+	CGO_ENABLED=0 $(GO) test -trimpath -vet=off -p 3 -run '$(PLAIN)' $(TESTFLAGS) ./web/... ./db/... ./app/... ./e2e || failed=1; \
 	{ set +x; } 2>/dev/null; exit $$failed; fi
 
 test-postgres: go ## run the tests of the app and the web on PostgreSQL
