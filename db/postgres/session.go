@@ -280,7 +280,8 @@ func endLocked(ctx context.Context, q querier, ids []int64, now time.Time, reaso
 func (s *Store) ExpireSessions(ctx context.Context, now time.Time, limit int) (int, error) {
 	var due bool
 	err := s.read(ctx, func(ctx context.Context, q querier) error {
-		return q.row(ctx, `SELECT EXISTS (SELECT 1 FROM sessions WHERE expires <= $1)`, micros(now)).Scan(&due)
+		// Not by EXISTS: once prepared, that is planned as if a third of all had expired, and reads them all.
+		return q.row(ctx, `SELECT coalesce((SELECT min(expires) FROM sessions) <= $1, false)`, micros(now)).Scan(&due)
 	})
 	if err != nil || !due {
 		return 0, err
