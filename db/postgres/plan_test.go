@@ -44,8 +44,8 @@ func TestPreparedReadsTheIndex(t *testing.T) {
 // scans is how often all sessions were read so far, by connections that have ended.
 func scans(t *testing.T, s *Store) (n int64) {
 	t.Helper()
-	s.pool.reset()
-	for others := int64(1); others > 0; time.Sleep(time.Millisecond) {
+	for others := int64(1); others > 0; time.Sleep(5 * time.Millisecond) {
+		s.pool.reset() // the store's own rounds may have taken one up meanwhile
 		err := s.read(t.Context(), func(ctx context.Context, q querier) error {
 			return q.row(ctx, `SELECT (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()), seq_scan
 				FROM pg_stat_user_tables WHERE relname = 'sessions'`).Scan(&others, &n)
