@@ -218,10 +218,11 @@ func smallDisk(t *testing.T) (dir, image, device string) {
 	if err := os.Truncate(image, 16<<20); err != nil {
 		t.Fatal(err)
 	}
-	for _, command := range []string{"mkfs.ext4 -q -F " + image, "mount -o loop,errors=remount-ro " + image + " " + dir} {
-		if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
-			t.Skipf("%s: %v %s", command, err, out)
-		}
+	if out, err := exec.Command("mkfs.ext4", "-q", "-F", image).CombinedOutput(); err != nil {
+		t.Skipf("mkfs.ext4: %v %s", err, out)
+	}
+	if err := mount("loop,errors=remount-ro", image, dir); err != nil {
+		t.Skip(err)
 	}
 	t.Cleanup(func() { _ = exec.Command("umount", "-l", dir).Run() })
 	out, err := exec.Command("findmnt", "-no", "SOURCE", dir).Output()
@@ -229,6 +230,21 @@ func smallDisk(t *testing.T) (dir, image, device string) {
 		t.Skipf("findmnt: %v", err)
 	}
 	return dir, image, filepath.Base(strings.TrimSpace(string(out)))
+}
+
+// mount mounts the file system that an image holds. Of two who do so at once both may take
+// the same loop device: then one is told that it is busy, and tries again.
+func mount(options, image, dir string) error {
+	for try := 1; ; try++ {
+		out, err := exec.Command("mount", "-o", options, image, dir).CombinedOutput()
+		if err == nil {
+			return nil
+		}
+		if try == 20 || !strings.Contains(string(out), "busy") {
+			return fmt.Errorf("mount -o %s: %w %s", options, err, out)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 }
 
 // SQLite's locks work on few file systems that are not local. FUSE stands for
@@ -270,22 +286,22 @@ func TestReadOnlyFileSystem(t *testing.T) {
 	p.says(t, p.database(), "cannot be written", "mount its file system read-write")
 	// Such a file system has to be mounted anew.
 	_ = p.signal(syscall.SIGKILL)
-	run := func(command string) {
+	mountAgain := func(options string) {
 		t.Helper()
-		if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v %s", command, err, out)
+		if out, err := exec.Command("umount", disk).CombinedOutput(); err != nil {
+			t.Fatalf("umount: %v %s", err, out)
+		}
+		if err := mount(options, image, disk); err != nil {
+			t.Fatal(err)
 		}
 	}
-	run("umount " + disk)
-	run("mount -o loop " + image + " " + disk) // reads its journal, which needs writing
-	run("umount " + disk)
-	run("mount -o loop,ro " + image + " " + disk)
+	mountAgain("loop") // reads its journal, which needs writing
+	mountAgain("loop,ro")
 	if _, errs, status := execute(t, data, "", "serve", "--listen", "127.0.0.1:0"); status != 1 ||
 		!strings.Contains(errs, p.database()+" cannot be opened for writing: mount its file system read-write") {
 		t.Errorf("a start on it: %d %s", status, errs)
 	}
-	run("umount " + disk)
-	run("mount -o loop " + image + " " + disk)
+	mountAgain("loop")
 	p.process = start(t, data, "LASTSEEN_TRUSTED_PROXIES=127.0.0.1")
 	p.recovered(t)
 }
