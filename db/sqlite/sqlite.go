@@ -9,6 +9,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"runtime"
@@ -58,6 +59,12 @@ type Store struct {
 // Only one program at a time may migrate; the caller sees to that. The errors
 // name the file and say what to do.
 func Open(ctx context.Context, path string, mayMigrate bool) (*Store, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if log, err := os.Stat(path + "-wal"); err == nil && log.Size() > 0 {
+			return nil, &db.UnavailableError{Path: path, Problem: "is not there, but its log " + path + "-wal is, with what was written last",
+				Remedy: "move the database back, or, to begin with an empty one, remove the log"}
+		}
+	}
 	// SQLite gives its -wal and -shm files the mode of the database.
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -108,9 +115,10 @@ func (s *Store) open(ctx context.Context, mayMigrate bool) error {
 
 // pool opens connections that share the pragmas every connection must have;
 // busy_timeout comes first, so that the others can wait for a lock. Nothing is
-// mapped: what a disk cannot read would end the process, and it is no quicker.
+// mapped: what a disk cannot read would end the process, and it is no quicker. None
+// makes the file, since SQLite takes the log beside a new one for no longer needed.
 func (s *Store) pool(connections int, more string) (*sql.DB, error) {
-	dsn := fileURL(s.path, fmt.Sprintf("_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)"+
+	dsn := fileURL(s.path, fmt.Sprintf("mode=rw&_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)"+
 		"&_pragma=synchronous(FULL)&_pragma=cache_size(-2048)&_pragma=mmap_size(0)&%s", busyTimeout.Milliseconds(), more))
 	pool, err := sql.Open("sqlite", dsn)
 	if err != nil {

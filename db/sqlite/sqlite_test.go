@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -252,6 +253,72 @@ func TestOpenNoDatabase(t *testing.T) {
 	content, _ := os.ReadFile(path)
 	if !strings.HasPrefix(string(content), "this is no database") {
 		t.Error("a file that is no database was written to")
+	}
+}
+
+// While the database is moved away nobody makes another one, beside which SQLite would
+// delete the log, with what was written last.
+func TestNoOtherDatabaseBesideTheLog(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	ada := dbtest.CreateUser(t, s, "ada", true)
+	path := s.Path()
+	away := func(from, to string) {
+		t.Helper()
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log := func() []byte {
+		t.Helper()
+		content, err := os.ReadFile(path + "-wal")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return content
+	}
+	before := log()
+	away(path, path+".away")
+	for name, opens := range map[string]func() error{
+		"a point read": func() error {
+			for range 2 { // one may be there already
+				conn, err := s.read.Conn(t.Context())
+				if err != nil {
+					return err
+				}
+				defer conn.Close()
+			}
+			return nil
+		},
+		"a list": func() error { _, err := s.list.Conn(t.Context()); return err },
+		"another process": func() error {
+			other, err := Open(t.Context(), path, false)
+			if err == nil {
+				other.Close()
+			}
+			return err
+		},
+		"a start": func() error {
+			other, err := Open(t.Context(), path, true)
+			if err == nil {
+				other.Close()
+			}
+			return err
+		},
+	} {
+		if err := opens(); err == nil {
+			t.Errorf("%s opens it", name)
+		}
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s makes another one", name)
+		}
+		if !bytes.Equal(log(), before) {
+			t.Errorf("%s changes the log", name)
+		}
+	}
+	away(path+".away", path)
+	if found, err := s.User(t.Context(), ada.ID); err != nil || found.Username != "ada" {
+		t.Errorf("moved back: got %+v, %v", found, err)
 	}
 }
 
