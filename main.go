@@ -520,6 +520,7 @@ func runDemo(ctx context.Context, c config.Config, log *slog.Logger, out, hints 
 	if err != nil {
 		return err
 	}
+	c.Given["geoip-city"], c.Given["geoip-asn"] = c.GeoIPCity, c.GeoIPASN // which commands beside it are to use too
 	c.BootstrapUsername, c.BootstrapPassword, c.BootstrapToken = demo.Account()
 	demo.Guard(&c)
 	return serveWith(ctx, c, log, func(p *parts) error {
