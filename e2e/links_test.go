@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	geosample "lastseen/geoip/sample"
 )
 
 // A link is printed alone, begins with the public URL, and the server takes it at once.
@@ -110,5 +112,28 @@ func TestCommandsKnowTheServer(t *testing.T) {
 	_, errs, status := execute(t, far, "correct horse", "user", "create", "eve", "--password-file", "-")
 	if entries, _ := os.ReadDir(far); status != 2 || !strings.Contains(errs, "--database") || len(entries) != 1 {
 		t.Errorf("beside a server on PostgreSQL: %d, %s, %v", status, errs, entries)
+	}
+}
+
+// They know its places, too.
+func TestCommandsKnowThePlaces(t *testing.T) {
+	t.Parallel()
+	data, city := t.TempDir(), filepath.Join(t.TempDir(), "city.mmdb")
+	if err := os.WriteFile(city, geosample.City, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, data, "LASTSEEN_BOOTSTRAP_PASSWORD=correct horse", "LASTSEEN_TRUSTED_PROXIES=127.0.0.1", "LASTSEEN_GEOIP_CITY="+city)
+	req, err := http.NewRequest("POST", p.url+"/login", strings.NewReader(url.Values{"username": {"admin"}, "password": {"correct horse"}}.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "X-Forwarded-For": {"81.2.69.142"}}
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if out, errs, status := execute(t, data, "", "session", "list"); status != 0 || !strings.Contains(out, "London") {
+		t.Errorf("session list after %d: %d, %s, %s", res.StatusCode, status, out, errs)
 	}
 }

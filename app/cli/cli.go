@@ -228,8 +228,9 @@ func (p *Program) settings(c *cli.Command) (config.Config, *slog.Logger, error) 
 }
 
 // settingsBeside is settings for a command beside a server: what it is not told of the
-// server's addresses, which links begin with, it takes from what the server keeps. Where
-// the server has a database of its own, it is not to find or make another.
+// server's addresses, which links begin with, and of GeoIP files it takes from what the
+// server keeps. Where the server has a database of its own, it is not to find or make
+// another.
 func (p *Program) settingsBeside(c *cli.Command) (config.Config, *slog.Logger, error) {
 	cfg, log, err := p.settings(c)
 	if err != nil {
@@ -244,6 +245,12 @@ func (p *Program) settingsBeside(c *cli.Command) (config.Config, *slog.Logger, e
 	}
 	if cfg.Given["public-url"] == "" && cfg.Given["listen"] == "" {
 		cfg.PublicURL, cfg.Listen = served.PublicURL, served.Listen
+	}
+	if cfg.Given["geoip-city"] == "" {
+		cfg.GeoIPCity = served.GeoIPCity
+	}
+	if cfg.Given["geoip-asn"] == "" {
+		cfg.GeoIPASN = served.GeoIPASN
 	}
 	return cfg, log, nil
 }
