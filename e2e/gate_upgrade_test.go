@@ -100,7 +100,7 @@ func (g *guard) checkUpgrades(client *http.Client) {
 			}
 		}
 		// Who gives their own cookie away may be taken for nobody, but not for somebody else.
-		status, body := g.raw("GET /x HTTP/1.1\r\nHost: app.lastseen.test:" + g.port + "\r\n" + cookies + "\r\nConnection: Cookie\r\n\r\n")
+		status, _, body := g.raw("GET /x HTTP/1.1\r\nHost: app.lastseen.test:" + g.port + "\r\n" + cookies + "\r\nConnection: Cookie\r\n\r\n")
 		if status != http.StatusFound && !strings.Contains(string(body), `"X-Authentik-Username":["zoë"]`) {
 			t.Errorf("Connection: Cookie: got %d %s", status, body)
 		}

@@ -380,14 +380,14 @@ func mustURL(s string) *url.URL {
 // rawApp sends a request as it stands to the app, which must answer.
 func (g *guard) rawApp(request string) (saw appSaw) {
 	g.t.Helper()
-	if status, body := g.raw(request); status != 200 || json.Unmarshal(body, &saw) != nil {
+	if status, _, body := g.raw(request); status != 200 || json.Unmarshal(body, &saw) != nil {
 		g.t.Errorf("%q: got %d %s", request, status, body)
 	}
 	return saw
 }
 
 // raw sends a request as it stands, and waits for the answer.
-func (g *guard) raw(request string) (status int, body []byte) {
+func (g *guard) raw(request string) (status int, header http.Header, body []byte) {
 	g.t.Helper()
 	conn, err := net.Dial("tcp", "127.0.0.1:"+g.port)
 	if err != nil {
@@ -399,7 +399,7 @@ func (g *guard) raw(request string) (status int, body []byte) {
 	}
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		return 0, nil // a name that is not answered
+		return 0, nil, nil // a name that is not answered
 	}
 	if err != nil {
 		g.t.Fatal(err)
@@ -409,5 +409,5 @@ func (g *guard) raw(request string) (status int, body []byte) {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	return res.StatusCode, body
+	return res.StatusCode, res.Header, body
 }
