@@ -299,8 +299,9 @@ func (s *Store) ExpireSessions(ctx context.Context, now time.Time, limit int) (i
 }
 
 // IPs are the distinct addresses that sessions which live, or which ended, were last used
-// from, and the ID of the newest row after which all come that are being written. After gives, instead of all, those of rows with a greater ID, and of
-// living sessions also those used since a time: what may be new.
+// from, and the ID of the newest row after which all come that are being written. After
+// gives, instead of all, those of rows with a greater ID, and of living sessions also those
+// used since a time: what may be new.
 func (s *Store) IPs(ctx context.Context, ended bool, after int64, since time.Time) (ips []netip.Addr, newest int64, err error) {
 	table, query, args := "sessions", `SELECT DISTINCT last_ip FROM sessions`, []any{}
 	if ended {
