@@ -120,13 +120,39 @@ func (s *Store) open(ctx context.Context, mayMigrate bool) error {
 func (s *Store) pool(connections int, more string) (*sql.DB, error) {
 	dsn := fileURL(s.path, fmt.Sprintf("mode=rw&_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)"+
 		"&_pragma=synchronous(FULL)&_pragma=cache_size(-2048)&_pragma=mmap_size(0)&%s", busyTimeout.Milliseconds(), more))
-	pool, err := sql.Open("sqlite", dsn)
+	plain, err := sql.Open("sqlite", dsn) // which opens nothing yet
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", s.path, err)
 	}
+	pool := sql.OpenDB(connector{s, plain.Driver(), dsn})
 	pool.SetMaxOpenConns(connections)
 	pool.SetMaxIdleConns(connections)
 	return pool, nil
+}
+
+// A connector opens connections to the files that were opened first, and no others: beside
+// a part that was moved away SQLite makes a new one, and is told of another when it is
+// moved back.
+type connector struct {
+	store  *Store
+	driver driver.Driver
+	dsn    string
+}
+
+func (c connector) Driver() driver.Driver { return c.driver }
+
+func (c connector) Connect(context.Context) (driver.Conn, error) {
+	if e := c.store.checkFiles(); e != nil {
+		return nil, e
+	}
+	conn, err := c.driver.Open(c.dsn)
+	if err != nil {
+		return nil, err
+	}
+	if e := c.store.checkFiles(); e != nil {
+		return nil, errors.Join(e, conn.Close())
+	}
+	return conn, nil
 }
 
 // Path is the database file.

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -256,69 +255,60 @@ func TestOpenNoDatabase(t *testing.T) {
 	}
 }
 
-// While the database is moved away nobody makes another one, beside which SQLite would
-// delete the log, with what was written last.
-func TestNoOtherDatabaseBesideTheLog(t *testing.T) {
+// While a file of the database is moved away nobody makes another one: beside a new
+// database SQLite deletes the log, with what was written last.
+func TestNoOtherFilesAreMade(t *testing.T) {
 	t.Parallel()
-	s := open(t)
-	ada := dbtest.CreateUser(t, s, "ada", true)
-	path := s.Path()
-	away := func(from, to string) {
-		t.Helper()
-		if err := os.Rename(from, to); err != nil {
-			t.Fatal(err)
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		s := open(t)
+		ada := dbtest.CreateUser(t, s, "ada", true)
+		file := s.Path() + suffix
+		rename := func(from, to string) {
+			t.Helper()
+			if err := os.Rename(from, to); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	log := func() []byte {
-		t.Helper()
-		content, err := os.ReadFile(path + "-wal")
-		if err != nil {
-			t.Fatal(err)
+		start := func(mayMigrate bool) error {
+			other, err := Open(t.Context(), s.Path(), mayMigrate)
+			if err == nil {
+				other.Close()
+			}
+			return err
 		}
-		return content
-	}
-	before := log()
-	away(path, path+".away")
-	for name, opens := range map[string]func() error{
-		"a point read": func() error {
-			for range 2 { // one may be there already
-				conn, err := s.read.Conn(t.Context())
-				if err != nil {
-					return err
+		opens := map[string]func() error{
+			"a point read": func() error {
+				for range 2 { // one may be there already
+					conn, err := s.read.Conn(t.Context())
+					if err != nil {
+						return err
+					}
+					defer conn.Close()
 				}
-				defer conn.Close()
-			}
-			return nil
-		},
-		"a list": func() error { _, err := s.list.Conn(t.Context()); return err },
-		"another process": func() error {
-			other, err := Open(t.Context(), path, false)
-			if err == nil {
-				other.Close()
-			}
-			return err
-		},
-		"a start": func() error {
-			other, err := Open(t.Context(), path, true)
-			if err == nil {
-				other.Close()
-			}
-			return err
-		},
-	} {
-		if err := opens(); err == nil {
-			t.Errorf("%s opens it", name)
+				return nil
+			},
+			"a list": func() error { _, err := s.list.Conn(t.Context()); return err },
 		}
-		if _, err := os.Stat(path); err == nil {
-			t.Errorf("%s makes another one", name)
+		if suffix == "" {
+			opens["another process"] = func() error { return start(false) }
+			opens["a start"] = func() error { return start(true) }
 		}
-		if !bytes.Equal(log(), before) {
-			t.Errorf("%s changes the log", name)
+		rename(file, file+".away")
+		for name, open := range opens {
+			if err := open(); !errors.Is(err, db.ErrUnavailable) {
+				t.Errorf("without %s %s: got %v", file, name, err)
+			}
+			if _, err := os.Stat(file); err == nil {
+				t.Errorf("%s makes another %s", name, file)
+			}
+			if log, err := os.Stat(s.Path() + "-wal"); suffix == "" && (err != nil || log.Size() == 0) {
+				t.Errorf("%s empties the log", name)
+			}
 		}
-	}
-	away(path+".away", path)
-	if found, err := s.User(t.Context(), ada.ID); err != nil || found.Username != "ada" {
-		t.Errorf("moved back: got %+v, %v", found, err)
+		rename(file+".away", file)
+		if found, err := s.User(t.Context(), ada.ID); err != nil || found.Username != "ada" {
+			t.Errorf("%s moved back: got %+v, %v", file, found, err)
+		}
 	}
 }
 
