@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -260,6 +261,26 @@ func TestOpenForMethods(t *testing.T) {
 	for _, method := range []string{"", "GET POST", "GÉT", "a/b"} {
 		if _, err := ts.app.OpenPath(t.Context(), app.Operator.Actor(), app1, "/x", method); err == nil {
 			t.Errorf("%q is taken for a method", method)
+		}
+	}
+}
+
+// tinyauth#123, #555: a password opens nothing by HTTP Basic, with or without a second
+// factor behind it, neither an app nor the API.
+func TestNoPasswordByBasic(t *testing.T) {
+	t.Parallel()
+	ts := guarded(t)
+	ts.withCodes("bob")
+	for _, name := range []string{"ada", "bob"} {
+		basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+password))
+		for _, g := range gates {
+			res := ts.asks(g, app1, "/", "Authorization", basic)
+			if res.StatusCode == 200 || res.Header.Get("X-Authentik-Username") != "" {
+				t.Errorf("%s by %s: got %d", name, g.name, res.StatusCode)
+			}
+		}
+		if res, body := ts.get(nil, "/api/v3/core/users/me/", "Authorization", basic); res.StatusCode != 403 {
+			t.Errorf("%s by the API: got %d %s", name, res.StatusCode, body)
 		}
 	}
 }
