@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,9 +16,7 @@ import (
 // what to do, by every command, and never that another server runs.
 func TestDataDirectoryOfAnother(t *testing.T) {
 	t.Parallel()
-	if runtime.GOOS != "linux" || os.Getuid() != 0 {
-		t.Skip("only root on Linux can run as others, and mount")
-	}
+	asRoot(t)
 	const uid, gid = 4321, 4322
 	base, err := os.MkdirTemp("", "lastseen-test-") // the test's own directories are for its user alone
 	if err != nil {
@@ -74,8 +71,9 @@ func TestDataDirectoryOfAnother(t *testing.T) {
 			data := filepath.Join(base, fmt.Sprint(i))
 			must(os.Mkdir(data, 0o700))
 			if tt.readOnly {
+				mayMount(t)
 				if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=4m", "lastseen-test", data).CombinedOutput(); err != nil {
-					t.Skipf("cannot mount: %v %s", err, out)
+					missing(t, "cannot mount: %v %s", err, out)
 				}
 				t.Cleanup(func() { _ = exec.Command("umount", "-l", data).Run() })
 			}
@@ -88,7 +86,7 @@ func TestDataDirectoryOfAnother(t *testing.T) {
 			if tt.readOnly {
 				remedy = "mount its file system read-write"
 				if out, err := exec.Command("mount", "-o", "remount,ro", data).CombinedOutput(); err != nil {
-					t.Skipf("cannot mount: %v %s", err, out)
+					missing(t, "cannot mount: %v %s", err, out)
 				}
 			}
 			user := uint32(uid)

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -208,9 +207,7 @@ func TestWriteError(t *testing.T) {
 // smallDisk mounts a file system of its own kind.
 func smallDisk(t *testing.T) (dir, image, device string) {
 	t.Helper()
-	if runtime.GOOS != "linux" || os.Getuid() != 0 {
-		t.Skip("only root on Linux can mount")
-	}
+	mayMount(t)
 	dir, image = t.TempDir(), filepath.Join(t.TempDir(), "image")
 	if err := os.WriteFile(image, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -219,15 +216,15 @@ func smallDisk(t *testing.T) (dir, image, device string) {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command("mkfs.ext4", "-q", "-F", image).CombinedOutput(); err != nil {
-		t.Skipf("mkfs.ext4: %v %s", err, out)
+		missing(t, "mkfs.ext4: %v %s", err, out)
 	}
 	if err := mount("loop,errors=remount-ro", image, dir); err != nil {
-		t.Skip(err)
+		missing(t, "%v", err)
 	}
 	t.Cleanup(func() { _ = exec.Command("umount", "-l", dir).Run() })
 	out, err := exec.Command("findmnt", "-no", "SOURCE", dir).Output()
 	if err != nil {
-		t.Skipf("findmnt: %v", err)
+		missing(t, "findmnt: %v", err)
 	}
 	return dir, image, filepath.Base(strings.TrimSpace(string(out)))
 }
@@ -251,13 +248,11 @@ func mount(options, image, dir string) error {
 // them here, since it needs no second machine.
 func TestNetworkFileSystem(t *testing.T) {
 	t.Parallel()
-	if runtime.GOOS != "linux" || os.Getuid() != 0 {
-		t.Skip("only root on Linux can mount")
-	}
+	mayMount(t)
 	dir, image := t.TempDir(), filepath.Join(t.TempDir(), "image")
 	for _, command := range []string{"truncate -s 16M " + image, "mkfs.ext4 -q -F " + image, "fuse2fs " + image + " " + dir} {
 		if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
-			t.Skipf("%s: %v %s", command, err, out)
+			missing(t, "%s: %v %s", command, err, out)
 		}
 	}
 	t.Cleanup(func() { _ = exec.Command("umount", dir).Run() })
@@ -279,7 +274,7 @@ func TestReadOnlyFileSystem(t *testing.T) {
 	data := filepath.Join(disk, "data")
 	p := newPatient(t, data)
 	if err := os.WriteFile("/sys/fs/ext4/"+device+"/trigger_fs_error", []byte("1"), 0); err != nil {
-		t.Skipf("the kernel makes no errors: %v", err)
+		missing(t, "the kernel makes no errors: %v", err)
 	}
 	p.refuses(t)
 	p.wants(t, "read-only", 200, p.gate, p.api)
@@ -310,9 +305,7 @@ func TestReadOnlyFileSystem(t *testing.T) {
 // is left, and the next is made when there is room.
 func TestBackupDiskFull(t *testing.T) {
 	t.Parallel()
-	if runtime.GOOS != "linux" || os.Getuid() != 0 {
-		t.Skip("only root on Linux can mount a small file system")
-	}
+	mayMount(t)
 	data := t.TempDir()
 	backups := filepath.Join(data, "backups")
 	if err := os.Mkdir(backups, 0o700); err != nil {
@@ -321,7 +314,7 @@ func TestBackupDiskFull(t *testing.T) {
 	mount := func(options string) {
 		t.Helper()
 		if out, err := exec.Command("mount", "-t", "tmpfs", "-o", options, "lastseen-test", backups).CombinedOutput(); err != nil {
-			t.Skipf("cannot mount a small file system: %v %s", err, out)
+			missing(t, "cannot mount a small file system: %v %s", err, out)
 		}
 	}
 	like, one := t.TempDir(), filepath.Join(t.TempDir(), "one.db")
@@ -364,9 +357,7 @@ func TestBackupDiskFull(t *testing.T) {
 // Files that nobody may write, not even root, and then may again.
 func TestFilesCannotBeWritten(t *testing.T) {
 	t.Parallel()
-	if runtime.GOOS != "linux" || os.Getuid() != 0 {
-		t.Skip("only root on Linux can make a file immutable")
-	}
+	mayMount(t)
 	p := newPatient(t, t.TempDir())
 	files := []string{p.database(), p.database() + "-wal"}
 	change := func(flag string) error {
@@ -378,7 +369,7 @@ func TestFilesCannotBeWritten(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = change("-i") })
 	if err := change("+i"); err != nil {
-		t.Skip(err)
+		missing(t, "%v", err)
 	}
 	p.refuses(t)
 	p.wants(t, "immutable", 200, p.gate, p.api)

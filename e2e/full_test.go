@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -18,11 +17,9 @@ import (
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
-	if runtime.GOOS != "linux" || os.Getuid() != 0 {
-		t.Skip("only root on Linux can mount a small file system")
-	}
+	mayMount(t)
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=2m", "lastseen-test", data).CombinedOutput(); err != nil {
-		t.Skipf("cannot mount a small file system: %v %s", err, out)
+		missing(t, "cannot mount a small file system: %v %s", err, out)
 	}
 	t.Cleanup(func() { _ = exec.Command("umount", "-l", data).Run() })
 	p := start(t, data, "LASTSEEN_BOOTSTRAP_PASSWORD=correct horse")

@@ -23,7 +23,7 @@ func onTerminalOf(t *testing.T, columns uint16, data, input string, args ...stri
 	t.Helper()
 	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
-		t.Skip("no terminal to be had: ", err)
+		missing(t, "no terminal to be had: %v", err)
 	}
 	defer screen.Close()
 	var locked, n int32
@@ -34,7 +34,7 @@ func onTerminalOf(t *testing.T, columns uint16, data, input string, args ...stri
 	}
 	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
-		t.Skip("no terminal to be had: ", err)
+		missing(t, "no terminal to be had: %v", err)
 	}
 	size := [4]uint16{24, columns}
 	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, screen.Fd(), syscall.TIOCSWINSZ, uintptr(unsafe.Pointer(&size))); errno != 0 {
