@@ -164,7 +164,7 @@ func serveWith(ctx context.Context, c config.Config, log *slog.Logger, ready fun
 
 	listener, err := heldSocket()
 	if err != nil {
-		return fmt.Errorf("the socket that systemd holds: %w", err)
+		return fmt.Errorf("the socket that systemd holds: %w; its unit is to have one ListenStream, an address and a port", err)
 	}
 	if listener != nil {
 		c.Listen = listener.Addr().String()
@@ -255,7 +255,7 @@ func heldSocket() (net.Listener, error) {
 		return nil, nil
 	}
 	if n := os.Getenv("LISTEN_FDS"); n != "1" {
-		return nil, fmt.Errorf("there must be one, are %s", n)
+		return nil, fmt.Errorf("LISTEN_FDS is %q, not 1", n)
 	}
 	file := os.NewFile(3, "socket") // the first, as sd_listen_fds(3) says
 	defer file.Close()

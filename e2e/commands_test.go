@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -161,6 +162,73 @@ func TestListensWhereToldTo(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// withSocket has a command find a socket and what systemd says of it, in the shell's words.
+func withSocket(cmd *exec.Cmd, socket *os.File, says string) *exec.Cmd {
+	inside := exec.Command("sh", append([]string{"-c", says + ` exec "$0" "$@"`}, cmd.Args...)...)
+	inside.Env, inside.ExtraFiles = cmd.Env, []*os.File{socket}
+	return inside
+}
+
+// What systemd holds is served from if it is one socket of TCP and meant for us.
+func TestSocketsThatSystemdHolds(t *testing.T) {
+	t.Parallel()
+	file := func(f interface{ File() (*os.File, error) }, err error) *os.File {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := f.File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { file.Close() })
+		return file
+	}
+	loopback := net.IPv4(127, 0, 0, 1)
+	tcp := file(net.ListenTCP("tcp", &net.TCPAddr{IP: loopback}))
+	udp := file(net.ListenUDP("udp", &net.UDPAddr{IP: loopback}))
+	unix := file(net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "socket")}))
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	for name, tt := range map[string]struct {
+		socket  *os.File
+		says    string
+		problem string // "" where it serves, from an address of its own
+	}{
+		"none":                       {tcp, "LISTEN_PID=$$ LISTEN_FDS=0", `LISTEN_FDS is "0", not 1`},
+		"two":                        {tcp, "LISTEN_PID=$$ LISTEN_FDS=2", `LISTEN_FDS is "2", not 1`},
+		"a number that is none":      {tcp, "LISTEN_PID=$$ LISTEN_FDS=one", `LISTEN_FDS is "one", not 1`},
+		"no number":                  {tcp, "LISTEN_PID=$$", `LISTEN_FDS is "", not 1`},
+		"one of datagrams":           {udp, "LISTEN_PID=$$ LISTEN_FDS=1", "invalid argument"},
+		"one of this machine alone":  {unix, "LISTEN_PID=$$ LISTEN_FDS=1", "is no TCP address"},
+		"a file":                     {null, "LISTEN_PID=$$ LISTEN_FDS=1", "non-socket"},
+		"another process's":          {tcp, "LISTEN_PID=1 LISTEN_FDS=1", ""},
+		"another process's, of many": {tcp, "LISTEN_PID=1 LISTEN_FDS=2", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := withSocket(command(t, nil, "serve", "--data", t.TempDir(), "--listen", "127.0.0.1:0"), tt.socket, tt.says)
+			if tt.problem == "" {
+				held, err := net.FileListener(tt.socket)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer held.Close()
+				if p := launch(t, cmd); strings.HasSuffix(p.url, held.Addr().String()) {
+					t.Errorf("it serves from %s", p.url)
+				}
+				return
+			}
+			out, _ := cmd.CombinedOutput()
+			if status := cmd.ProcessState.ExitCode(); status != 1 || !strings.Contains(string(out), tt.problem) || !strings.Contains(string(out), "one ListenStream, an address and a port") {
+				t.Errorf("got %d %s, want 1 and %q", status, out, tt.problem)
+			}
+		})
 	}
 }
 

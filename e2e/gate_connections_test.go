@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
@@ -139,9 +138,7 @@ func TestRestartUnderLoad(t *testing.T) {
 				again := func() *process {
 					cmd := command(t, g.environ(), "serve", "--data", g.data, "--listen", g.address)
 					if held {
-						inside := exec.Command("sh", append([]string{"-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"`}, cmd.Args...)...)
-						inside.Env, inside.ExtraFiles = cmd.Env, []*os.File{socket}
-						cmd = inside
+						cmd = withSocket(cmd, socket, "LISTEN_PID=$$ LISTEN_FDS=1")
 					}
 					return launch(t, cmd)
 				}
