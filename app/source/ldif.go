@@ -2,6 +2,7 @@ package source
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"regexp"
 	"slices"
@@ -38,10 +39,11 @@ func readLDIF(content []byte) (users []User, err error) {
 		for _, of := range e.values["memberof"] {
 			name := groups[dn(of)]
 			if name == "" { // its entry is not in the file
-				_, name, _ = strings.Cut(of, "=")
-				name, _, _ = strings.Cut(name, ",")
+				name = nameIn(of)
 			}
-			u.Groups = append(u.Groups, name)
+			if name != "" {
+				u.Groups = append(u.Groups, name)
+			}
 		}
 		slices.Sort(u.Groups)
 		u.Groups = slices.Compact(u.Groups)
@@ -126,3 +128,23 @@ var aroundDN = regexp.MustCompile(`\s*([,=])\s*`)
 
 // dn is a DN in a form in which equal ones are the same.
 func dn(text string) string { return strings.ToLower(aroundDN.ReplaceAllString(text, "$1")) }
+
+var (
+	firstValue = regexp.MustCompile(`(?s)^[^=]*=((?:\\.|[^\\,+])*)`)
+	escaped    = regexp.MustCompile(`(?s)\\([[:xdigit:]]{2}|.)`)
+)
+
+// nameIn is what a DN begins with: Wiki, Editors of cn=Wiki\, Editors,ou=groups, in which the
+// comma may be \2C as well (RFC 4514).
+func nameIn(text string) string {
+	m := firstValue.FindStringSubmatch(text)
+	if m == nil {
+		return ""
+	}
+	return strings.TrimSpace(escaped.ReplaceAllStringFunc(m[1], func(code string) string {
+		if b, err := hex.DecodeString(code[1:]); err == nil {
+			return string(b)
+		}
+		return code[1:]
+	}))
+}

@@ -93,6 +93,15 @@ func TestLDIF(t *testing.T) {
 			}
 		}
 	}
+	for of, want := range map[string]string{
+		`cn=Wiki\2C Editors,ou=groups`: "Wiki, Editors", `CN = Wiki\, Editors , ou=groups`: "Wiki, Editors",
+		`cn=a\+b\=c+ou=d,dc=x`: "a+b=c", `cn=Zo\c3\ab`: "Zoë", `cn=\\,dc=x`: `\`, `cn=a\ ,dc=x`: "a", `cn=,dc=x`: "", "films": "", `cn=a\`: "a", "": "",
+	} {
+		content := "dn: uid=ada\nuid: ada\nmemberOf: " + of + "\n"
+		if users, err := readLDIF([]byte(content)); err != nil || len(users) != 1 || strings.Join(users[0].Groups, "|") != want {
+			t.Errorf("%s: got %+v, %v, want %q", of, users, err, want)
+		}
+	}
 	for _, content := range []string{"", "dn: cn=a\ncn: a\n", "no LDIF\n\nat all"} {
 		if users, err := readLDIF([]byte(content)); err == nil {
 			t.Errorf("%q has the people %+v", content, users)
