@@ -60,6 +60,7 @@ func TestNearest(t *testing.T) {
 		"sesion list":                 "did you mean `session`?",
 		"session lst":                 "did you mean `list`?",
 		"help sesion":                 "did you mean `session`?",
+		"remove ada":                  "there is no command `lastseen remove`; see",
 		"session revoke --zzzzzzzzzz": "there is no flag --zzzzzzzzzz; see",
 		"rule allow":                  "HOST is missing; usage: lastseen rule allow HOST",
 		"rule allow a.example":        "--group is missing; usage: lastseen rule allow HOST --group G",

@@ -326,11 +326,12 @@ func UnknownVariables(environ []string) (unknown [][2]string) {
 	return unknown
 }
 
-// Nearest is the known name that somebody may have meant, or "".
+// Nearest is the known name that somebody may have meant, or "". A slip is seldom in the
+// first letter: there it is another word, as remove is beside move.
 func Nearest(name string, known []string) string {
 	nearest := ""
 	for _, k := range known {
-		if d := distance(name, k); d <= (len(name)+1)/3 && (nearest == "" || d < distance(name, nearest)) {
+		if d := distance(name, k); strings.HasPrefix(name, k[:1]) && d <= (len(name)+1)/3 && (nearest == "" || d < distance(name, nearest)) {
 			nearest = k
 		}
 	}
