@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 	_ "time/tzdata" // TZ means something in an image without files, too
@@ -166,13 +167,17 @@ func serveWith(ctx context.Context, c config.Config, log *slog.Logger, ready fun
 	if err != nil {
 		return fmt.Errorf("the socket that systemd holds: %w; its unit is to have one ListenStream, an address and a port", err)
 	}
-	if listener != nil {
-		c.Listen = listener.Addr().String()
-		c.Given["listen"] = c.Listen
-	} else if listener, err = listen(c.Listen); err != nil {
-		return fmt.Errorf("--listen: %w; give another address, or port 0 for a free one", err)
+	found := listener != nil || strings.HasSuffix(c.Listen, ":0") // an address that nobody was told
+	if listener == nil {
+		if listener, err = listen(c.Listen); err != nil {
+			return fmt.Errorf("--listen: %w; give another address, or port 0 for a free one", err)
+		}
 	}
 	defer listener.Close()
+	if found {
+		c.Listen = listener.Addr().String()
+		c.Given["listen"] = c.Listen
+	}
 	var metricsListener net.Listener
 	if c.MetricsListen != "" {
 		if metricsListener, err = listen(c.MetricsListen); err != nil {

@@ -18,6 +18,9 @@ func TestLinksOfTheCommandLine(t *testing.T) {
 	if _, errs, status := execute(t, data, "correct horse", "user", "create", "ada", "--password-file", "-"); status != 0 {
 		t.Fatal(errs)
 	}
+	if _, errs, status := execute(t, data, "", "user", "invite", "--listen", "127.0.0.1:0"); status != 1 || !strings.Contains(errs, "--public-url") {
+		t.Errorf("without an address: exit status %d: %s", status, errs)
+	}
 	base := start(t, data).url
 	for _, tt := range []struct {
 		args   []string
@@ -78,9 +81,6 @@ func TestLinksOfTheCommandLine(t *testing.T) {
 	if _, errs, status := execute(t, data, "", "user", "reset", "otto"); status != 1 || !strings.Contains(errs, "disabled") {
 		t.Errorf("for who is disabled: exit status %d: %s", status, errs)
 	}
-	if _, errs, status := execute(t, data, "", "user", "invite", "--listen", "127.0.0.1:0"); status != 1 || !strings.Contains(errs, "--public-url") {
-		t.Errorf("without an address: exit status %d: %s", status, errs)
-	}
 }
 
 // Commands beside a server know its address, and make no database beside its own, without
@@ -91,10 +91,10 @@ func TestCommandsKnowTheServer(t *testing.T) {
 	if _, errs, status := execute(t, data, "correct horse", "user", "create", "ada", "--password-file", "-"); status != 0 {
 		t.Fatal(errs)
 	}
-	start(t, data, "LASTSEEN_PUBLIC_URL=https://auth.home.example")
+	start(t, data, "LASTSEEN_PUBLIC_URL=https://auth.home.example", "LASTSEEN_COOKIE_DOMAIN=home.example", "LASTSEEN_COOKIE_NAME=at_home")
 	for _, tt := range [][2]string{
 		{"", "https://auth.home.example/link/"},
-		{"http://other.example", "http://other.example/link/"},
+		{"https://other.home.example", "https://other.home.example/link/"},
 	} {
 		args := []string{"user", "reset", "ada"}
 		if tt[0] != "" {
@@ -104,14 +104,28 @@ func TestCommandsKnowTheServer(t *testing.T) {
 			t.Errorf("%q: %d, %q, %s", args, status, out, errs)
 		}
 	}
+	// What is printed for a proxy keeps the server's cookie from the app.
+	for environ, want := range map[string]string{"": "at_home=", "LASTSEEN_COOKIE_NAME=at_work": "at_work="} {
+		cmd := command(t, []string{"LASTSEEN_DATA=" + data, environ}, "proxy-snippet", "caddy")
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), want) || !strings.Contains(string(out), "app.home.example {") {
+			t.Errorf("proxy-snippet with %q: %v, %s", environ, err, out)
+		}
+	}
 
 	far := t.TempDir() // what a server on PostgreSQL keeps of its settings
-	if err := os.WriteFile(filepath.Join(far, "settings.json"), []byte(`{"database": "set"}`), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(far, "settings.json"), []byte(`{"database": "set", "listen": "127.0.0.1:9", "public-url": "https://auth.home.example", "apps": "app.example"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, errs, status := execute(t, far, "correct horse", "user", "create", "eve", "--password-file", "-")
 	if entries, _ := os.ReadDir(far); status != 2 || !strings.Contains(errs, "--database") || len(entries) != 1 {
 		t.Errorf("beside a server on PostgreSQL: %d, %s, %v", status, errs, entries)
+	}
+	for line, want := range map[string]string{ // which need no database
+		"healthcheck": "127.0.0.1:9: connect:", "proxy-snippet caddy": "app.example {", "geoip lookup 192.0.2.1": "address",
+	} {
+		if out, errs, status := execute(t, far, "", strings.Fields(line)...); status == 2 || !strings.Contains(out+errs, want) {
+			t.Errorf("%s beside a server on PostgreSQL: %d, %s, %s", line, status, out, errs)
+		}
 	}
 }
 
@@ -133,7 +147,9 @@ func TestCommandsKnowThePlaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	res.Body.Close()
-	if out, errs, status := execute(t, data, "", "session", "list"); status != 0 || !strings.Contains(out, "London") {
-		t.Errorf("session list after %d: %d, %s, %s", res.StatusCode, status, out, errs)
+	for _, line := range []string{"session list", "geoip lookup 81.2.69.142"} {
+		if out, errs, status := execute(t, data, "", strings.Fields(line)...); status != 0 || !strings.Contains(out, "London") {
+			t.Errorf("%s after %d: %d, %s, %s", line, res.StatusCode, status, out, errs)
+		}
 	}
 }

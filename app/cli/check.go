@@ -22,7 +22,7 @@ func (p *Program) geoipLookup(_ context.Context, c *cli.Command) error {
 	if err != nil {
 		return usagef("%q is no address", args[0])
 	}
-	config, log, err := p.settings(c)
+	config, log, _, err := p.settingsBeside(c)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (p *Program) checks(ctx context.Context, _ *cli.Command, a *app.App) error 
 
 // healthcheck asks the server with these settings whether it is ready.
 func (p *Program) healthcheck(ctx context.Context, c *cli.Command) error {
-	config, _, err := p.settingsBeside(c)
+	config, _, _, err := p.settingsBeside(c)
 	if err != nil {
 		return err
 	}

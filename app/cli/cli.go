@@ -218,6 +218,18 @@ func flags(c *cli.Command) func(name string) (string, bool) {
 	return func(name string) (string, bool) { return c.String(name), c.IsSet(name) }
 }
 
+// given are the settings that were given, by flag or environment.
+func (p *Program) given(c *cli.Command) func(name string) (string, bool) {
+	return func(name string) (string, bool) {
+		if c.IsSet(name) {
+			return c.String(name), true
+		}
+		i := slices.IndexFunc(config.Settings, func(s config.Setting) bool { return s.Flag == name })
+		value, _ := p.variable(config.Settings[i].Env)
+		return value, value != ""
+	}
+}
+
 // settings reads and checks all settings, and makes the log they ask for.
 func (p *Program) settings(c *cli.Command) (config.Config, *slog.Logger, error) {
 	cfg, err := config.Parse(flags(c), p.variable)
@@ -227,32 +239,18 @@ func (p *Program) settings(c *cli.Command) (config.Config, *slog.Logger, error) 
 	return cfg, p.log(cfg), nil
 }
 
-// settingsBeside is settings for a command beside a server: what it is not told of the
-// server's addresses, which links begin with, and of GeoIP files it takes from what the
-// server keeps. Where the server has a database of its own, it is not to find or make
-// another.
-func (p *Program) settingsBeside(c *cli.Command) (config.Config, *slog.Logger, error) {
+// settingsBeside is settings for a command beside a server: what it is not given itself it
+// takes from the server. hidden are the flags of secrets that only that has.
+func (p *Program) settingsBeside(c *cli.Command) (_ config.Config, _ *slog.Logger, hidden []string, err error) {
 	cfg, log, err := p.settings(c)
 	if err != nil {
-		return cfg, log, err
+		return cfg, log, nil, err
 	}
-	served, found, hidden, err := cfg.AsServed(flags(c), p.variable)
-	if err != nil || !found {
-		return cfg, log, nil // the doctor tells what is wrong with them
+	served, _, hidden, err := cfg.AsServed(p.given(c), p.variable)
+	if err != nil {
+		return cfg, log, nil, nil // the doctor tells what is wrong with them
 	}
-	if cfg.Database == "" && slices.Contains(hidden, "database") {
-		return cfg, log, usagef("--database: the server on %s has one: give it here too, by the flag or as LASTSEEN_DATABASE", cfg.DataDir)
-	}
-	if cfg.Given["public-url"] == "" && cfg.Given["listen"] == "" {
-		cfg.PublicURL, cfg.Listen = served.PublicURL, served.Listen
-	}
-	if cfg.Given["geoip-city"] == "" {
-		cfg.GeoIPCity = served.GeoIPCity
-	}
-	if cfg.Given["geoip-asn"] == "" {
-		cfg.GeoIPASN = served.GeoIPASN
-	}
-	return cfg, log, nil
+	return served, log, hidden, nil
 }
 
 func (p *Program) log(c config.Config) *slog.Logger {
@@ -282,12 +280,16 @@ func (h warnings) Enabled(ctx context.Context, l slog.Level) bool {
 	return l >= slog.LevelError && h.Handler.Enabled(ctx, l)
 }
 
-// withApp opens the app for one command. Missing data is made only if create is true.
+// withApp opens the app for one command. Missing data is made only if create is true. Where
+// the server has a database of its own, the command is not to find or make another.
 func (p *Program) withApp(create bool, f func(ctx context.Context, c *cli.Command, a *app.App) error) cli.ActionFunc {
 	return func(ctx context.Context, c *cli.Command) error {
-		cfg, log, err := p.settingsBeside(c)
+		cfg, log, hidden, err := p.settingsBeside(c)
 		if err != nil {
 			return err
+		}
+		if cfg.Database == "" && slices.Contains(hidden, "database") {
+			return usagef("--database: the server on %s has one: give it here too, by the flag or as LASTSEEN_DATABASE", cfg.DataDir)
 		}
 		return p.open(ctx, c, cfg, log, create, f)
 	}

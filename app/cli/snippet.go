@@ -101,7 +101,7 @@ var identity = []string{"username", "groups", "entitlements", "email", "name", "
 
 func (p *Program) proxySnippet(_ context.Context, c *cli.Command) error {
 	args := c.Args().Slice()
-	cfg, _, err := p.settingsBeside(c)
+	cfg, _, _, err := p.settingsBeside(c)
 	if err != nil {
 		return err
 	}

@@ -34,10 +34,10 @@ func (c Config) KeepServed() (forget func(), err error) {
 }
 
 // AsServed is c with the settings of the server that runs on its data directory, or last
-// did without ending well. What this command was given by flag counts all the same, and
-// secrets are the environment's; hidden are the flags of those that only the server has.
+// did without ending well. What given knows counts all the same, and secrets are the
+// environment's; hidden are the flags of those that only the server has.
 // It is c itself where no server has kept any.
-func (c Config) AsServed(flag, environment func(string) (string, bool)) (_ Config, found bool, hidden []string, err error) {
+func (c Config) AsServed(given, environment func(string) (string, bool)) (_ Config, found bool, hidden []string, err error) {
 	content, err := os.ReadFile(servedFile(c.DataDir))
 	if errors.Is(err, os.ErrNotExist) {
 		return c, false, nil, nil
@@ -45,8 +45,8 @@ func (c Config) AsServed(flag, environment func(string) (string, bool)) (_ Confi
 	if err != nil {
 		return c, false, nil, err
 	}
-	var given map[string]string
-	if err := json.Unmarshal(content, &given); err != nil {
+	var kept map[string]string
+	if err := json.Unmarshal(content, &kept); err != nil {
 		return c, false, nil, nil // half of one, of a server that is starting
 	}
 	secret, standard := map[string]bool{}, map[string]string{}
@@ -54,18 +54,18 @@ func (c Config) AsServed(flag, environment func(string) (string, bool)) (_ Confi
 		secret[s.Flag], standard[s.Flag] = s.Secret, s.Default
 	}
 	served, err := Parse(func(name string) (string, bool) {
-		if v, ok := flag(name); ok || secret[name] {
+		if v, ok := given(name); ok || secret[name] {
 			return v, ok
 		}
 		if name == "data" {
 			return c.DataDir, true
 		}
-		if v, ok := given[name]; ok {
+		if v, ok := kept[name]; ok {
 			return v, true
 		}
 		return standard[name], true
 	}, environment)
-	for name := range given {
+	for name := range kept {
 		if secret[name] && served.Given[name] == "" {
 			hidden = append(hidden, name)
 		}
