@@ -130,7 +130,7 @@ func (s *Server) forwardedByEnvoy(r *http.Request) (asked, error) {
 	return newAsked(proto, host, uri)
 }
 
-// checkMethod refuses what is no method. Nothing depends on which one it is.
+// checkMethod refuses what is no method. Which one it is only rules for methods ask.
 func checkMethod(h http.Header, name string) error {
 	method, ok, err := single(h, name)
 	if err == nil && ok && strings.ContainsFunc(method, func(r rune) bool { return !unicode.IsLetter(r) && r != '-' && r != '_' }) {
