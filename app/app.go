@@ -76,7 +76,8 @@ type App struct {
 
 	living, ended addresses // of sessions
 
-	noFirstSteps atomic.Bool // which is so for good
+	noFirstSteps atomic.Bool  // which is so for good
+	unclear      atomic.Int64 // the second in which a path that can be read in several ways was logged last
 
 	mu            sync.Mutex // guards what follows
 	backupProblem error      // of the last scheduled backup

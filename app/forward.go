@@ -113,7 +113,9 @@ func (a *App) Challenges(ctx context.Context, host, path string) (bool, error) {
 func (a *App) isOpen(rules live.Rules, r ForwardRequest) bool {
 	rule, open := rules.Open(r.Host, r.Path, r.Method)
 	if open && !plainPath(r.Path) {
-		a.Log.Info("open path not applied, the path can be read in several ways", "rule", rule.ID, "host", r.Host, "path", r.Path, "ip", r.Client.IP)
+		if now := a.now().Unix(); a.unclear.Swap(now) != now { // anybody may ask as often as they like
+			a.Log.Info("open path not applied, the path can be read in several ways", "rule", rule.ID, "host", r.Host, "path", r.Path[:min(len(r.Path), 200)], "ip", r.Client.IP)
+		}
 		return false
 	}
 	return open
