@@ -120,7 +120,10 @@ func (s *Store) open(ctx context.Context, mayMigrate bool) error {
 func (s *Store) pool(connections int, more string) (*sql.DB, error) {
 	dsn := fileURL(s.path, fmt.Sprintf("mode=rw&_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)"+
 		"&_pragma=synchronous(FULL)&_pragma=cache_size(-2048)&_pragma=mmap_size(0)&%s", busyTimeout.Milliseconds(), more))
-	plain, err := sql.Open("sqlite", dsn) // which opens nothing yet
+	plain, err := sql.Open("sqlite", dsn) // for its driver: it opens nothing yet
+	if err == nil {
+		err = plain.Close()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", s.path, err)
 	}

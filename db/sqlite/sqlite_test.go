@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -57,6 +58,26 @@ func TestFilesArePrivate(t *testing.T) {
 		if got := info.Mode().Perm(); got != 0o600 {
 			t.Errorf("mode of %s: got %o, want 600", info.Name(), got)
 		}
+	}
+}
+
+// A pool has a goroutine for as long as it is not closed.
+func TestPoolsAreClosed(t *testing.T) {
+	pools := func() int {
+		var stacks strings.Builder
+		_ = pprof.Lookup("goroutine").WriteTo(&stacks, 2)
+		return strings.Count(stacks.String(), "connectionOpener(")
+	}
+	before := pools()
+	s := open(t)
+	if err := s.Verify(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for try := 0; pools() != before+3; try++ { // the closed ones' may end a moment later
+		if try == 500 {
+			t.Fatalf("%d pools are open, want three", pools()-before)
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 
