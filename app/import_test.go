@@ -24,11 +24,12 @@ bcr:$2y$05$r/2Z3faonLmlsQy1imDgmOePSTBFPYre.l1leccZizOYgY6Zuz01a
 shaa:{SHA}oEChSzYGTx7BMrZbjb1lJR4Zeuw=
 des:ubvRZwK0SwT0M
 sha5:$6$a.bl..EWQYIVj9xs$k1kyYlO.9omGUBuONAW/g5lQHhZjD5RdCiIOedgkPpPNTNAOH/F24t5MpmYWBiXtUBAGBMriv3vVs6J.gvKuP0
-# a comment
+# a comment, with a comma
+arg:$argon2id$v=19$m=65536,t=3,p=4$SOBn74V80IZC1dj4YCMLGg$CS+XbCjo40wunFMgF4/pZBM03uRmeEZhIsoEM8tJHv0
 
 nothing
 :$2y$05$x
-`, map[string]string{"apra": "in", "bcr": "in", "shaa": "in", "des": "none", "sha5": "in"}, []int{8, 9}},
+`, map[string]string{"apra": "in", "bcr": "in", "shaa": "in", "des": "none", "sha5": "in", "arg": "in"}, []int{9, 10}},
 	{"authentik", `username,name,email,password,is_active,is_superuser,groups
 akadmin,"authentik Default Admin",a@b.example,"pbkdf2_sha256$390000$saltsaltsalt$DqsxR7nlpgvjl5LcRH/iWUKZ+7LcDw+UU+W4RcpiqJo=",t,t,"{""authentik Admins"",family}"
 bad,,,x,t,f,

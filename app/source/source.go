@@ -227,18 +227,24 @@ func readTinyauth(content []byte) ([]User, error) {
 	}, "TINYAUTH_AUTH_USERS=", "TINYAUTH_USERS=", "USERS=")
 }
 
-// readLines reads one user a line, or several separated by commas behind one of the
-// variables' names.
+// readLines reads one user a line or, where they may be in one of these variables, several
+// separated by commas.
 func readLines(content []byte, read func(string) User, variables ...string) (users []User, err error) {
 	n := 0
 	for line := range strings.SplitSeq(strings.TrimPrefix(string(content), "\ufeff"), "\n") {
 		n++
-		line = strings.Trim(strings.TrimSpace(line), `"'`)
-		for _, variable := range variables {
-			line = strings.TrimPrefix(line, variable)
+		if line = strings.Trim(strings.TrimSpace(line), `"'`); strings.HasPrefix(line, "#") {
+			continue
 		}
-		for entry := range strings.SplitSeq(strings.Trim(line, `"'`), ",") {
-			if entry = strings.TrimSpace(entry); entry == "" || strings.HasPrefix(entry, "#") {
+		entries := []string{line}
+		if variables != nil {
+			for _, variable := range variables {
+				line = strings.TrimPrefix(line, variable)
+			}
+			entries = strings.Split(strings.Trim(line, `"'`), ",")
+		}
+		for _, entry := range entries {
+			if entry = strings.TrimSpace(entry); entry == "" {
 				continue
 			}
 			u := read(entry)
