@@ -116,13 +116,14 @@ func wire(ctx context.Context, c config.Config, log *slog.Logger, mayMigrate, se
 
 // open is for commands: the app beside a running server, or without one.
 func open(ctx context.Context, c config.Config, log *slog.Logger, create bool) (*app.App, func() error, error) {
+	give := giveWhatIsNew(c.DataDir)
 	if c.Database != "" {
 		// Whatever is there: nothing is made beside servers of another version.
 		p, err := wire(ctx, c, log, create, false)
 		if err != nil {
 			return nil, nil, err
 		}
-		return p.app, p.close, nil
+		return p.app, func() error { return errors.Join(p.close(), give()) }, nil
 	}
 	if _, err := os.Stat(app.DatabasePath(c.DataDir)); errors.Is(err, os.ErrNotExist) && !create {
 		return nil, nil, fmt.Errorf("no database in %s: is --data right? `lastseen serve`, `user create` or `import` makes one", c.DataDir)
@@ -138,12 +139,36 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, create bool) (
 	}
 	p, err := wire(ctx, c, log, alone, false)
 	if err := errors.Join(err, lock.Close()); err != nil {
-		return nil, nil, err
+		return nil, nil, errors.Join(err, give())
 	}
-	return p.app, p.close, nil
+	return p.app, func() error { return errors.Join(p.close(), give()) }, nil
 }
 
 func lockPath(dataDir string) string { return filepath.Join(dataDir, "lastseen.lock") }
+
+// giveWhatIsNew returns what gives the files that a command has made since in the data
+// directory to who has the database, or, where there was none, the directory: root may run
+// commands beside a server of another user, who is to read them.
+func giveWhatIsNew(dataDir string) (give func() error) {
+	like := dataDir
+	var missing []string
+	for _, path := range []string{lockPath(dataDir), app.KeyPath(dataDir), app.DatabasePath(dataDir)} {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			missing = append(missing, path)
+		} else if path == app.DatabasePath(dataDir) {
+			like = path
+		}
+	}
+	return func() error {
+		var errs []error
+		for _, path := range missing {
+			if err := sqlite.GiveTo(path, like); !errors.Is(err, fs.ErrNotExist) {
+				errs = append(errs, err)
+			}
+		}
+		return errors.Join(errs...)
+	}
+}
 
 // serve is the server, until ctx ends.
 func serve(ctx context.Context, c config.Config, log *slog.Logger) error {
@@ -405,6 +430,7 @@ func restore(ctx context.Context, c config.Config, log *slog.Logger, backup stri
 	if err := prepareDataDir(c.DataDir, log); err != nil {
 		return restored, err
 	}
+	give := giveWhatIsNew(c.DataDir)
 	lock := flock.New(lockPath(c.DataDir))
 	alone, err := lock.TryLock()
 	if err != nil {
@@ -413,7 +439,7 @@ func restore(ctx context.Context, c config.Config, log *slog.Logger, backup stri
 	if !alone {
 		return restored, fmt.Errorf("a server runs on %s: stop it first", c.DataDir)
 	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
+	defer func() { err = errors.Join(err, lock.Close(), give()) }()
 	now := time.Now().UTC()
 	before := ".before-restore-" + now.Format("20060102T150405.000Z")
 	path, keyPath := app.DatabasePath(c.DataDir), app.KeyPath(c.DataDir)
@@ -471,6 +497,7 @@ func move(ctx context.Context, c config.Config, log *slog.Logger, to string) (co
 	if err := prepareDataDir(c.DataDir, log); err != nil {
 		return nil, err
 	}
+	give := giveWhatIsNew(c.DataDir)
 	lock := flock.New(lockPath(c.DataDir))
 	alone, err := lock.TryLock()
 	if err != nil {
@@ -479,7 +506,7 @@ func move(ctx context.Context, c config.Config, log *slog.Logger, to string) (co
 	if !alone {
 		return nil, fmt.Errorf("a server runs on %s: stop it first", c.DataDir)
 	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
+	defer func() { err = errors.Join(err, lock.Close(), give()) }()
 	url := to
 	if to == "sqlite" {
 		url = c.Database

@@ -12,12 +12,13 @@ import (
 	"testing"
 )
 
-// Whoever may not use the data directory is told of the file, of who they are and of
-// what to do, by every command, and never that another server runs.
-func TestDataDirectoryOfAnother(t *testing.T) {
-	t.Parallel()
+// Somebody who is not root.
+const uid, gid = 4321, 4322
+
+// asOthers has commands run by other users, in a directory that they can reach.
+func asOthers(t *testing.T) (base string, as func(uid, gid uint32, data string, args ...string) (out string, status int)) {
+	t.Helper()
 	asRoot(t)
-	const uid, gid = 4321, 4322
 	base, err := os.MkdirTemp("", "lastseen-test-") // the test's own directories are for its user alone
 	if err != nil {
 		t.Fatal(err)
@@ -27,7 +28,7 @@ func TestDataDirectoryOfAnother(t *testing.T) {
 	if err := errors.Join(os.Chmod(base, 0o755), os.Link(plain, bin)); err != nil {
 		t.Fatal(err)
 	}
-	as := func(uid, gid uint32, data string, args ...string) (string, int) {
+	return base, func(uid, gid uint32, data string, args ...string) (string, int) {
 		t.Helper()
 		cmd := exec.Command(bin, append([]string{"--data", data}, args...)...)
 		cmd.Env = []string{"LASTSEEN_LISTEN=127.0.0.1:0"}
@@ -41,6 +42,55 @@ func TestDataDirectoryOfAnother(t *testing.T) {
 		}
 		return out.String(), cmd.ProcessState.ExitCode()
 	}
+}
+
+// What root's commands make in the data directory of another is theirs: the server can
+// read it.
+func TestRootBesideAnother(t *testing.T) {
+	t.Parallel()
+	base, as := asOthers(t)
+	for name, tt := range map[string]struct{ theirs, roots [][]string }{
+		"a key":          {[][]string{{"user", "create", "ada", "--superuser", "--password-file", "-"}}, [][]string{{"alert", "add", "webhook+http://127.0.0.1:1/"}}},
+		"a database":     {nil, [][]string{{"user", "create", "ada", "--superuser", "--password-file", "-"}, {"alert", "add", "webhook+http://127.0.0.1:1/"}}},
+		"a restored one": {nil, [][]string{{"--data", filepath.Join(base, "other"), "user", "create", "ada", "--superuser", "--password-file", "-"}, {"--data", filepath.Join(base, "other"), "alert", "add", "webhook+http://127.0.0.1:1/"}, {"--data", filepath.Join(base, "other"), "backup", "--with-key", filepath.Join(base, "backup")}, {"restore", filepath.Join(base, "backup")}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			data := filepath.Join(base, name)
+			if err := errors.Join(os.Mkdir(data, 0o700), os.Chown(data, uid, gid)); err != nil {
+				t.Fatal(err)
+			}
+			for _, args := range tt.theirs {
+				if out, status := as(uid, gid, data, args...); status != 0 {
+					t.Fatal(out)
+				}
+			}
+			for _, args := range tt.roots {
+				if out, status := as(0, 0, data, args...); status != 0 {
+					t.Fatal(out)
+				}
+			}
+			entries, err := os.ReadDir(data)
+			if err != nil || len(entries) == 0 {
+				t.Fatal(entries, err)
+			}
+			for _, entry := range entries {
+				info, err := entry.Info()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if owner := info.Sys().(*syscall.Stat_t); owner.Uid != uid || owner.Gid != gid {
+					t.Errorf("%s is of %d:%d", entry.Name(), owner.Uid, owner.Gid)
+				}
+			}
+		})
+	}
+}
+
+// Whoever may not use the data directory is told of the file, of who they are and of
+// what to do, by every command, and never that another server runs.
+func TestDataDirectoryOfAnother(t *testing.T) {
+	t.Parallel()
+	base, as := asOthers(t)
 	must := func(errs ...error) {
 		t.Helper()
 		for _, err := range errs {

@@ -7,13 +7,13 @@ import (
 	"syscall"
 )
 
-// GiveTo makes the owner of a directory that of a file, as far as this process
-// may: only root has to.
-func GiveTo(file, dir string) error {
-	info, err := os.Stat(dir)
+// GiveTo makes who has the directory, or the file, like that of a file, as far as this
+// process may: only root has to. No link is followed: another may have put it there.
+func GiveTo(file, like string) error {
+	info, err := os.Stat(like)
 	if err != nil || os.Getuid() != 0 {
 		return err
 	}
 	owner := info.Sys().(*syscall.Stat_t)
-	return os.Chown(file, int(owner.Uid), int(owner.Gid))
+	return os.Lchown(file, int(owner.Uid), int(owner.Gid))
 }
