@@ -68,11 +68,12 @@ func TestOneRoundTrip(t *testing.T) {
 		}
 	}
 	for name, ask := range map[string]func() error{
-		"the gate, by cookie":           authorize(ForwardRequest{Host: "wiki.shared.example", Path: "/", Tokens: []string{token}}),
-		"the gate, of several cookies":  authorize(ForwardRequest{Host: "wiki.shared.example", Path: "/", Tokens: []string{"another", token}}),
-		"the gate, by an app's cookie":  authorize(ForwardRequest{Host: "app.home.example", Path: "/", Tokens: []string{appToken}}),
-		"the gate, by key":              authorize(ForwardRequest{Host: "wiki.shared.example", Path: "/", Keys: []ForwardKey{{Key: key}}}),
-		"the gate, by key or by cookie": authorize(ForwardRequest{Host: "wiki.shared.example", Path: "/", Tokens: []string{token}, Keys: []ForwardKey{{Key: key}}}),
+		"the gate, by cookie":            authorize(ForwardRequest{Host: "wiki.shared.example", Path: "/", Tokens: []string{token}}),
+		"the gate, of several cookies":   authorize(ForwardRequest{Host: "wiki.shared.example", Path: "/", Tokens: []string{"another", token}}),
+		"the gate, by no cookie of ours": authorize(ForwardRequest{Host: "wiki.shared.example", Path: "/", Tokens: []string{"another"}}),
+		"the gate, by an app's cookie":   authorize(ForwardRequest{Host: "app.home.example", Path: "/", Tokens: []string{appToken}}),
+		"the gate, by key":               authorize(ForwardRequest{Host: "wiki.shared.example", Path: "/", Keys: []ForwardKey{{Key: key}}}),
+		"the gate, by key or by cookie":  authorize(ForwardRequest{Host: "wiki.shared.example", Path: "/", Tokens: []string{token}, Keys: []ForwardKey{{Key: key}}}),
 		"a session, by key": func() error {
 			ctx := a.ExpectSession(t.Context(), id.String())
 			caller, err := a.AuthenticateKey(ctx, key, client)

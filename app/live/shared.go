@@ -14,7 +14,7 @@ type Shared interface {
 	Store
 
 	// Ask answers questions in one round trip. rules numbers the gate's rules: when they
-	// are others, so is it. It is 0 when nothing was found that tells it.
+	// are others, so is it.
 	Ask(ctx context.Context, questions []db.Question) (answers []db.Answer, rules int64, err error)
 }
 
@@ -114,16 +114,10 @@ func (c *Cache) numberedRules(ctx context.Context) (Rules, error) {
 	if err != nil {
 		return nil, err
 	}
-	number := e.rules
-	if number == 0 {
-		if _, number, err = c.shared.Ask(ctx, nil); err != nil {
-			return nil, err
-		}
-	}
 	c.mu.Lock()
 	rules, kept := c.rules, c.rulesNumber
 	c.mu.Unlock()
-	if rules != nil && kept == number {
+	if rules != nil && kept == e.rules {
 		return rules, nil
 	}
 	all, err := c.store.Rules(ctx) // those of that number, or later ones, which the next number tells
@@ -133,7 +127,7 @@ func (c *Cache) numberedRules(ctx context.Context) (Rules, error) {
 	rules = NewRules(all)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.rules, c.rulesNumber = rules, number
+	c.rules, c.rulesNumber = rules, e.rules
 	return rules, nil
 }
 

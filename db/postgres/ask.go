@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 
 	"lastseen/db"
 
@@ -10,15 +9,16 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// A question is answered by one statement, which also tells the number of the rules.
+// A question is answered by one statement, of one row: the number of the rules, which is
+// there when nothing else is.
 const (
-	askColumns = `SELECT (SELECT version FROM rules_version), s.id, s.uuid, s.user_id, s.agent_id, s.last_ip, s.via, s.method, s.remember,
+	askColumns = `SELECT r.version, s.id, s.uuid, s.user_id, s.agent_id, s.last_ip, s.via, s.method, s.remember,
 		s.created, s.last_used, s.ends, s.expires,
 		u.username, u.uuid, u.name, u.email, u.active, u.superuser, u.created, u.updated, u.password_changed, u.must_change, u.last_login, u.member_of`
-	askToken   = askColumns + `, '' FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = $1`
-	askSession = askColumns + `, '' FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.uuid = $1::uuid`
-	askApp     = askColumns + `, c.host FROM app_sessions c JOIN sessions s ON s.id = c.session_id JOIN users u ON u.id = s.user_id WHERE c.token_hash = $1`
-	askKey     = `SELECT (SELECT version FROM rules_version), ` + tokenColumns + ` FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.key_hash = $1`
+	askToken   = askColumns + `, '' FROM rules_version r LEFT JOIN (sessions s JOIN users u ON u.id = s.user_id) ON s.token_hash = $1`
+	askSession = askColumns + `, '' FROM rules_version r LEFT JOIN (sessions s JOIN users u ON u.id = s.user_id) ON s.uuid = $1::uuid`
+	askApp     = askColumns + `, c.host FROM rules_version r LEFT JOIN (app_sessions c JOIN sessions s ON s.id = c.session_id JOIN users u ON u.id = s.user_id) ON c.token_hash = $1`
+	askKey     = `SELECT r.version, ` + tokenColumns + ` FROM rules_version r LEFT JOIN (tokens t JOIN users u ON u.id = t.user_id) ON t.key_hash = $1`
 	askRules   = `SELECT version FROM rules_version`
 )
 
@@ -36,7 +36,7 @@ func statement(q db.Question) (sql string, arg any) {
 }
 
 // Ask answers questions in one round trip. rules numbers the gate's rules: another one
-// says that they are others; it is 0 if nothing was found that tells it.
+// says that they are others.
 func (s *Store) Ask(ctx context.Context, questions []db.Question) (answers []db.Answer, rules int64, err error) {
 	err = s.read(ctx, func(ctx context.Context, q querier) error {
 		answers, rules = make([]db.Answer, len(questions)), 0
@@ -67,31 +67,33 @@ func (s *Store) Ask(ctx context.Context, questions []db.Question) (answers []db.
 	return answers, rules, err
 }
 
-// found takes what the row says to a question, if there is one.
+// found takes what the row says to a question.
 func found(row answer, q db.Question, a *db.Answer, rules *int64) error {
-	var err error
-	if q.Key != nil {
-		var t tokenRow
-		err = row.Scan(append([]any{rules}, tokenFields(&t)...)...)
-		if err == nil {
-			a.Token, err = t.token()
+	return row(func(t tuple) error {
+		if err := decode(t.values[0], rules); err != nil || t.values[1] == nil { // nothing is there
+			return err
 		}
-	} else {
+		a.Found = true
+		if q.Key != nil {
+			var found tokenRow
+			err := t.scan(append([]any{rules}, tokenFields(&found)...))
+			if err == nil {
+				a.Token, err = found.token()
+			}
+			return err
+		}
 		var memberOf []string
 		sess, u := &a.Session, &a.User
-		err = row.Scan(rules, &sess.ID, &sess.UUID, &sess.UserID, &sess.AgentID, addrColumn{&sess.IP}, addrColumn{&sess.Via}, &sess.Method, &sess.Remember,
+		err := t.scan([]any{rules, &sess.ID, &sess.UUID, &sess.UserID, &sess.AgentID, addrColumn{&sess.IP}, addrColumn{&sess.Via}, &sess.Method, &sess.Remember,
 			timeColumn{&sess.Created}, timeColumn{&sess.LastUsed}, timeColumn{&sess.Ends}, timeColumn{&sess.Expires},
-			&u.Username, &u.UUID, &u.Name, &u.Email, &u.Active, &u.Superuser, timeColumn{&u.Created}, timeColumn{&u.Updated}, timeColumn{&u.PasswordChanged}, &u.MustChange, timeColumn{&u.LastLogin}, &memberOf, &a.Host)
-		if err == nil {
-			u.ID = sess.UserID
-			u.Groups, err = groups(memberOf)
+			&u.Username, &u.UUID, &u.Name, &u.Email, &u.Active, &u.Superuser, timeColumn{&u.Created}, timeColumn{&u.Updated}, timeColumn{&u.PasswordChanged}, &u.MustChange, timeColumn{&u.LastLogin}, &memberOf, &a.Host})
+		if err != nil {
+			return err
 		}
-	}
-	if errors.Is(err, db.ErrNotFound) {
-		return nil
-	}
-	a.Found = err == nil
-	return err
+		u.ID = sess.UserID
+		u.Groups, err = groups(memberOf)
+		return err
+	})
 }
 
 // SessionByToken finds a living session by its token's hash, without Username
