@@ -18,5 +18,5 @@ type Answer struct {
 	Session Session
 	User    User
 	Host    string // of the app, where its token was asked for
-	Token   Token
+	Token   *Token // of a key
 }

@@ -167,7 +167,10 @@ func makeRoom[K comparable, V any](m map[K]V, bound int) {
 func (c *Cache) Key(ctx context.Context, hash [32]byte) (*db.Token, error) {
 	if c.shared != nil {
 		a, err := c.ask(ctx, db.Question{Key: hash[:]})
-		return &a.Token, err
+		if err != nil {
+			return nil, err
+		}
+		return a.Token, nil
 	}
 	return cached(c,
 		func() (*db.Token, bool) { t, ok := c.keys[hash]; return t, ok },

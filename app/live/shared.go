@@ -66,25 +66,25 @@ func (c *Cache) expected(ctx context.Context, q ...db.Question) (*expected, erro
 }
 
 // ask answers a question of what is there: else it is db.ErrNotFound.
-func (c *Cache) ask(ctx context.Context, q db.Question) (answer db.Answer, err error) {
+func (c *Cache) ask(ctx context.Context, q db.Question) (*db.Answer, error) {
 	e, err := c.expected(ctx, q)
 	if err != nil {
-		return answer, err
+		return nil, err
 	}
+	var answer *db.Answer
 	if i := e.index(q); i >= 0 {
-		answer = e.answers[i]
-		e.questions, e.answers = slices.Delete(e.questions, i, i+1), slices.Delete(e.answers, i, i+1)
+		answer, e.questions[i] = &e.answers[i], db.Question{}
 	} else {
 		answers, _, err := c.shared.Ask(ctx, []db.Question{q})
 		if err != nil {
-			return answer, err
+			return nil, err
 		}
-		answer = answers[0]
+		answer = &answers[0]
 	}
 	if !answer.Found {
-		err = db.ErrNotFound
+		return nil, db.ErrNotFound
 	}
-	return answer, err
+	return answer, nil
 }
 
 // askSession is a session with its user.
@@ -99,11 +99,11 @@ func (c *Cache) askSession(ctx context.Context, q query) (db.Session, *db.User, 
 		question = db.Question{App: hash[:]}
 	}
 	a, err := c.ask(ctx, question)
-	if err == nil && a.Host != q.host {
-		err = db.ErrNotFound
-	}
 	if err != nil {
 		return db.Session{}, nil, err
+	}
+	if a.Host != q.host {
+		return db.Session{}, nil, db.ErrNotFound
 	}
 	return a.Session, &a.User, nil
 }

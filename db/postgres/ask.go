@@ -77,9 +77,11 @@ func found(row answer, q db.Question, a *db.Answer, rules *int64) error {
 		if q.Key != nil {
 			var found tokenRow
 			err := t.scan(append([]any{rules}, tokenFields(&found)...))
-			if err == nil {
-				a.Token, err = found.token()
+			if err != nil {
+				return err
 			}
+			token, err := found.token()
+			a.Token = &token
 			return err
 		}
 		var memberOf []string

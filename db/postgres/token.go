@@ -34,7 +34,10 @@ func (r tokenRow) token() (t db.Token, err error) {
 // not look at expiry or at whether the user is active: the caller judges.
 func (s *Store) TokenByKey(ctx context.Context, hash []byte) (db.Token, error) {
 	a, err := s.point(ctx, db.Question{Key: hash})
-	return a.Token, err
+	if err != nil {
+		return db.Token{}, err
+	}
+	return *a.Token, nil
 }
 
 // CreateToken stores a token and returns it with its ID; an identifier that its user has
