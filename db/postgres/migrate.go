@@ -21,10 +21,8 @@ const migrateTimeout = 10 * time.Minute
 // migrate brings the schema to the latest version. Of several that start at once one does
 // it, and the others wait.
 func (s *Store) migrate(ctx context.Context, o Options) error {
-	reading, cancel := context.WithTimeout(ctx, listTimeout)
-	defer cancel()
 	var from int
-	err := s.once(reading, func(ctx context.Context, q querier) error {
+	err := s.once(ctx, deadline(ctx, listTimeout), func(ctx context.Context, q querier) error {
 		var server int
 		var encoding string
 		err := q.row(ctx, `SELECT current_setting('server_version_num')::bigint, current_setting('server_encoding')`).Scan(&server, &encoding)
@@ -43,7 +41,7 @@ func (s *Store) migrate(ctx context.Context, o Options) error {
 	if from == latest {
 		return nil
 	}
-	ctx, cancel = context.WithTimeout(ctx, migrateTimeout)
+	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
 	// All is one transaction: a migration that is cut off has done nothing. The lock is the
 	// transaction's, and so behind a pooler too.

@@ -94,23 +94,36 @@ func (p *pool) connect(ctx context.Context) (*conn, error) {
 	return &conn{PgConn: c, named: p.named, statements: map[string]*pgconn.StatementDescription{}, generation: generation, made: now, used: now}, nil
 }
 
-// acquire waits for a connection, which release takes back.
-func (p *pool) acquire(ctx context.Context) (*conn, error) {
+// acquire waits for a connection, which release takes back. Until then is also how long an
+// answer on it is waited for: to watch a context would cost a third of a question.
+func (p *pool) acquire(ctx context.Context, until time.Time) (*conn, error) {
 	select {
 	case p.slots <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-p.closed:
-		return nil, errClosed
+	default:
+		late := time.NewTimer(time.Until(until))
+		defer late.Stop()
+		select {
+		case p.slots <- struct{}{}:
+		case <-late.C:
+			return nil, context.DeadlineExceeded
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-p.closed:
+			return nil, errClosed
+		}
 	}
-	if c := p.last(); c != nil { // whoever finds it lost asks again on another one
-		return c, nil
+	c := p.last() // whoever finds it lost asks again on another one
+	if c == nil {
+		ctx, cancel := context.WithDeadline(ctx, until)
+		defer cancel()
+		var err error
+		if c, err = p.connect(ctx); err != nil {
+			<-p.slots
+			return nil, err
+		}
 	}
-	c, err := p.connect(ctx)
-	if err != nil {
-		<-p.slots
-	}
-	return c, err
+	_ = c.Conn().SetDeadline(until) // of one that is closed, which shows
+	return c, nil
 }
 
 // last is the connection that was used last, nil when there is none.

@@ -106,9 +106,7 @@ func (s *Store) Close() error {
 	s.stop()
 	s.done.Wait()
 	if s.server != uuid.Nil {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = s.once(ctx, func(ctx context.Context, q querier) error { // or it is not seen any more in a while
+		_ = s.once(context.Background(), time.Now().Add(time.Second), func(ctx context.Context, q querier) error { // or it is not seen any more in a while
 			_, err := q.exec(ctx, `DELETE FROM servers WHERE name = $1::uuid`, s.server)
 			return err
 		})
@@ -166,10 +164,10 @@ func rows[T any](ctx context.Context, q querier, fields func(*T) []any, sql stri
 // column are the fields of rows of one column.
 func column[T any](v *T) []any { return []any{v} }
 
-// once runs f on a connection. Who waits for its answer may go away meanwhile: that would
-// cost the connection, and making another one costs the server more than to answer.
-func (s *Store) once(ctx context.Context, f func(ctx context.Context, q querier) error) error {
-	c, err := s.pool.acquire(ctx)
+// once runs f on a connection, until then. Who waits for its answer may go away meanwhile:
+// that would cost the connection, and making another one costs the server more than to answer.
+func (s *Store) once(ctx context.Context, until time.Time, f func(ctx context.Context, q querier) error) error {
+	c, err := s.pool.acquire(ctx, until)
 	if err != nil {
 		return err
 	}
@@ -177,13 +175,16 @@ func (s *Store) once(ctx context.Context, f func(ctx context.Context, q querier)
 	if err := ctx.Err(); err != nil { // who went away while waiting for a connection
 		return err
 	}
-	staying := context.WithoutCancel(ctx)
-	if until, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		staying, cancel = context.WithDeadline(staying, until)
-		defer cancel()
+	return f(context.WithoutCancel(ctx), querier{conn: c})
+}
+
+// deadline is when ctx ends, or that long from now, whichever is sooner.
+func deadline(ctx context.Context, most time.Duration) time.Time {
+	until := time.Now().Add(most)
+	if ends, ok := ctx.Deadline(); ok && ends.Before(until) {
+		return ends
 	}
-	return f(staying, querier{conn: c})
+	return until
 }
 
 // read runs f, which may read, and again on other connections as long as each was lost: of
@@ -192,14 +193,13 @@ func (s *Store) read(ctx context.Context, f func(ctx context.Context, q querier)
 	if err := s.Usable(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	err := s.once(ctx, f)
+	until := deadline(ctx, readTimeout)
+	err := s.once(ctx, until, f)
 	for range cap(s.pool.slots) {
-		if !wasLost(err) || ctx.Err() != nil {
+		if !wasLost(err) || ctx.Err() != nil || !time.Now().Before(until) {
 			break
 		}
-		err = s.once(ctx, f)
+		err = s.once(ctx, until, f)
 	}
 	return s.err(err)
 }
@@ -252,7 +252,7 @@ func (s *Store) write(ctx context.Context, begin string, f func(ctx context.Cont
 // transact also says whether it came as far as committing: then an error tells nothing of
 // what was done.
 func (s *Store) transact(ctx context.Context, begin string, f func(ctx context.Context, q querier) error) (committing bool, err error) {
-	c, err := s.pool.acquire(ctx)
+	c, err := s.pool.acquire(ctx, time.Now().Add(migrateTimeout)) // ctx is watched besides
 	if err != nil {
 		return false, err
 	}
@@ -398,13 +398,16 @@ func plain(err error) error { return errors.New(strings.Join(strings.Fields(err.
 
 // isLost reports whether a connection failed, and not what was asked.
 func isLost(err error) bool {
+	if err == nil {
+		return false
+	}
 	var e *pgconn.PgError
 	if errors.As(err, &e) {
 		return strings.HasPrefix(e.Code, "08") || strings.HasPrefix(e.Code, "57P")
 	}
 	var network net.Error
 	var record tls.RecordHeaderError
-	return err != nil && !errors.Is(err, context.Canceled) &&
+	return !errors.Is(err, context.Canceled) &&
 		(pgconn.SafeToRetry(err) || errors.As(err, &network) || errors.As(err, &record) || isEnd(err))
 }
 

@@ -47,7 +47,7 @@ func open(t testing.TB, url string) *Store {
 // run runs a statement, or without args several.
 func run(t testing.TB, s *Store, sql string, args ...any) {
 	t.Helper()
-	err := s.once(t.Context(), func(ctx context.Context, q querier) (err error) {
+	err := s.once(t.Context(), time.Now().Add(time.Minute), func(ctx context.Context, q querier) (err error) {
 		if args == nil {
 			_, err = q.conn.do(ctx, sql)
 		} else {

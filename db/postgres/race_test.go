@@ -438,7 +438,7 @@ func TestRaces(t *testing.T) {
 	there.pool.reset()
 	for left := 4; left > 3; time.Sleep(10 * time.Millisecond) {
 		var deadlocks int
-		err := here.once(ctx, func(ctx context.Context, q querier) error {
+		err := here.once(ctx, time.Now().Add(time.Minute), func(ctx context.Context, q querier) error {
 			return q.row(ctx, `SELECT deadlocks, numbackends::bigint FROM pg_stat_database WHERE datname = current_database()`).Scan(&deadlocks, &left)
 		})
 		if err != nil || deadlocks > 0 {
