@@ -44,8 +44,8 @@ func (a *App) Backup(ctx context.Context, path string, withKey bool) error {
 // backupName is the name of a backup from a moment, in UTC.
 const backupName = "lastseen-20060102T150405Z.db"
 
-// A BackupFile is a backup that was made by itself.
-type BackupFile struct {
+// A backupFile is a backup that was made by itself.
+type backupFile struct {
 	Path string
 	Made time.Time
 	Size int64
@@ -53,24 +53,24 @@ type BackupFile struct {
 
 func (a *App) backupDir() string { return filepath.Join(a.Config.DataDir, "backups") }
 
-// BackupFiles are the backups that were made by themselves, the newest first.
+// backupFiles are the backups that were made by themselves, the newest first.
 // Whatever else lies among them is none.
-func (a *App) BackupFiles() ([]BackupFile, error) {
+func (a *App) backupFiles() ([]backupFile, error) {
 	entries, err := os.ReadDir(a.backupDir())
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	var files []BackupFile
+	var files []backupFile
 	for _, entry := range entries {
 		made, err := time.Parse(backupName, entry.Name())
 		if err != nil || made.Format(backupName) != entry.Name() || !entry.Type().IsRegular() {
 			continue
 		}
 		if info, err := entry.Info(); err == nil {
-			files = append(files, BackupFile{filepath.Join(a.backupDir(), entry.Name()), made, info.Size()})
+			files = append(files, backupFile{filepath.Join(a.backupDir(), entry.Name()), made, info.Size()})
 		}
 	}
-	slices.SortFunc(files, func(x, y BackupFile) int { return y.Made.Compare(x.Made) })
+	slices.SortFunc(files, func(x, y backupFile) int { return y.Made.Compare(x.Made) })
 	return files, nil
 }
 
@@ -84,7 +84,7 @@ const (
 // backupDue is when the next backup is to be made. One from the future, made
 // while the clock was wrong, keeps none off.
 func (a *App) backupDue(now time.Time) (time.Time, error) {
-	files, err := a.BackupFiles()
+	files, err := a.backupFiles()
 	for _, file := range files {
 		if !file.Made.After(now) {
 			return file.Made.Add(a.Config.BackupEvery), err
@@ -141,12 +141,12 @@ func (a *App) scheduledBackup(ctx context.Context, path string) error {
 	if err := a.Backup(ctx, path, false); err != nil {
 		return err
 	}
-	files, err := a.BackupFiles()
+	files, err := a.backupFiles()
 	if err != nil {
 		return err
 	}
 	// Those from the future, made while the clock was wrong, are no newer than this one.
-	files = slices.DeleteFunc(files, func(f BackupFile) bool { return f.Made.After(a.Now()) })
+	files = slices.DeleteFunc(files, func(f backupFile) bool { return f.Made.After(a.Now()) })
 	removed := 0
 	for _, file := range files[min(a.Config.BackupKeep, len(files)):] {
 		if err := os.Remove(file.Path); err != nil {

@@ -42,7 +42,7 @@ func tick(t *testing.T, a *App) error {
 
 func names(t *testing.T, a *App) string {
 	t.Helper()
-	files, err := a.BackupFiles()
+	files, err := a.backupFiles()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestScheduledBackups(t *testing.T) {
 			t.Errorf("after %s: got %s, want %s", step.after, got, step.want)
 		}
 	}
-	files, _ := a.BackupFiles()
+	files, _ := a.backupFiles()
 	for _, path := range []struct {
 		name string
 		mode os.FileMode

@@ -120,7 +120,7 @@ func (a *App) checkBackups() Check {
 		c.Found, c.Do = Said("PostgreSQL is backed up by its own means."), Said("Use pg_dump, or what copies the whole server.")
 		return c
 	}
-	files, err := a.BackupFiles()
+	files, err := a.backupFiles()
 	if err != nil {
 		return Check{Bad, c.Name, raw(err.Error()), Said("Let the server's user read and write %s.", a.backupDir())}
 	}

@@ -33,7 +33,7 @@ func (a *App) Import(ctx context.Context, actor Actor, from source.User, dry boo
 		done.Remains, n.Email = "the mail address is none and was left out", ""
 	}
 	for _, group := range from.Groups {
-		if CheckGroup(group) != nil {
+		if checkGroup(group) != nil {
 			done.Remains = strings.TrimPrefix(fmt.Sprintf("%s; the group %q was left out, as no group can be called so", done.Remains, group), "; ")
 			continue
 		}

@@ -28,8 +28,8 @@ func KeyPath(dataDir string) string { return filepath.Join(dataDir, "lastseen.ke
 // read, or is another one.
 var ErrSealed = errors.New("the key is gone, or is not the right one")
 
-// ErrOtherKey says that this machine has not the key of the others.
-var ErrOtherKey = errors.New("the other machines have another key")
+// errOtherKey says that this machine has not the key of the others.
+var errOtherKey = errors.New("the other machines have another key")
 
 const keyLength = 32 // bytes, of AES-256
 
@@ -75,7 +75,7 @@ func (a *App) cipher(create bool) (cipher.AEAD, error) {
 		if err = WriteKey(a.Config.DataDir, text); err == nil {
 			err = a.checkKey(text)
 		}
-		if errors.Is(err, ErrOtherKey) {
+		if errors.Is(err, errOtherKey) {
 			err = errors.Join(err, os.Remove(KeyPath(a.Config.DataDir)))
 		}
 		if err == nil {
@@ -97,7 +97,7 @@ type keyRegistry interface {
 	SettingOnce(ctx context.Context, name, value string) (kept string, err error)
 }
 
-// checkKey is ErrOtherKey unless a key is the one of all machines; the first one is. a.key
+// checkKey is errOtherKey unless a key is the one of all machines; the first one is. a.key
 // is held.
 func (a *App) checkKey(text string) error {
 	registry, ok := a.store.(keyRegistry)
@@ -107,7 +107,7 @@ func (a *App) checkKey(text string) error {
 	name := nameOfKey(text)
 	kept, err := registry.SettingOnce(context.Background(), keyName, name)
 	if err == nil && kept != name {
-		err = fmt.Errorf("%w: copy %s of a machine on which second factors work to %s here", ErrOtherKey, filepath.Base(KeyPath("")), KeyPath(a.Config.DataDir))
+		err = fmt.Errorf("%w: copy %s of a machine on which second factors work to %s here", errOtherKey, filepath.Base(KeyPath("")), KeyPath(a.Config.DataDir))
 	}
 	if err == nil {
 		a.keyChecked = text
@@ -130,7 +130,7 @@ func ShareKey(ctx context.Context, store Store, dataDir string) error {
 	return store.SetSetting(ctx, keyName, nameOfKey(text))
 }
 
-// keyProblem is ErrOtherKey when this machine has another key than the others, or none
+// keyProblem is errOtherKey when this machine has another key than the others, or none
 // though they have one.
 func (a *App) keyProblem(ctx context.Context) error {
 	if !a.live.Shared() {
@@ -139,7 +139,7 @@ func (a *App) keyProblem(ctx context.Context) error {
 	_, err := a.cipher(false)
 	if errors.Is(err, fs.ErrNotExist) {
 		if known, e := a.store.Setting(ctx, keyName); e == nil && known != "" {
-			return fmt.Errorf("%w: copy it from one of them to %s", ErrOtherKey, KeyPath(a.Config.DataDir))
+			return fmt.Errorf("%w: copy it from one of them to %s", errOtherKey, KeyPath(a.Config.DataDir))
 		}
 		return nil
 	}

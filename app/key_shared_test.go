@@ -28,13 +28,13 @@ func TestOneKeyOfAllMachines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := second.seal([]byte("secret")); !errors.Is(err, ErrOtherKey) || !errors.Is(err, ErrSealed) {
+	if _, err := second.seal([]byte("secret")); !errors.Is(err, errOtherKey) || !errors.Is(err, ErrSealed) {
 		t.Errorf("sealed with another key: %v", err)
 	}
 	if _, err := os.Stat(KeyPath(second.Config.DataDir)); err == nil {
 		t.Error("another key was made")
 	}
-	if err := second.keyProblem(t.Context()); !errors.Is(err, ErrOtherKey) {
+	if err := second.keyProblem(t.Context()); !errors.Is(err, errOtherKey) {
 		t.Errorf("without the key: %v", err)
 	}
 	text, err := ReadKey(first.Config.DataDir)
@@ -50,7 +50,7 @@ func TestOneKeyOfAllMachines(t *testing.T) {
 	if err := WriteKey(third.Config.DataDir, "c29tZSBvdGhlciBrZXksIG9mIDMyIGJ5dGVzIGFzIHQ="); err != nil {
 		t.Fatal(err)
 	}
-	if err := third.keyProblem(t.Context()); !errors.Is(err, ErrOtherKey) {
+	if err := third.keyProblem(t.Context()); !errors.Is(err, errOtherKey) {
 		t.Errorf("with another key: %v", err)
 	}
 }
@@ -71,7 +71,7 @@ func TestKeyOfAMove(t *testing.T) {
 	a := openApp(t, t.TempDir())
 	a = New(store, a.geo, a.agents, a.Config, a.Log)
 	a.Config.DataDir = t.TempDir()
-	if _, err := a.seal([]byte("secret")); !errors.Is(err, ErrOtherKey) {
+	if _, err := a.seal([]byte("secret")); !errors.Is(err, errOtherKey) {
 		t.Errorf("without the key: got %v", err)
 	}
 	a.Config.DataDir = moved

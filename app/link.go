@@ -45,7 +45,7 @@ func (a *App) Invite(ctx context.Context, actor Actor, i Invitation) (address st
 		errs = append(errs, db.CheckUsername(i.Username))
 	}
 	for _, group := range i.Groups {
-		errs = append(errs, CheckGroup(group))
+		errs = append(errs, checkGroup(group))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return "", l, err

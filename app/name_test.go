@@ -18,7 +18,7 @@ func TestNames(t *testing.T) {
 		}
 	}
 	for group, ok := range map[string]bool{"family": true, "two words": true, "": false, " x": false, "a|b": false, "a,b": false, "a\nb": false} {
-		if err := CheckGroup(group); (err == nil) != ok {
+		if err := checkGroup(group); (err == nil) != ok {
 			t.Errorf("group %q: %v", group, err)
 		}
 	}

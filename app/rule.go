@@ -27,7 +27,7 @@ func (a *App) AllowGroups(ctx context.Context, actor Actor, host string, groups 
 		errs = append(errs, &db.InputError{Field: "groups", Problem: "Name a group that may reach the host."})
 	}
 	for _, group := range groups {
-		errs = append(errs, CheckGroup(group))
+		errs = append(errs, checkGroup(group))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return db.Rule{}, err

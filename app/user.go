@@ -36,8 +36,8 @@ func checkEmail(email string) error {
 	return checkText("email", email)
 }
 
-// CheckGroup says what is wrong with a group's name. A gate joins names with |.
-func CheckGroup(name string) error {
+// checkGroup says what is wrong with a group's name. A gate joins names with |.
+func checkGroup(name string) error {
 	if name == "" || strings.TrimSpace(name) != name || strings.ContainsAny(name, "|,") {
 		return &db.InputError{Field: "group", Problem: "A group's name is not empty, holds no | or comma, and neither begins nor ends with a space."}
 	}
@@ -77,7 +77,7 @@ func (n NewUser) check() error {
 		errs = append(errs, db.CheckPassword(n.Password))
 	}
 	for _, name := range n.Groups {
-		errs = append(errs, CheckGroup(name))
+		errs = append(errs, checkGroup(name))
 	}
 	return errors.Join(errs...)
 }
@@ -378,7 +378,7 @@ func (a *App) SetOwnPassword(ctx context.Context, caller Caller, next string) er
 
 // AddToGroup makes a user a member of a group, which is made if need be.
 func (a *App) AddToGroup(ctx context.Context, actor Actor, user db.User, group string) error {
-	if err := CheckGroup(group); err != nil {
+	if err := checkGroup(group); err != nil {
 		return err
 	}
 	group = db.Normal(group)
@@ -406,7 +406,7 @@ func normalAll(texts []string) []string {
 func (a *App) SetGroups(ctx context.Context, actor Actor, user db.User, groups []string) error {
 	var errs []error
 	for _, group := range groups {
-		errs = append(errs, CheckGroup(group))
+		errs = append(errs, checkGroup(group))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err

@@ -214,7 +214,7 @@ func FuzzTitle(f *testing.F) {
 		if name, version, ok := ownName(header); ok && (!utf8.ValidString(name) || utf8.RuneCountInString(name) > maxTitle || len(version) > 13) {
 			t.Errorf("%q names itself %q%q", header, name, version)
 		}
-		if len(client) > MaxLength || len(system) > MaxLength {
+		if len(client) > maxLength || len(system) > maxLength {
 			t.Errorf("%q: %q on %q", header, client, system)
 		}
 	})

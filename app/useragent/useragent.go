@@ -27,17 +27,17 @@ type Agent struct {
 	Device, DeviceBrand, DeviceModel                  string
 }
 
-// MaxLength is how many bytes of a header are kept.
-const MaxLength = 1024
+// maxLength is how many bytes of a header are kept.
+const maxLength = 1024
 
 // Clean gives a header the form in which it is stored and parsed: invalid UTF-8
-// replaced by U+FFFD, then cut to at most MaxLength bytes at a character.
+// replaced by U+FFFD, then cut to at most maxLength bytes at a character.
 func Clean(header string) string {
 	s := strings.ToValidUTF8(header, "\uFFFD")
-	if len(s) <= MaxLength {
+	if len(s) <= maxLength {
 		return s
 	}
-	n := MaxLength
+	n := maxLength
 	for !utf8.RuneStart(s[n]) {
 		n--
 	}

@@ -156,7 +156,7 @@ func FuzzClean(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string, times byte) {
 		s = strings.Repeat(s, int(times))
 		got := Clean(s)
-		if len(got) > MaxLength || !utf8.ValidString(got) || Clean(got) != got {
+		if len(got) > maxLength || !utf8.ValidString(got) || Clean(got) != got {
 			t.Fatalf("%q: got %q", s, got)
 		}
 		if utf8.ValidString(s) && !strings.HasPrefix(s, got) {

@@ -291,17 +291,6 @@ type DoctorPage struct {
 	OwnBackup bool // the database is backed up by its own means
 }
 
-// Worst is the state of the worst check.
-func (p DoctorPage) Worst() string {
-	worst := "good"
-	for _, c := range p.Checks {
-		if c.State == "bad" || c.State == "warning" && worst == "good" {
-			worst = c.State
-		}
-	}
-	return worst
-}
-
 // Problems is how many checks are not good.
 func (p DoctorPage) Problems() int {
 	n := 0
