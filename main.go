@@ -162,7 +162,8 @@ func giveWhatIsNew(dataDir string) (give func() error) {
 	return func() error {
 		var errs []error
 		for _, path := range missing {
-			if err := sqlite.GiveTo(path, like); !errors.Is(err, fs.ErrNotExist) {
+			err := sqlite.GiveTo(path, like)
+			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) { // a root who may not serves as root, too
 				errs = append(errs, err)
 			}
 		}
