@@ -220,11 +220,7 @@ func oneLine(verdict string) string { return strings.ReplaceAll(verdict, "\n", "
 // that it returns, "" if there was none. prepare is called with the new
 // database before it takes its place; when it fails nothing has changed.
 func Restore(ctx context.Context, backup, path, keepAs string, prepare func(*Store) error) (kept string, err error) {
-	version, err := Check(ctx, backup)
-	if err != nil {
-		return "", err
-	}
-	if err := checkObjects(ctx, backup, version); err != nil {
+	if _, err := Check(ctx, backup); err != nil {
 		return "", err
 	}
 	dir, err := os.MkdirTemp(filepath.Dir(path), ".lastseen-restore-")
@@ -235,6 +231,9 @@ func Restore(ctx context.Context, backup, path, keepAs string, prepare func(*Sto
 	fresh := filepath.Join(dir, "fresh")
 	if err := vacuumInto(ctx, backup, fresh); err != nil {
 		return "", fmt.Errorf("cannot copy %s to %s: %w", backup, fresh, err)
+	}
+	if err := checkObjects(ctx, fresh); err != nil { // with what a log beside the backup holds
+		return "", fmt.Errorf("%s %w", backup, err)
 	}
 	if err := finish(ctx, fresh, filepath.Dir(path), prepare); err != nil {
 		return "", err

@@ -113,9 +113,9 @@ func objects(ctx context.Context, conn *sql.DB) (map[string]string, error) {
 	return found, rows.Err()
 }
 
-// checkObjects says what in a database of a schema version is not as our migrations
-// make it: a trigger or a view of somebody else's would run with our next statement.
-func checkObjects(ctx context.Context, path string, version int) error {
+// checkObjects says what in a database is not as our migrations to its schema version make
+// it: a trigger or a view of somebody else's would run with our next statement.
+func checkObjects(ctx context.Context, path string) error {
 	conn, err := sql.Open("sqlite", fileURL(path, "mode=ro&immutable=1"))
 	if err != nil {
 		return err
@@ -125,13 +125,17 @@ func checkObjects(ctx context.Context, path string, version int) error {
 	if err != nil {
 		return err
 	}
+	number, _, err := version(ctx, conn)
+	if err != nil {
+		return err
+	}
 	ours, err := sql.Open("sqlite", ":memory:")
 	if err != nil {
 		return err
 	}
 	defer ours.Close()
 	ours.SetMaxOpenConns(1) // each connection has a memory of its own
-	if err := migrateTo(ours, schema.SQLite, version); err != nil {
+	if err := migrateTo(ours, schema.SQLite, number); err != nil {
 		return err
 	}
 	want, err := objects(ctx, ours)
@@ -140,12 +144,12 @@ func checkObjects(ctx context.Context, path string, version int) error {
 	}
 	for name, statement := range got {
 		if want[name] != statement {
-			return fmt.Errorf("%s holds a %s that Lastseen did not make: it is not restored", path, name)
+			return fmt.Errorf("holds a %s that Lastseen did not make: it is not restored", name)
 		}
 	}
 	for name := range want {
 		if _, ok := got[name]; !ok {
-			return fmt.Errorf("%s lacks the %s: it is damaged, or no backup of Lastseen's", path, name)
+			return fmt.Errorf("lacks the %s: it is damaged, or no backup of Lastseen's", name)
 		}
 	}
 	return nil

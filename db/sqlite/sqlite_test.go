@@ -385,6 +385,8 @@ func TestRestoreTakesNoForeignSchema(t *testing.T) {
 		"a column":               `ALTER TABLE users ADD COLUMN x TEXT`,
 		"a trigger that is gone": `DROP TRIGGER sessions_ended`,
 		"":                       `SELECT 1`,
+
+		"a trigger in its log": `PRAGMA journal_mode = WAL; CREATE TRIGGER x AFTER DELETE ON sessions BEGIN UPDATE users SET superuser = 1; END`,
 	} {
 		s := open(t)
 		dbtest.CreateUser(t, s, "ada", true)
@@ -399,7 +401,9 @@ func TestRestoreTakesNoForeignSchema(t *testing.T) {
 		if _, err := conn.ExecContext(t.Context(), foreign); err != nil {
 			t.Fatal(err)
 		}
-		if err := conn.Close(); err != nil {
+		if strings.HasSuffix(name, "log") { // which closing would fold in
+			t.Cleanup(func() { conn.Close() })
+		} else if err := conn.Close(); err != nil {
 			t.Fatal(err)
 		}
 		path := filepath.Join(t.TempDir(), "lastseen.db")
