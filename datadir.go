@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+
+	"lastseen/app"
+	"lastseen/app/config"
+	"lastseen/db/sqlite"
+
+	"github.com/gofrs/flock"
+)
+
+func lockPath(dataDir string) string { return filepath.Join(dataDir, "lastseen.lock") }
+
+// giveWhatIsNew returns what gives the files that a command has made since in the data
+// directory to who has the database, or, where there was none, the directory: root may run
+// commands beside a server of another user, who is to read them.
+func giveWhatIsNew(dataDir string) (give func() error) {
+	like := dataDir
+	var missing []string
+	for _, path := range []string{lockPath(dataDir), app.KeyPath(dataDir), app.DatabasePath(dataDir)} {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			missing = append(missing, path)
+		} else if path == app.DatabasePath(dataDir) {
+			like = path
+		}
+	}
+	return func() error {
+		var errs []error
+		for _, path := range missing {
+			err := sqlite.GiveTo(path, like)
+			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) { // a root who may not serves as root, too
+				errs = append(errs, err)
+			}
+		}
+		return errors.Join(errs...)
+	}
+}
+
+// lockData has no other server use the data directory. With PostgreSQL there is nothing in it
+// that two could not share, as they share the database.
+func lockData(ctx context.Context, c config.Config) (io.Closer, error) {
+	if c.Database != "" {
+		return io.NopCloser(nil), nil
+	}
+	lock := flock.New(lockPath(c.DataDir))
+	// A command that is just opening the database holds it for a moment.
+	wait, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	switch _, err := lock.TryLockContext(wait, 50*time.Millisecond); {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, fmt.Errorf("another lastseen serves from %s: stop it, or give --data another directory", c.DataDir)
+	case err != nil:
+		return nil, dataDirError(c.DataDir, err)
+	}
+	return lock, nil
+}
+
+// placeForGeoIP makes the folder of databases, with a note of what goes there.
+func placeForGeoIP(dataDir string) error {
+	dir := filepath.Join(dataDir, "geoip")
+	if err := os.Mkdir(dir, 0o700); errors.Is(err, fs.ErrExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "README.txt"), []byte(geoipNote), 0o600)
+}
+
+const geoipNote = `Places and networks of addresses come from two files that go here:
+
+  GeoLite2-City.mmdb   places
+  GeoLite2-ASN.mmdb    networks
+
+They are MaxMind's. Those of others do as well under these names, and DB-IP's need no
+account: https://db-ip.com/db/lite.php has "IP to City Lite" and "IP to ASN Lite" as
+MMDB, to be unpacked. What is put here is in use within ten seconds, without a restart.
+`
+
+// prepareDataDir makes the data directory, for its owner alone.
+func prepareDataDir(dir string, log *slog.Logger) error {
+	info, err := os.Stat(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return dataDirError(dir, err)
+		}
+		return nil
+	}
+	if err != nil {
+		return dataDirError(dir, err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("--data: %s is no directory", dir)
+	}
+	if info.Mode().Perm()&0o077 == 0 || runtime.GOOS == "windows" {
+		return nil
+	}
+	// Others may look into it. Only a directory that is plainly ours is closed to them.
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return dataDirError(dir, err)
+	}
+	_, err = os.Stat(app.DatabasePath(dir))
+	if ours := len(entries) == 0 || err == nil; ours && info.Mode()&os.ModeSticky == 0 {
+		err = os.Chmod(dir, 0o700)
+	} else {
+		err = errors.New("it holds other things too")
+	}
+	if err != nil {
+		log.Warn("others can look into the data directory: chmod 0700 it, or give --data one of its own", "data", dir, "err", err)
+	}
+	return nil
+}
+
+// dataDirError says what to do about a file of the data directory, which err names,
+// or the directory itself.
+func dataDirError(dir string, err error) error {
+	if path := (*fs.PathError)(nil); !errors.As(err, &path) {
+		err = fmt.Errorf("lock %s: %w", lockPath(dir), err)
+	}
+	who := ""
+	if id, name := os.Getuid(), ""; id >= 0 { // Windows has no such numbers
+		if u, err := user.LookupId(strconv.Itoa(id)); err == nil {
+			name = " (" + u.Username + ")"
+		}
+		who = fmt.Sprintf(" as user %d%s", id, name)
+	}
+	remedy := "give --data another directory, on a local disk"
+	switch {
+	case errors.Is(err, syscall.EROFS):
+		remedy = "mount its file system read-write, or give --data another directory"
+	case errors.Is(err, fs.ErrPermission) && who != "":
+		if path, err := filepath.Abs(dir); err == nil {
+			dir = path
+		}
+		remedy = fmt.Sprintf("if it is for Lastseen alone, as root: `mkdir -p %[1]s && chown -R %[2]d:%[3]d %[1]s && chmod 0700 %[1]s`; else give --data another directory", dir, os.Getuid(), os.Getgid())
+	}
+	return fmt.Errorf("cannot use the data directory%s: %w; %s", who, err, remedy)
+}
