@@ -49,6 +49,24 @@ func giveWhatIsNew(dataDir string) (give func() error) {
 	}
 }
 
+// haveAlone prepares the data directory for a command that no server may run beside, which
+// has it until it calls done.
+func haveAlone(dataDir string, log *slog.Logger) (done func() error, err error) {
+	if err := prepareDataDir(dataDir, log); err != nil {
+		return nil, err
+	}
+	give := giveWhatIsNew(dataDir)
+	lock := flock.New(lockPath(dataDir))
+	alone, err := lock.TryLock()
+	if err != nil {
+		return nil, dataDirError(dataDir, err)
+	}
+	if !alone {
+		return nil, fmt.Errorf("a server runs on %s: stop it first", dataDir)
+	}
+	return func() error { return errors.Join(lock.Close(), give()) }, nil
+}
+
 // lockData has no other server use the data directory. With PostgreSQL there is nothing in it
 // that two could not share, as they share the database.
 func lockData(ctx context.Context, c config.Config) (io.Closer, error) {

@@ -234,19 +234,11 @@ func restore(ctx context.Context, c config.Config, log *slog.Logger, backup stri
 	if c.Database != "" {
 		return restored, db.ErrOwnBackup
 	}
-	if err := prepareDataDir(c.DataDir, log); err != nil {
+	done, err := haveAlone(c.DataDir, log)
+	if err != nil {
 		return restored, err
 	}
-	give := giveWhatIsNew(c.DataDir)
-	lock := flock.New(lockPath(c.DataDir))
-	alone, err := lock.TryLock()
-	if err != nil {
-		return restored, dataDirError(c.DataDir, err)
-	}
-	if !alone {
-		return restored, fmt.Errorf("a server runs on %s: stop it first", c.DataDir)
-	}
-	defer func() { err = errors.Join(err, lock.Close(), give()) }()
+	defer func() { err = errors.Join(err, done()) }()
 	now := time.Now().UTC()
 	before := ".before-restore-" + now.Format("20060102T150405.000Z")
 	path, keyPath := app.DatabasePath(c.DataDir), app.KeyPath(c.DataDir)
@@ -301,19 +293,11 @@ func move(ctx context.Context, c config.Config, log *slog.Logger, to string) (co
 	if to == "sqlite" && missing == nil {
 		return nil, fmt.Errorf("%s is there already: move it away, or give --data another directory", path)
 	}
-	if err := prepareDataDir(c.DataDir, log); err != nil {
+	done, err := haveAlone(c.DataDir, log)
+	if err != nil {
 		return nil, err
 	}
-	give := giveWhatIsNew(c.DataDir)
-	lock := flock.New(lockPath(c.DataDir))
-	alone, err := lock.TryLock()
-	if err != nil {
-		return nil, dataDirError(c.DataDir, err)
-	}
-	if !alone {
-		return nil, fmt.Errorf("a server runs on %s: stop it first", c.DataDir)
-	}
-	defer func() { err = errors.Join(err, lock.Close(), give()) }()
+	defer func() { err = errors.Join(err, done()) }()
 	url := to
 	if to == "sqlite" {
 		url = c.Database
