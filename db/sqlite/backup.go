@@ -258,6 +258,9 @@ func Restore(ctx context.Context, backup, path, keepAs string, prepare func(*Sto
 // Make makes a database at path, where there is none, of what fill writes: whole, or not at
 // all.
 func Make(ctx context.Context, path string, fill func(*Store) error) error {
+	if err := checkLog(path); err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp(filepath.Dir(path), ".lastseen-make-")
 	if err != nil {
 		return err

@@ -59,11 +59,8 @@ type Store struct {
 // Only one program at a time may migrate; the caller sees to that. The errors
 // name the file and say what to do.
 func Open(ctx context.Context, path string, mayMigrate bool) (*Store, error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		if log, err := os.Stat(path + "-wal"); err == nil && log.Size() > 0 {
-			return nil, &db.UnavailableError{Path: path, Problem: "is not there, but its log " + path + "-wal is, with what was written last",
-				Remedy: "move the database back, or, to begin with an empty one, remove the log"}
-		}
+	if err := checkLog(path); err != nil {
+		return nil, err
 	}
 	// SQLite gives its -wal and -shm files the mode of the database.
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
@@ -80,6 +77,19 @@ func Open(ctx context.Context, path string, mayMigrate bool) (*Store, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// checkLog refuses a log whose database is not there: SQLite would take it for that of
+// whatever is put in its place.
+func checkLog(path string) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if log, err := os.Stat(path + "-wal"); err == nil && log.Size() > 0 {
+		return &db.UnavailableError{Path: path, Problem: "is not there, but its log " + path + "-wal is, with what was written last",
+			Remedy: "move the database back, or, to begin with another, remove the log"}
+	}
+	return nil
 }
 
 func (s *Store) open(ctx context.Context, mayMigrate bool) error {

@@ -313,6 +313,12 @@ func TestNoOtherFilesAreMade(t *testing.T) {
 		if suffix == "" {
 			opens["another process"] = func() error { return start(false) }
 			opens["a start"] = func() error { return start(true) }
+			opens["a copy of another"] = func() error {
+				return Make(t.Context(), s.Path(), func(made *Store) error {
+					dbtest.CreateUser(t, made, "eve", true)
+					return nil
+				})
+			}
 		}
 		rename(file, file+".away")
 		for name, open := range opens {
