@@ -238,14 +238,15 @@ func Restore(ctx context.Context, backup, path, keepAs string, prepare func(*Sto
 	if err := finish(ctx, fresh, filepath.Dir(path), prepare); err != nil {
 		return "", err
 	}
-	// The old database moves with its -wal file, which may hold its latest.
-	for _, suffix := range []string{"-wal", "-shm", ""} {
+	// The old database moves with its -wal file, which may hold its latest, and before it:
+	// should this end in between, a log alone is refused, and a database alone is not.
+	for _, suffix := range []string{"", "-wal", "-shm"} {
 		err := os.Rename(path+suffix, keepAs+suffix)
 		if err == nil && suffix == "" {
 			kept = keepAs
 		}
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return "", fmt.Errorf("cannot keep the old database: %w", err)
+			return kept, fmt.Errorf("cannot keep the old database: %w", err)
 		}
 	}
 	if err := os.Rename(fresh, path); err != nil {

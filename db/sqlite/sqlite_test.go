@@ -378,6 +378,41 @@ func TestRestoreNeedsAllOfIt(t *testing.T) {
 	}
 }
 
+// A restore that gets no further leaves the database with its log, or the log to be missed.
+func TestRestoreKeepsTheLog(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	ada := dbtest.CreateUser(t, s, "ada", true)
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	if err := s.Backup(t.Context(), backup, ""); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "lastseen.db")
+	for _, suffix := range []string{"", "-wal"} { // as a process that is killed leaves them
+		content, err := os.ReadFile(s.Path() + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path+suffix, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.MkdirAll(path+".old/in the way", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Restore(t.Context(), backup, path, path+".old", func(*Store) error { return nil }); err == nil {
+		t.Error("it took the place of what it cannot keep")
+	}
+	again, err := Open(t.Context(), path, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if found, err := again.User(t.Context(), ada.ID); err != nil || found.Username != "ada" {
+		t.Errorf("got %+v, %v", found, err)
+	}
+}
+
 // A file whose schema is not ours, letter for letter, is not restored: a trigger in it
 // would run with our next statement, and could add a superuser.
 func TestRestoreTakesNoForeignSchema(t *testing.T) {
