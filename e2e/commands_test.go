@@ -212,7 +212,7 @@ func TestSocketsThatSystemdHolds(t *testing.T) {
 		"another process's, of many": {tcp, "LISTEN_PID=1 LISTEN_FDS=2", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cmd := withSocket(command(t, nil, "serve", "--data", t.TempDir(), "--listen", "127.0.0.1:0"), tt.socket, tt.says)
+			cmd := withSocket(command(t, nil, "--data", t.TempDir(), "serve", "--listen", "127.0.0.1:0"), tt.socket, tt.says) // the plain one, as nothing here races
 			if tt.problem == "" {
 				held, err := net.FileListener(tt.socket)
 				if err != nil {
