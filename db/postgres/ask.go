@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"lastseen/db"
 
@@ -9,21 +11,50 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// A question is answered by one statement, of one row: the number of the rules, which is
-// there when nothing else is.
+// sessionRecord is what answers a question about a session; host follows.
+const sessionRecord = `SELECT ROW(s.id, s.uuid, s.user_id, s.agent_id, s.last_ip, s.via, s.method, s.remember, s.created, s.last_used, s.ends, s.expires,
+	u.username, u.uuid, u.name, u.email, u.active, u.superuser, u.created, u.updated, u.password_changed, u.must_change, u.last_login, u.member_of`
+
+// asks find one record, null when there is nothing, by kind of question. What is given
+// follows.
+var asks = [...]string{
+	askToken:   sessionRecord + `, '') FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = `,
+	askApp:     sessionRecord + `, c.host) FROM app_sessions c JOIN sessions s ON s.id = c.session_id JOIN users u ON u.id = s.user_id WHERE c.token_hash = `,
+	askKey:     `SELECT ROW(` + tokenColumns + `) FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.key_hash = `,
+	askSession: sessionRecord + `, '') FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.uuid = `,
+}
+
 const (
-	askColumns = `SELECT r.version, s.id, s.uuid, s.user_id, s.agent_id, s.last_ip, s.via, s.method, s.remember,
-		s.created, s.last_used, s.ends, s.expires,
-		u.username, u.uuid, u.name, u.email, u.active, u.superuser, u.created, u.updated, u.password_changed, u.must_change, u.last_login, u.member_of`
-	askToken   = askColumns + `, '' FROM rules_version r LEFT JOIN (sessions s JOIN users u ON u.id = s.user_id) ON s.token_hash = $1`
-	askSession = askColumns + `, '' FROM rules_version r LEFT JOIN (sessions s JOIN users u ON u.id = s.user_id) ON s.uuid = $1::uuid`
-	askApp     = askColumns + `, c.host FROM rules_version r LEFT JOIN (app_sessions c JOIN sessions s ON s.id = c.session_id JOIN users u ON u.id = s.user_id) ON c.token_hash = $1`
-	askKey     = `SELECT r.version, ` + tokenColumns + ` FROM rules_version r LEFT JOIN (tokens t JOIN users u ON u.id = t.user_id) ON t.key_hash = $1`
-	askRules   = `SELECT version FROM rules_version`
+	askNothing = iota
+	askToken
+	askApp
+	askKey
+	askSession
+	askKinds
 )
 
-// statement is what answers a question.
-func statement(q db.Question) (sql string, arg any) {
+// together is how many questions one statement answers, so that there are few statements.
+const together = 2
+
+// askStatements answer up to two questions of these kinds, with the number of the rules
+// before.
+var askStatements = func() (all [askKinds][askKinds]string) {
+	for i, one := range asks {
+		for j, two := range asks {
+			sql := `SELECT version`
+			for n, ask := range []string{one, two} {
+				if ask != "" {
+					sql += fmt.Sprintf(`, (%s$%d)`, ask, n+1)
+				}
+			}
+			all[i][j] = sql + ` FROM rules_version`
+		}
+	}
+	return all
+}()
+
+// kind says what a question asks, by what.
+func kind(q db.Question) (kind int, by any) {
 	switch {
 	case q.Token != nil:
 		return askToken, q.Token
@@ -35,28 +66,36 @@ func statement(q db.Question) (sql string, arg any) {
 	return askSession, q.Session
 }
 
+// statement is what answers some questions.
+func statement(questions []db.Question) (sql string, args []any) {
+	var kinds [together]int
+	for i, q := range questions {
+		k, by := kind(q)
+		kinds[i], args = k, append(args, by)
+	}
+	return askStatements[kinds[0]][kinds[1]], args
+}
+
 // Ask answers questions in one round trip. rules numbers the gate's rules: another one
 // says that they are others.
 func (s *Store) Ask(ctx context.Context, questions []db.Question) (answers []db.Answer, rules int64, err error) {
 	err = s.read(ctx, func(ctx context.Context, q querier) error {
 		answers, rules = make([]db.Answer, len(questions)), 0
-		switch len(questions) {
-		case 0:
-			return q.row(ctx, askRules).Scan(&rules)
-		case 1:
-			sql, arg := statement(questions[0])
-			return found(q.row(ctx, sql, arg), questions[0], &answers[0], &rules)
+		if len(questions) <= together {
+			sql, args := statement(questions)
+			return q.row(ctx, sql, args...)(func(t tuple) error { return found(t, questions, answers, &rules) })
 		}
 		var batch pgconn.Batch
-		for _, question := range questions {
-			sql, arg := statement(question)
-			if err := q.queue(ctx, &batch, sql, arg); err != nil {
+		for some := range slices.Chunk(questions, together) {
+			sql, args := statement(some)
+			if err := q.queue(ctx, &batch, sql, args...); err != nil {
 				return err
 			}
 		}
 		results := q.conn.ExecBatch(ctx, &batch)
-		for i := 0; results.NextResult(); i++ {
-			err := found(func(f func(tuple) error) error { return first(results.ResultReader(), f) }, questions[i], &answers[i], &rules)
+		for from := 0; results.NextResult(); from += together {
+			to := min(from+together, len(questions))
+			err := first(results.ResultReader(), func(t tuple) error { return found(t, questions[from:to], answers[from:to], &rules) })
 			if err != nil {
 				_ = results.Close() // err says more
 				return err
@@ -67,35 +106,49 @@ func (s *Store) Ask(ctx context.Context, questions []db.Question) (answers []db.
 	return answers, rules, err
 }
 
-// found takes what the row says to a question.
-func found(row answer, q db.Question, a *db.Answer, rules *int64) error {
-	return row(func(t tuple) error {
-		if err := decode(t.values[0], rules); err != nil || t.values[1] == nil { // nothing is there
-			return err
-		}
-		a.Found = true
-		if q.Key != nil {
-			var found tokenRow
-			err := t.scan(append([]any{rules}, tokenFields(&found)...))
-			if err != nil {
-				return err
-			}
-			token, err := found.token()
-			a.Token = &token
-			return err
-		}
-		var memberOf []string
-		sess, u := &a.Session, &a.User
-		err := t.scan([]any{rules, &sess.ID, &sess.UUID, &sess.UserID, &sess.AgentID, addrColumn{&sess.IP}, addrColumn{&sess.Via}, &sess.Method, &sess.Remember,
-			timeColumn{&sess.Created}, timeColumn{&sess.LastUsed}, timeColumn{&sess.Ends}, timeColumn{&sess.Expires},
-			&u.Username, &u.UUID, &u.Name, &u.Email, &u.Active, &u.Superuser, timeColumn{&u.Created}, timeColumn{&u.Updated}, timeColumn{&u.PasswordChanged}, &u.MustChange, timeColumn{&u.LastLogin}, &memberOf, &a.Host})
-		if err != nil {
-			return err
-		}
-		u.ID = sess.UserID
-		u.Groups, err = groups(memberOf)
+// found takes what a row says to questions.
+func found(t tuple, questions []db.Question, answers []db.Answer, rules *int64) error {
+	if err := decode(t.values[0], rules); err != nil {
 		return err
-	})
+	}
+	for i, record := range t.values[1:] {
+		if record == nil {
+			continue
+		}
+		read := foundSession
+		if questions[i].Key != nil {
+			read = foundToken
+		}
+		answers[i].Found = true
+		if err := read(record, &answers[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func foundToken(record []byte, a *db.Answer) error {
+	var row tokenRow
+	if err := scanRecord(record, tokenFields(&row)); err != nil {
+		return err
+	}
+	token, err := row.token()
+	a.Token = &token
+	return err
+}
+
+func foundSession(record []byte, a *db.Answer) error {
+	var memberOf []string
+	sess, u := &a.Session, &a.User
+	err := scanRecord(record, []any{&sess.ID, &sess.UUID, &sess.UserID, &sess.AgentID, addrColumn{&sess.IP}, addrColumn{&sess.Via}, &sess.Method, &sess.Remember,
+		timeColumn{&sess.Created}, timeColumn{&sess.LastUsed}, timeColumn{&sess.Ends}, timeColumn{&sess.Expires},
+		&u.Username, &u.UUID, &u.Name, &u.Email, &u.Active, &u.Superuser, timeColumn{&u.Created}, timeColumn{&u.Updated}, timeColumn{&u.PasswordChanged}, &u.MustChange, timeColumn{&u.LastLogin}, &memberOf, &a.Host})
+	if err != nil {
+		return err
+	}
+	u.ID = sess.UserID
+	u.Groups, err = groups(memberOf)
+	return err
 }
 
 // SessionByToken finds a living session by its token's hash, without Username

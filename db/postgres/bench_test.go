@@ -54,7 +54,17 @@ func BenchmarkAsk(b *testing.B) {
 			}
 		}
 	})
+	b.Run("two sessions", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			answers, _, err := s.Ask(context.Background(), []db.Question{{Token: tokens[i%len(tokens)]}, {Token: tokens[(i+1)%len(tokens)]}})
+			if err != nil || !answers[0].Found {
+				b.Fatal(err)
+			}
+		}
+	})
 	b.Run("session", func(b *testing.B) {
+		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
 			answers, _, err := s.Ask(context.Background(), []db.Question{{Token: tokens[i%len(tokens)]}})
 			if err != nil || !answers[0].Found {

@@ -205,6 +205,32 @@ func elements(v []byte, f func([]byte)) error {
 	return nil
 }
 
+// scanRecord copies the columns of a record to where they go: after how many there are,
+// each has its type and its length before it.
+func scanRecord(v []byte, to []any) error {
+	if len(v) < 4 || int(binary.BigEndian.Uint32(v)) != len(to) {
+		return fmt.Errorf("a record is not of %d columns", len(to))
+	}
+	v = v[4:]
+	for i, to := range to {
+		if len(v) < 8 {
+			return errors.New("a record is cut off")
+		}
+		var column []byte
+		n := int(int32(binary.BigEndian.Uint32(v[4:])))
+		if v = v[8:]; n > len(v) {
+			return errors.New("a record is cut off")
+		}
+		if n >= 0 {
+			column, v = v[:n:n], v[n:]
+		}
+		if err := decode(column, to); err != nil {
+			return fmt.Errorf("column %d of a record: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
 // The types of columns, as PostgreSQL numbers them.
 const (
 	typeBool  = 16
