@@ -39,6 +39,9 @@ func (s *Store) Backup(ctx context.Context, path, key string) error {
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
+	if log, err := os.Stat(path + "-wal"); err == nil && log.Size() > 0 { // SQLite would take it for the copy's
+		return fmt.Errorf("will not write %s beside the log %s-wal, which is another database's: remove that, or give the backup another name", path, path)
+	}
 	return s.copyTo(ctx, path, key)
 }
 

@@ -1,6 +1,9 @@
 package sqlite
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +12,35 @@ import (
 
 	"github.com/google/uuid"
 )
+
+// A copy beside the log of another database would not be what was copied.
+func TestNoBackupBesideALog(t *testing.T) {
+	t.Parallel()
+	for _, older := range []bool{false, true} {
+		s := open(t)
+		dbtest.CreateUser(t, s, "ada", true)
+		path := filepath.Join(t.TempDir(), "backup.db")
+		if older {
+			if err := s.Backup(t.Context(), path, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		log, err := os.ReadFile(s.Path() + "-wal")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path+"-wal", log, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		dbtest.CreateUser(t, s, "bob", true)
+		if err := s.Backup(t.Context(), path, ""); err == nil || !strings.Contains(err.Error(), path+"-wal") {
+			t.Errorf("with an older one %v: got %v", older, err)
+		}
+		if _, err := os.Stat(path); (err == nil) != older {
+			t.Errorf("with an older one %v there is: %v", older, err)
+		}
+	}
+}
 
 // What waits in a backup to be told may have been told since.
 func TestRestoredAlerts(t *testing.T) {
