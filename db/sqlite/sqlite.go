@@ -62,6 +62,10 @@ func Open(ctx context.Context, path string, mayMigrate bool) (*Store, error) {
 	if err := checkLog(path); err != nil {
 		return nil, err
 	}
+	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		return nil, &db.UnavailableError{Path: path, Problem: "is a link, and SQLite would keep its log where that leads",
+			Remedy: "put the database itself there, or give --data the directory that it is in"}
+	}
 	// SQLite gives its -wal and -shm files the mode of the database.
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

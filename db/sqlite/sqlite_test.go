@@ -61,6 +61,20 @@ func TestFilesArePrivate(t *testing.T) {
 	}
 }
 
+// A link is refused with what to do, whether there is something where it leads or not.
+func TestOpenLink(t *testing.T) {
+	t.Parallel()
+	for _, target := range []string{open(t).Path(), filepath.Join(t.TempDir(), "nothing")} {
+		path := filepath.Join(t.TempDir(), "lastseen.db")
+		if err := os.Symlink(target, path); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(t.Context(), path, true); !errors.Is(err, db.ErrUnavailable) || !strings.Contains(err.Error(), "give --data the directory") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 // A pool has a goroutine for as long as it is not closed.
 func TestPoolsAreClosed(t *testing.T) {
 	pools := func() int {
