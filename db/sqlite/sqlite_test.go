@@ -87,7 +87,7 @@ func TestPoolsAreClosed(t *testing.T) {
 	if err := s.Verify(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for try := 0; pools() != before+3; try++ { // the closed ones' may end a moment later
+	for try := 0; pools() > before+3; try++ { // the closed ones' may end a moment later
 		if try == 500 {
 			t.Fatalf("%d pools are open, want three", pools()-before)
 		}
