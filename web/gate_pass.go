@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -44,13 +45,12 @@ func (id *identity) reached(host string) []string {
 	return now
 }
 
-// identities are those of users who passed last, by their ID. A user who was changed is
-// another one in memory.
+// identities are those of users who passed last, by their ID.
 type identities [4096]atomic.Pointer[identity]
 
 func (all *identities) of(u *db.User) *identity {
 	slot := &all[uint64(u.ID)%uint64(len(all))]
-	if id := slot.Load(); id != nil && id.user == u {
+	if id := slot.Load(); id != nil && sameIdentity(id.user, u) {
 		return id
 	}
 	var groups []string
@@ -63,6 +63,12 @@ func (all *identities) of(u *db.User) *identity {
 	}
 	slot.Store(id)
 	return id
+}
+
+// sameIdentity reports whether apps are told the same of both. A user who was not changed is
+// the same in memory, unless each request reads them anew.
+func sameIdentity(u, v *db.User) bool {
+	return u == v || u.UUID == v.UUID && u.Username == v.Username && u.Email == v.Email && u.Name == v.Name && slices.Equal(u.Groups, v.Groups)
 }
 
 // nothing is an empty header, which nobody may append to.

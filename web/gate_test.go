@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"lastseen/app"
+	"lastseen/db"
+
+	"github.com/google/uuid"
 )
 
 // guarded is a server that believes its peers and guards hosts under home.example.
@@ -513,5 +516,28 @@ func TestUntrustedPeer(t *testing.T) {
 	}
 	if log := ts.log.String(); strings.Count(log, "level=WARN") != 1 || !strings.Contains(log, "setting=--trusted-proxies ip=127.0.0.1") {
 		t.Errorf("the log says %s", log)
+	}
+}
+
+// Apps are told what is true of a user now, however their identity was kept.
+func TestIdentityOfAChangedUser(t *testing.T) {
+	var all identities
+	ada := db.User{ID: 1, UUID: uuid.New(), Username: "ada", Name: "Ada", Email: "ada@home.example", Groups: []db.Group{{UUID: uuid.New(), Name: "family"}}}
+	kept := all.of(&ada)
+	if same := ada; all.of(&same) != kept {
+		t.Error("another identity of the same user")
+	}
+	for i, change := range []func(u *db.User){
+		func(u *db.User) { u.Username = "lovelace" },
+		func(u *db.User) { u.Groups = []db.Group{{UUID: u.Groups[0].UUID, Name: "friends"}} },
+		func(u *db.User) { u.Email = "" },
+		func(u *db.User) { u.Name = "Ada Lovelace" },
+		func(u *db.User) { u.UUID = uuid.New() }, // one with the number of another
+	} {
+		changed := ada
+		change(&changed)
+		if before, now := all.of(&ada).values[i][0], all.of(&changed).values[i][0]; now == before {
+			t.Errorf("%s: %q as before", passHeaders[i], now)
+		}
 	}
 }
