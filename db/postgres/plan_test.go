@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -17,9 +18,9 @@ func TestPreparedReadsTheIndex(t *testing.T) {
 	ada := dbtest.CreateUser(t, s, "ada", true)
 	sess := dbtest.CreateSession(t, s, ada, "192.0.2.1", dbtest.Start)
 	run(t, s, `INSERT INTO sessions (uuid, token_hash, user_id, agent_id, last_ip, method, created, last_used, ends, expires)
-		SELECT gen_random_uuid(), sha256(n::text::bytea), user_id, agent_id, last_ip, method, created, last_used, ends, expires FROM sessions, generate_series(1, 5000) AS n;
+		SELECT gen_random_uuid(), sha256(n::text::bytea), user_id, agent_id, last_ip, method, created, last_used + n * 1e9::bigint, ends, expires FROM sessions, generate_series(1, 5000) AS n;
 		ANALYZE sessions`)
-	for name, ask := range map[string]func() error{
+	asks := map[string]func() error{
 		"what has expired": func() error { _, err := s.ExpireSessions(t.Context(), dbtest.Start, 100); return err },
 		"a token":          func() error { _, err := s.SessionByToken(sess.UUID[:]); return err },
 		"a session":        func() error { _, err := s.SessionByUUID(sess.UUID); return err },
@@ -28,7 +29,17 @@ func TestPreparedReadsTheIndex(t *testing.T) {
 			use := db.Use{Session: sess.ID, UUID: sess.UUID, At: dbtest.Start.Add(time.Second), IP: sess.IP}
 			return s.RecordUses(t.Context(), func(yield func(db.Use) bool) { yield(use) }, 0)
 		},
-	} {
+	}
+	for column := range sessionOrderings {
+		if column == "ended" {
+			continue
+		}
+		for name, f := range map[string]db.SessionFilter{"of all": {}, "far in": {Offset: 2000}} {
+			f.Now, f.Limit, f.Ordering = dbtest.Start, 20, []db.Order{{Column: column, Descending: true}}
+			asks[fmt.Sprintf("%s by %s", name, column)] = func() error { _, _, err := s.Sessions(t.Context(), f); return err }
+		}
+	}
+	for name, ask := range asks {
 		before := scans(t, s)
 		for range 10 {
 			if err := ask(); err != nil {

@@ -34,9 +34,8 @@ func records(ctx context.Context, q querier, from, rest string, args ...any) ([]
 // users and agents say unless that is sorted by; then these rows are read.
 func (s *Store) History(ctx context.Context, f db.SessionFilter) (page []db.EndedSession, total int, err error) {
 	err = s.list(ctx, func(ctx context.Context, q querier) error {
-		var c db.Conditions
-		fits, err := sessionConditions(ctx, q, &c, f)
-		if err != nil || !fits {
+		c, err := readTerms(ctx, q, f)
+		if err != nil || c.nothing {
 			return err
 		}
 		from := endedRows
@@ -48,7 +47,7 @@ func (s *Store) History(ctx context.Context, f db.SessionFilter) (page []db.Ende
 		}
 		order := `s.ended DESC NULLS LAST, s.id DESC`
 		if len(f.Ordering) > 0 {
-			order = sessionOrder(f.Ordering, false)
+			order = orderSQL(sessionOrder(f), false)
 		}
 		// A public name is never that of two, whether one lives or not.
 		keys := `SELECT s.uuid FROM ` + withJoins(`(`+from+`) s`, order) + ` WHERE ` + c.SQL() + c.Page(order, f.Limit, f.Offset)
@@ -96,9 +95,8 @@ func (s *Store) ExportSessions(ctx context.Context, f db.SessionFilter, each fun
 		return s.err(err)
 	}
 	q := querier{conn: conn, once: true}
-	var c db.Conditions
-	fits, err := sessionConditions(ctx, q, &c, f)
-	if err != nil || !fits {
+	c, err := readTerms(ctx, q, f)
+	if err != nil || c.nothing {
 		return s.err(err)
 	}
 	for _, state := range []db.State{db.Living, db.Ended} {

@@ -2,108 +2,214 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 
 	"lastseen/db"
 )
 
+// A list of sessions is quick at a million of them as long as it reads no more rows than it
+// shows. So it first counts, by counters where they know; that says whether to fetch all hits
+// and sort them, or to walk along an index in the order of the page. Keys of a page are found
+// in indexes alone, which all end in uuid; then its rows are read.
+
+var ( // a test makes them smaller
+	// fewHits is up to how many hits are fetched and sorted.
+	fewHits = 4000
+	// scanned is up to how many are fetched when to find them takes looking into each session,
+	// and are not looked for again along users or agents.
+	scanned = 50_000
+	// farIn is from how many rows before a page on it is asked first where to begin.
+	farIn = 1000
+)
+
 // sessionOrderings are the columns to sort by, by their names in the API. Those of
-// sessions alone have an index that ends in uuid, which breaks ties, but for last_used: it is
-// used_about that has one, as the schema says.
+// sessions alone have an index, which ends in uuid, but for last_used: it is used_about that
+// has one, as the schema says.
 var sessionOrderings = map[string]string{
 	"user__username": "u.username", "user": "s.user_id", "last_ip": "s.last_ip", "last_user_agent": "a.string",
 	"last_used": "s.last_used", "used_about": "s.used_about", "expires": "s.expires", "uuid": "s.uuid", "ended": "s.ended",
 }
 
-// Sessions is one page of what the filter chooses, and how many there are in all. The
-// numbers of the page are found first; then its rows are read.
+// Sessions is one page of what the filter chooses, and how many there are in all.
 func (s *Store) Sessions(ctx context.Context, f db.SessionFilter) (page []db.Session, total int, err error) {
 	err = s.list(ctx, func(ctx context.Context, q querier) error {
-		var c db.Conditions
-		c.Add(`s.expires > ?`, f.Now.UnixMicro())
-		fits, err := sessionConditions(ctx, q, &c, f)
-		if err != nil || !fits {
+		terms, err := readTerms(ctx, q, f)
+		if err != nil || terms.nothing {
 			return err
 		}
-		if err := q.row(ctx, countSessions(c), c.Args...).Scan(&total); err != nil || f.Limit == 0 || f.Offset >= total {
+		if total, err = terms.count(ctx, q, f); err != nil || f.Limit == 0 || f.Offset >= total {
 			return err
 		}
-		order := sessionOrder(f.Ordering, false)
-		walk, limit, offset := order, min(f.Limit, total-f.Offset), f.Offset
-		if back := total - offset - limit; back < offset { // it is nearer to the end
-			walk, offset = sessionOrder(f.Ordering, true), back
+		keys, err := terms.keys(ctx, q, f, total)
+		if err != nil {
+			return err
 		}
-		query := `SELECT ` + sessionColumns + ` FROM ` + sessionTables + ` WHERE s.id IN (SELECT s.id FROM ` + withJoins(`sessions s`, walk) +
-			` WHERE ` + c.SQL() + c.Page(walk, limit, offset) + `) ORDER BY ` + order
-		page, err = rows(ctx, q, sessionFields, query, c.Args...)
+		query := `SELECT ` + sessionColumns + ` FROM ` + sessionTables + ` WHERE s.uuid IN (` + keys + `) ORDER BY ` + orderSQL(sessionOrder(f), false)
+		page, err = rows(ctx, q, sessionFields, query, terms.Args...)
 		return err
 	})
 	return page, total, err
 }
 
-// countSessions counts those that meet conditions, of which the first is that they have not
-// expired. What asks for nothing else but agents is counted as they come and go, without the
-// few that have expired and are not ended yet.
-func countSessions(c db.Conditions) string {
-	for _, condition := range c.Where[1:] {
-		if strings.Contains(strings.ReplaceAll(condition, "s.agent_id", ""), "s.") {
-			return `SELECT count(*) FROM sessions s WHERE ` + c.SQL()
-		}
-	}
-	rest := db.Conditions{Where: c.Where[1:]}
-	return `SELECT (SELECT coalesce(sum(s.sessions), 0) FROM session_counts s WHERE ` + rest.SQL() + `)::bigint
-		- (SELECT count(*) FROM sessions s WHERE NOT (` + c.Where[0] + `) AND ` + rest.SQL() + `)`
+// sessionTerms are what a filter asks of sessions.
+type sessionTerms struct {
+	db.Conditions
+	nothing  bool    // no session can fit
+	others   bool    // something else is asked than which agent
+	searches bool    // words are searched for
+	scans    bool    // in each address
+	found    []int64 // what fits, when count found it
 }
 
-// sessionConditions adds what a filter asks of sessions. What a word means is asked of the small
-// tables, of users and agents, first. Nothing fits when it is false.
-func sessionConditions(ctx context.Context, q querier, c *db.Conditions, f db.SessionFilter) (fits bool, err error) {
-	numbers := func(query string, arg any) ([]int64, error) { return rows(ctx, q, column[int64], query, arg) }
+// count says how many fit and have not expired, and makes the terms say the latter. Those of
+// agents are counted as they come and go. What is searched for, and is not too much, is found
+// at once.
+func (t *sessionTerms) count(ctx context.Context, q querier, f db.SessionFilter) (total int, err error) {
+	living := db.Conditions{Where: slices.Clip(t.Where), Args: slices.Clip(t.Args)}
+	now := living.Arg(f.Now.UnixMicro())
+	living.Where = append(living.Where, `s.expires > `+now)
+	if t.searches && t.others {
+		limit := fewHits
+		if t.scans {
+			limit = max(fewHits, scanned)
+		}
+		found, err := rows(ctx, q, column[int64], `SELECT s.id FROM sessions s WHERE `+living.SQL()+fmt.Sprintf(` LIMIT %d`, limit+1), living.Args...)
+		if err != nil || len(found) <= limit {
+			t.found, t.Conditions = found, living
+			return len(found), err
+		}
+	}
+	all := `SELECT count(*) FROM sessions s WHERE `
+	if !t.others {
+		all = `SELECT coalesce(sum(s.sessions), 0) FROM session_counts s WHERE `
+	}
+	expired := 0
+	err = q.row(ctx, `SELECT counted::bigint - expired, expired FROM (`+all+t.SQL()+`) c (counted),
+		(SELECT count(*) FROM sessions s WHERE s.expires <= `+now+` AND `+t.SQL()+`) e (expired)`, living.Args...).Scan(&total, &expired)
+	if expired > 0 {
+		t.Conditions = living
+	}
+	return total, err
+}
+
+// keys is the query for the public names of the page.
+func (t *sessionTerms) keys(ctx context.Context, q querier, f db.SessionFilter, total int) (string, error) {
+	ordering, limit, offset := sessionOrder(f), min(f.Limit, total-f.Offset), f.Offset
+	back := total - offset - limit
+	backwards := back < offset // it is nearer to the end
+	if backwards {
+		offset = back
+	}
+	if total <= fewHits || t.found != nil && withJoins("", orderSQL(ordering[:1], false)) != "" {
+		return t.sorted(orderSQL(ordering, backwards), limit, offset), nil
+	}
+	return t.walked(ctx, q, ordering, backwards, limit, offset)
+}
+
+// sorted sorts all that fit. With ORDER BY and LIMIT they might be waited for, along an index
+// of all.
+func (t *sessionTerms) sorted(order string, limit, offset int) string {
+	if t.found != nil {
+		t.Conditions = db.Conditions{}
+		t.Add(`s.id IN (SELECT unnest(?::bigint[]))`, t.found)
+	}
+	return `SELECT uuid FROM (SELECT s.uuid, row_number() OVER (ORDER BY ` + order + `) AS place FROM ` + withJoins(`sessions s`, order) + ` WHERE ` + t.SQL() +
+		fmt.Sprintf(`) sorted WHERE place > %d AND place <= %d`, offset, offset+limit)
+}
+
+// walked walks along an index until the page is full.
+func (t *sessionTerms) walked(ctx context.Context, q querier, ordering []db.Order, backwards bool, limit, offset int) (string, error) {
+	first, order, rest := ordering[0], orderSQL(ordering, backwards), orderSQL(ordering[1:], backwards)
+	column, from := sessionOrderings[first.Column], "TRUE"
+	if start := sessionStarts[first.Column]; start != "" && len(t.Where) == 0 && offset >= farIn {
+		descending, before, after := "", "<", ">="
+		if first.Descending != backwards {
+			descending, before, after = " DESC", ">", "<="
+		}
+		var value string
+		var passed int
+		if err := q.row(ctx, fmt.Sprintf(start, descending, before), offset).Scan(&value, &passed); err != nil {
+			return "", err
+		}
+		from, offset = column+after+t.Arg(value), offset-passed
+	}
+	for _, j := range joinedTables {
+		if strings.HasPrefix(column, j.alias) && withJoins("", rest) == "" { // of each user, or agent, no more than the page needs
+			return `SELECT s.uuid FROM ` + j.table + ` CROSS JOIN LATERAL (SELECT s.* FROM sessions s WHERE ` + j.theirs + ` = ` + j.id +
+				` AND ` + strings.ReplaceAll(t.SQL(), j.theirs, j.id) + ` ORDER BY ` + rest + fmt.Sprintf(` LIMIT %d) s WHERE `, offset+limit) +
+				from + t.Page(order, limit, offset), nil
+		}
+	}
+	return `SELECT s.uuid FROM ` + withJoins(`sessions s`, order) + ` WHERE ` + t.SQL() + ` AND ` + from + t.Page(order, limit, offset), nil
+}
+
+// sessionStarts are the queries for where a page of all sessions begins that has $1 before
+// it, by what is first in its order: a value, and how many sessions come before all that
+// have it. They are told the direction, and what compares as before.
+var sessionStarts = map[string]string{
+	"used_about": `SELECT value::text, (SELECT count(*) FROM sessions WHERE used_about %[2]s value)
+		FROM (SELECT used_about AS value FROM sessions ORDER BY used_about%[1]s LIMIT 1 OFFSET $1) start`,
+	"last_user_agent": `SELECT string, (upto - sessions)::bigint FROM (SELECT a.string, c.sessions, sum(c.sessions) OVER (ORDER BY a.string%[1]s ROWS UNBOUNDED PRECEDING) AS upto
+		FROM user_agents a JOIN (SELECT agent_id, sum(sessions) AS sessions FROM session_counts GROUP BY agent_id) c ON c.agent_id = a.id) passed
+		WHERE upto > $1 ORDER BY string%[1]s LIMIT 1`,
+}
+
+// readTerms finds out what a filter's parts mean. What names one user or agent, and what a
+// word means, is asked of the small tables first.
+func readTerms(ctx context.Context, q querier, f db.SessionFilter) (t sessionTerms, err error) {
+	if f.Kind != nil {
+		t.Add(`s.agent_id IN (SELECT id FROM user_agents WHERE kind = ?)`, *f.Kind)
+	}
+	if f.Agent != nil {
+		if err := t.one(ctx, q, `s.agent_id = ?`, `SELECT id FROM user_agents WHERE string = $1`, *f.Agent); err != nil {
+			return t, err
+		}
+	}
+	t.others = f.User != nil || f.Username != nil || f.IP != nil || f.IPs != nil
 	if f.User != nil {
-		c.Add(`s.user_id = ?`, *f.User)
+		t.Add(`s.user_id = ?`, *f.User)
+	}
+	if f.Username != nil {
+		if err := t.one(ctx, q, `s.user_id = ?`, `SELECT id FROM users WHERE username = $1`, *f.Username); err != nil {
+			return t, err
+		}
 	}
 	if f.IP != nil {
-		c.Add(`s.last_ip = ?`, *f.IP)
+		t.Add(`s.last_ip = ?`, *f.IP)
 	}
 	if f.IPs != nil {
-		c.Add(`s.last_ip = ANY(?::text[])`, f.IPs)
-	}
-	for _, part := range []struct {
-		column, query string
-		value         *string
-	}{
-		{`s.user_id`, `SELECT id FROM users WHERE username = $1`, f.Username},
-		{`s.agent_id`, `SELECT id FROM user_agents WHERE string = $1`, f.Agent},
-		{`s.agent_id`, `SELECT id FROM user_agents WHERE kind = $1`, f.Kind},
-	} {
-		if part.value == nil {
-			continue
-		}
-		ids, err := numbers(part.query, *part.value)
-		if err != nil || len(ids) == 0 {
-			return false, err
-		}
-		if len(ids) == 1 {
-			c.Add(part.column+` = ?`, ids[0])
-		} else {
-			c.Add(part.column+` = ANY(?::bigint[])`, ids)
-		}
+		t.Add(`s.last_ip = ANY(?::text[])`, f.IPs)
 	}
 	for _, word := range f.Search {
-		if fits, err := wordCondition(ctx, q, c, db.Word{Text: word}, `strpos(folded, $1) > 0`, nil); err != nil || !fits {
-			return false, err
+		if err := t.word(ctx, q, db.Word{Text: word}, `strpos(folded, $1) > 0`, nil); err != nil {
+			return t, err
 		}
 	}
 	for _, word := range f.Words {
 		devices, err := devicesNamed(ctx, q, word.Text)
 		if err != nil {
-			return false, err
+			return t, err
 		}
-		if fits, err := wordCondition(ctx, q, c, word, `strpos(folded, $1) > 0 OR strpos(folded_name, $1) > 0`, devices); err != nil || !fits {
-			return false, err
+		if err := t.word(ctx, q, word, `strpos(folded, $1) > 0 OR strpos(folded_name, $1) > 0`, devices); err != nil {
+			return t, err
 		}
 	}
-	return true, nil
+	return t, nil
+}
+
+// one adds a condition on the number that a query gives for a name, if it does.
+func (t *sessionTerms) one(ctx context.Context, q querier, condition, query, name string) error {
+	var id int64
+	err := q.row(ctx, query, name).Scan(&id)
+	if errors.Is(err, db.ErrNotFound) {
+		t.nothing = true
+		return nil
+	}
+	t.Add(condition, id)
+	return err
 }
 
 // devicesNamed are the devices that are called so. They are few, and folded as Go does it.
@@ -121,63 +227,80 @@ func devicesNamed(ctx context.Context, q querier, word string) (found []int64, e
 	return found, err
 }
 
-// wordCondition adds what a word asks; person is what finds it in a user's row, and it fits
-// these devices, too.
-func wordCondition(ctx context.Context, q querier, c *db.Conditions, w db.Word, person string, devices []int64) (fits bool, err error) {
+// word adds what a word asks; person is what finds it in a user's row, and it fits these
+// devices, too.
+func (t *sessionTerms) word(ctx context.Context, q querier, w db.Word, person string, devices []int64) error {
 	text := db.Fold(w.Text)
 	users, err := rows(ctx, q, column[int64], `SELECT id FROM users WHERE `+person, text)
 	if err != nil {
-		return false, err
+		return err
 	}
 	agents, err := rows(ctx, q, column[int64], `SELECT id FROM user_agents WHERE strpos(lower(string), $1) > 0`, text)
 	if err != nil {
-		return false, err
+		return err
 	}
 	var either []string
 	if len(users) > 0 {
-		either = append(either, `s.user_id = ANY(`+c.Arg(users)+`::bigint[])`)
-	}
-	if len(agents) > 0 {
-		either = append(either, `s.agent_id = ANY(`+c.Arg(agents)+`::bigint[])`)
+		either = append(either, `s.user_id = ANY(`+t.Arg(users)+`::bigint[])`)
 	}
 	if len(devices) > 0 {
-		either = append(either, `s.device_id = ANY(`+c.Arg(devices)+`::bigint[])`)
+		either = append(either, `s.device_id = ANY(`+t.Arg(devices)+`::bigint[])`)
 	}
 	if len(w.IPs) > 0 {
-		either = append(either, `s.last_ip = ANY(`+c.Arg(w.IPs)+`::text[])`)
+		either = append(either, `s.last_ip = ANY(`+t.Arg(w.IPs)+`::text[])`)
 	}
 	if strings.Trim(text, "0123456789abcdef.:") == "" {
-		either = append(either, `strpos(s.last_ip, `+c.Arg(text)+`) > 0`)
+		either = append(either, `strpos(s.last_ip, `+t.Arg(text)+`) > 0`)
+		t.scans = true
 	}
-	if len(either) == 0 {
-		return false, nil
+	t.others = t.others || len(either) > 0
+	if len(agents) > 0 {
+		either = append(either, `s.agent_id = ANY(`+t.Arg(agents)+`::bigint[])`)
 	}
-	c.Where = append(c.Where, `(`+strings.Join(either, " OR ")+`)`)
-	return true, nil
+	t.searches, t.nothing = true, t.nothing || len(either) == 0
+	t.Where = append(t.Where, `(`+strings.Join(either, " OR ")+`)`)
+	return nil
 }
 
-// withJoins adds the tables whose columns are used and that are not there yet.
+// joinedTables are those by which sessions may be sorted, too.
+var joinedTables = []struct{ alias, table, id, theirs string }{
+	{"u.", "users u", "u.id", "s.user_id"},
+	{"a.", "user_agents a", "a.id", "s.agent_id"},
+}
+
+// withJoins adds the tables whose columns are used.
 func withJoins(tables, use string) string {
-	if strings.Contains(use, "u.") {
-		tables += ` JOIN users u ON u.id = s.user_id`
-	}
-	if strings.Contains(use, "a.") {
-		tables += ` JOIN user_agents a ON a.id = s.agent_id`
+	for _, j := range joinedTables {
+		if strings.Contains(use, j.alias) {
+			tables += ` JOIN ` + j.table + ` ON ` + j.id + ` = ` + j.theirs
+		}
 	}
 	return tables
 }
 
-// sessionOrder is an ordering in SQL, in which no two sessions are equal. What goes by last
-// use goes by used_about first, which is in its order. Backwards, the last comes first.
-func sessionOrder(ordering []db.Order, backwards bool) string {
-	first, unique := db.Order{Column: "user__username"}, "uuid"
-	var all []db.Order
-	for _, o := range db.TotalOrder(ordering, first, unique) {
-		o.Descending = o.Descending != backwards
-		if o.Column == "last_used" {
-			all = append(all, db.Order{Column: "used_about", Descending: o.Descending})
+// sessionOrder is the ordering of a list, in which no two sessions are equal. What the filter
+// fixes orders nothing; what goes by last use goes by used_about first, which is in its order.
+func sessionOrder(f db.SessionFilter) (ordering []db.Order) {
+	user := f.User != nil || f.Username != nil
+	fixed := map[string]bool{"user": user, "user__username": user, "last_ip": f.IP != nil, "last_user_agent": f.Agent != nil}
+	for _, o := range db.TotalOrder(f.Ordering, db.Order{Column: "user__username"}, "uuid") {
+		if fixed[o.Column] {
+			continue
 		}
-		all = append(all, o)
+		if o.Column == "last_used" {
+			ordering = append(ordering, db.Order{Column: "used_about", Descending: o.Descending})
+		}
+		ordering = append(ordering, o)
 	}
-	return orderBy(all, sessionOrderings, first, unique)
+	return ordering
+}
+
+// orderSQL is an ordering in SQL, from its end when it is backwards.
+func orderSQL(ordering []db.Order, backwards bool) string {
+	terms := make([]string, len(ordering))
+	for i, o := range ordering {
+		column := sessionOrderings[o.Column]
+		terms[i] = column + direction(o.Descending != backwards, mayBeNull[column])
+	}
+	return strings.Join(terms, ", ")
 }
