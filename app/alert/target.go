@@ -2,6 +2,7 @@ package alert
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"net/mail"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -54,7 +56,7 @@ func ParseTarget(raw string) (Target, error) {
 		return Target{}, errTarget
 	}
 	s, ok := schemes[u.Scheme]
-	if !ok {
+	if port, err := strconv.ParseUint(cmp.Or(u.Port(), "443"), 10, 16); !ok || err != nil || port == 0 {
 		return Target{}, errTarget
 	}
 	t := Target{kind: s.kind, host: u.Host}

@@ -49,6 +49,8 @@ func TestTargets(t *testing.T) {
 		{"webhook+https://hook.example/secret#part", "", ""},
 		{"webhook+https://hook.example/secret\r\nX: y", "", ""},
 		{"webhook+https://hook.example:port/secret", "", ""},
+		{"webhook+https://hook.example:65536/secret", "", ""},
+		{"ntfy://ntfy.example:0/secret", "", ""},
 		{"webhook+https://hook.example/" + strings.Repeat("secret", 1000), "", ""},
 		{"mailto:Ada <ada@home.example>", "", ""},
 		{"mailto:ada@home.example,eve@evil.example", "", ""},
