@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/signal"
@@ -23,6 +24,7 @@ import (
 	"lastseen/app"
 	"lastseen/app/cli"
 	"lastseen/app/config"
+	"lastseen/app/datadir"
 	"lastseen/app/demo"
 	"lastseen/app/useragent"
 	"lastseen/db"
@@ -31,7 +33,6 @@ import (
 	"lastseen/geoip"
 	"lastseen/web"
 
-	"github.com/gofrs/flock"
 	"github.com/google/uuid"
 )
 
@@ -112,7 +113,7 @@ func wire(ctx context.Context, c config.Config, log *slog.Logger, mayMigrate, se
 
 // open is for commands: the app beside a running server, or without one.
 func open(ctx context.Context, c config.Config, log *slog.Logger, create bool) (*app.App, func() error, error) {
-	give := giveWhatIsNew(c.DataDir)
+	give := datadir.GiveWhatIsNew(c.DataDir)
 	if c.Database != "" {
 		// Whatever is there: nothing is made beside servers of another version.
 		p, err := wire(ctx, c, log, create, false)
@@ -124,14 +125,13 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, create bool) (
 	if _, err := os.Stat(app.DatabasePath(c.DataDir)); errors.Is(err, os.ErrNotExist) && !create {
 		return nil, nil, fmt.Errorf("no database in %s: is --data right? `lastseen serve`, `user create` or `import` makes one", c.DataDir)
 	}
-	if err := prepareDataDir(c.DataDir, log); err != nil {
+	if err := datadir.Prepare(c.DataDir, log); err != nil {
 		return nil, nil, err
 	}
 	// Only who holds the lock may migrate: beside a server, that is the server.
-	lock := flock.New(lockPath(c.DataDir))
-	alone, err := lock.TryLock()
+	lock, alone, err := datadir.TryLock(c.DataDir)
 	if err != nil {
-		return nil, nil, dataDirError(c.DataDir, err)
+		return nil, nil, err
 	}
 	p, err := wire(ctx, c, log, alone, false)
 	if err := errors.Join(err, lock.Close()); err != nil {
@@ -149,22 +149,22 @@ func serve(ctx context.Context, c config.Config, log *slog.Logger) error {
 // the first request is answered.
 func serveWith(ctx context.Context, c config.Config, log *slog.Logger, ready func(*parts) error) (err error) {
 	go app.CollectOften(ctx, os.Getenv)
-	if err := prepareDataDir(c.DataDir, log); err != nil {
+	if err := datadir.Prepare(c.DataDir, log); err != nil {
 		return err
 	}
-	lock, err := lockData(ctx, c)
+	lock, err := datadir.Lock(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
 
-	listener, err := heldSocket()
+	listener, err := web.HeldSocket()
 	if err != nil {
 		return fmt.Errorf("the socket that systemd holds: %w; its unit is to have one ListenStream, an address and a port", err)
 	}
 	found := listener != nil || strings.HasSuffix(c.Listen, ":0") // an address that nobody was told
 	if listener == nil {
-		if listener, err = listen(c.Listen); err != nil {
+		if listener, err = web.Listen(c.Listen); err != nil {
 			return fmt.Errorf("--listen: %w; give another address, or port 0 for a free one", err)
 		}
 	}
@@ -175,12 +175,12 @@ func serveWith(ctx context.Context, c config.Config, log *slog.Logger, ready fun
 	}
 	var metricsListener net.Listener
 	if c.MetricsListen != "" {
-		if metricsListener, err = listen(c.MetricsListen); err != nil {
+		if metricsListener, err = web.Listen(c.MetricsListen); err != nil {
 			return fmt.Errorf("--metrics-listen: %w", err)
 		}
 		defer metricsListener.Close()
 	}
-	if err := placeForGeoIP(c.DataDir); err != nil { // which is not worth failing for
+	if err := datadir.PlaceForGeoIP(c.DataDir); err != nil { // which is not worth failing for
 		log.Warn("cannot make the folder for GeoIP files", "err", err)
 	}
 	if c.PublicURL == nil {
@@ -227,6 +227,38 @@ func serveWith(ctx context.Context, c config.Config, log *slog.Logger, ready fun
 	return err
 }
 
+// reachableAddress is where a browser on this machine finds a listener.
+func reachableAddress(addr net.Addr) string {
+	tcp := addr.(*net.TCPAddr).AddrPort()
+	if ip := tcp.Addr(); ip.IsUnspecified() {
+		return fmt.Sprintf("localhost:%d", tcp.Port())
+	}
+	return netip.AddrPortFrom(tcp.Addr().Unmap(), tcp.Port()).String()
+}
+
+// setupText says where the first user is set up, by a browser on another machine too.
+func setupText(public *url.URL, listen netip.AddrPort, path string) string {
+	text := fmt.Sprintf("\nNobody can sign in yet. Set up the first user at\n\n  %s%s\n\n", public, path)
+	if ip, err := netip.ParseAddr(public.Hostname()); public.Hostname() != "localhost" && (err != nil || !ip.IsLoopback()) {
+		return text
+	}
+	if listen.Addr().IsLoopback() {
+		name, err := os.Hostname()
+		if err != nil {
+			name = "HOST"
+		}
+		return text + fmt.Sprintf("Nobody else can reach that. To open it on another machine, run there\n\n  ssh -L %d:%s %s\n\n", listen.Port(), listen, name)
+	}
+	// Nothing is sent: the system only says from which address it would be.
+	to, err := net.Dial("udp", "192.0.2.1:9")
+	if err != nil {
+		return text
+	}
+	defer to.Close()
+	own := netip.AddrPortFrom(to.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap(), listen.Port())
+	return text + fmt.Sprintf("or on another machine at\n\n  http://%s%s\n\n", own, path)
+}
+
 // restore puts a backup in the place of the database, and the key that it carries in the
 // place of the one that is there. Everybody is signed out, since a backup would bring
 // ended sessions back, and used links too, unless keepSessions is set.
@@ -234,7 +266,7 @@ func restore(ctx context.Context, c config.Config, log *slog.Logger, backup stri
 	if c.Database != "" {
 		return restored, db.ErrOwnBackup
 	}
-	done, err := haveAlone(c.DataDir, log)
+	done, err := datadir.Take(c.DataDir, log)
 	if err != nil {
 		return restored, err
 	}
@@ -293,7 +325,7 @@ func move(ctx context.Context, c config.Config, log *slog.Logger, to string) (co
 	if to == "sqlite" && missing == nil {
 		return nil, fmt.Errorf("%s is there already: move it away, or give --data another directory", path)
 	}
-	done, err := haveAlone(c.DataDir, log)
+	done, err := datadir.Take(c.DataDir, log)
 	if err != nil {
 		return nil, err
 	}

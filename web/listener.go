@@ -2,13 +2,43 @@ package web
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 )
+
+// HeldSocket is the one that systemd holds for us, or nil: connections wait in it while a
+// server is started anew. It comes before --listen.
+func HeldSocket() (net.Listener, error) {
+	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		return nil, nil
+	}
+	if n := os.Getenv("LISTEN_FDS"); n != "1" {
+		return nil, fmt.Errorf("LISTEN_FDS is %q, not 1", n)
+	}
+	file := os.NewFile(3, "socket") // the first, as sd_listen_fds(3) says
+	defer file.Close()
+	listener, err := net.FileListener(file)
+	if err == nil && listener.Addr().Network() != "tcp" {
+		err = errors.Join(fmt.Errorf("%s is no TCP address", listener.Addr()), listener.Close())
+	}
+	return listener, err
+}
+
+// Listen listens on IPv4 alone where the address is one of IPv4: left to itself, Go
+// takes 0.0.0.0 for every address of IPv6 too.
+func Listen(address string) (net.Listener, error) {
+	network := "tcp"
+	if at, err := netip.ParseAddrPort(address); err == nil && at.Addr().Is4() {
+		network = "tcp4"
+	}
+	return net.Listen(network, address)
+}
 
 // maxConnections is how many an address, or a /64, may have open at once: more
 // than the browsers of a large household behind one address, and few enough that

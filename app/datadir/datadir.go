@@ -1,4 +1,6 @@
-package main
+// Package datadir is the directory that a server keeps everything in: made for its owner
+// alone, used by one server at a time, and given to the right user where root works in it.
+package datadir
 
 import (
 	"context"
@@ -24,10 +26,10 @@ import (
 
 func lockPath(dataDir string) string { return filepath.Join(dataDir, "lastseen.lock") }
 
-// giveWhatIsNew returns what gives the files that a command has made since in the data
+// GiveWhatIsNew returns what gives the files that a command has made since in the data
 // directory to who has the database, or, where there was none, the directory: root may run
 // commands beside a server of another user, who is to read them.
-func giveWhatIsNew(dataDir string) (give func() error) {
+func GiveWhatIsNew(dataDir string) (give func() error) {
 	like := dataDir
 	var missing []string
 	for _, path := range []string{lockPath(dataDir), app.KeyPath(dataDir), app.DatabasePath(dataDir)} {
@@ -49,17 +51,16 @@ func giveWhatIsNew(dataDir string) (give func() error) {
 	}
 }
 
-// haveAlone prepares the data directory for a command that no server may run beside, which
+// Take prepares the data directory for a command that no server may run beside, which
 // has it until it calls done.
-func haveAlone(dataDir string, log *slog.Logger) (done func() error, err error) {
-	if err := prepareDataDir(dataDir, log); err != nil {
+func Take(dataDir string, log *slog.Logger) (done func() error, err error) {
+	if err := Prepare(dataDir, log); err != nil {
 		return nil, err
 	}
-	give := giveWhatIsNew(dataDir)
-	lock := flock.New(lockPath(dataDir))
-	alone, err := lock.TryLock()
+	give := GiveWhatIsNew(dataDir)
+	lock, alone, err := TryLock(dataDir)
 	if err != nil {
-		return nil, dataDirError(dataDir, err)
+		return nil, err
 	}
 	if !alone {
 		return nil, fmt.Errorf("a server runs on %s: stop it first", dataDir)
@@ -67,9 +68,19 @@ func haveAlone(dataDir string, log *slog.Logger) (done func() error, err error) 
 	return func() error { return errors.Join(lock.Close(), give()) }, nil
 }
 
-// lockData has no other server use the data directory. With PostgreSQL there is nothing in it
+// TryLock has no server use the data directory until the lock is closed, if none does: alone
+// says so.
+func TryLock(dataDir string) (lock io.Closer, alone bool, err error) {
+	l := flock.New(lockPath(dataDir))
+	if alone, err = l.TryLock(); err != nil {
+		return nil, false, problem(dataDir, err)
+	}
+	return l, alone, nil
+}
+
+// Lock has no other server use the data directory. With PostgreSQL there is nothing in it
 // that two could not share, as they share the database.
-func lockData(ctx context.Context, c config.Config) (io.Closer, error) {
+func Lock(ctx context.Context, c config.Config) (io.Closer, error) {
 	if c.Database != "" {
 		return io.NopCloser(nil), nil
 	}
@@ -83,13 +94,13 @@ func lockData(ctx context.Context, c config.Config) (io.Closer, error) {
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, fmt.Errorf("another lastseen serves from %s: stop it, or give --data another directory", c.DataDir)
 	case err != nil:
-		return nil, dataDirError(c.DataDir, err)
+		return nil, problem(c.DataDir, err)
 	}
 	return lock, nil
 }
 
-// placeForGeoIP makes the folder of databases, with a note of what goes there.
-func placeForGeoIP(dataDir string) error {
+// PlaceForGeoIP makes the folder of databases, with a note of what goes there.
+func PlaceForGeoIP(dataDir string) error {
 	dir := filepath.Join(dataDir, "geoip")
 	if err := os.Mkdir(dir, 0o700); errors.Is(err, fs.ErrExist) {
 		return nil
@@ -109,17 +120,17 @@ account: https://db-ip.com/db/lite.php has "IP to City Lite" and "IP to ASN Lite
 MMDB, to be unpacked. What is put here is in use within ten seconds, without a restart.
 `
 
-// prepareDataDir makes the data directory, for its owner alone.
-func prepareDataDir(dir string, log *slog.Logger) error {
+// Prepare makes the data directory, for its owner alone.
+func Prepare(dir string, log *slog.Logger) error {
 	info, err := os.Stat(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return dataDirError(dir, err)
+			return problem(dir, err)
 		}
 		return nil
 	}
 	if err != nil {
-		return dataDirError(dir, err)
+		return problem(dir, err)
 	}
 	if !info.IsDir() {
 		return fmt.Errorf("--data: %s is no directory", dir)
@@ -130,7 +141,7 @@ func prepareDataDir(dir string, log *slog.Logger) error {
 	// Others may look into it. Only a directory that is plainly ours is closed to them.
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return dataDirError(dir, err)
+		return problem(dir, err)
 	}
 	_, err = os.Stat(app.DatabasePath(dir))
 	if ours := len(entries) == 0 || err == nil; ours && info.Mode()&os.ModeSticky == 0 {
@@ -144,9 +155,9 @@ func prepareDataDir(dir string, log *slog.Logger) error {
 	return nil
 }
 
-// dataDirError says what to do about a file of the data directory, which err names,
+// problem says what to do about a file of the data directory, which err names,
 // or the directory itself.
-func dataDirError(dir string, err error) error {
+func problem(dir string, err error) error {
 	if path := (*fs.PathError)(nil); !errors.As(err, &path) {
 		err = fmt.Errorf("lock %s: %w", lockPath(dir), err)
 	}
