@@ -69,7 +69,7 @@ func TestOneRoundTrip(t *testing.T) {
 	}
 	for name, ask := range map[string]func() error{
 		"the gate, by cookie":            authorize(ForwardRequest{Host: "wiki.shared.example", Path: "/", Tokens: []string{token}}),
-		"the gate, of several cookies":   authorize(ForwardRequest{Host: "wiki.shared.example", Path: "/", Tokens: []string{"another", token}}),
+		"the gate, of several cookies":   authorize(ForwardRequest{Host: "wiki.shared.example", Path: "/", Tokens: []string{"another", "one more", token}}),
 		"the gate, by no cookie of ours": authorize(ForwardRequest{Host: "wiki.shared.example", Path: "/", Tokens: []string{"another"}}),
 		"the gate, by an app's cookie":   authorize(ForwardRequest{Host: "app.home.example", Path: "/", Tokens: []string{appToken}}),
 		"the gate, by key":               authorize(ForwardRequest{Host: "wiki.shared.example", Path: "/", Keys: []ForwardKey{{Key: key}}}),

@@ -129,11 +129,11 @@ func found(t tuple, questions []db.Question, answers []db.Answer, rules *int64) 
 
 func foundToken(record []byte, a *db.Answer) error {
 	var row tokenRow
-	if err := scanRecord(record, tokenFields(&row)); err != nil {
-		return err
+	err := scanRecord(record, tokenFields(&row))
+	if err == nil {
+		row.User.Groups, err = groups(row.memberOf)
 	}
-	token, err := row.token()
-	a.Token = &token
+	a.Token = &row.Token
 	return err
 }
 
@@ -143,11 +143,10 @@ func foundSession(record []byte, a *db.Answer) error {
 	err := scanRecord(record, []any{&sess.ID, &sess.UUID, &sess.UserID, &sess.AgentID, addrColumn{&sess.IP}, addrColumn{&sess.Via}, &sess.Method, &sess.Remember,
 		timeColumn{&sess.Created}, timeColumn{&sess.LastUsed}, timeColumn{&sess.Ends}, timeColumn{&sess.Expires},
 		&u.Username, &u.UUID, &u.Name, &u.Email, &u.Active, &u.Superuser, timeColumn{&u.Created}, timeColumn{&u.Updated}, timeColumn{&u.PasswordChanged}, &u.MustChange, timeColumn{&u.LastLogin}, &memberOf, &a.Host})
-	if err != nil {
-		return err
+	if err == nil {
+		u.Groups, err = groups(memberOf)
 	}
 	u.ID = sess.UserID
-	u.Groups, err = groups(memberOf)
 	return err
 }
 
