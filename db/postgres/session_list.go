@@ -103,7 +103,9 @@ func (t *sessionTerms) keys(ctx context.Context, q querier, f db.SessionFilter, 
 	if backwards {
 		offset = back
 	}
-	if total <= fewHits || t.found != nil && withJoins("", orderSQL(ordering[:1], false)) != "" {
+	// The sessions of one user, agent or address are in their index by uuid.
+	inOrder := ordering[0].Column == "uuid" && f.Kind == nil && t.found == nil
+	if total <= fewHits && !inOrder || t.found != nil && withJoins("", orderSQL(ordering[:1], false)) != "" {
 		return t.sorted(orderSQL(ordering, backwards), limit, offset), nil
 	}
 	return t.walked(ctx, q, ordering, backwards, limit, offset)
