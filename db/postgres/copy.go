@@ -8,6 +8,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync"
 
 	"lastseen/db"
 
@@ -119,8 +120,15 @@ func copyIn(ctx context.Context, q querier, t db.Table, counts map[string]int64)
 		}
 	}
 	next, stop := iter.Pull2(t.Rows)
-	defer stop()
+	var pulling sync.Mutex // pgx may still read when it has failed
+	defer func() {
+		pulling.Lock()
+		defer pulling.Unlock()
+		stop()
+	}()
 	n, err := q.copyIn(ctx, t.Name, strings.Join(names, ", "), &copyText{next: func() ([]any, error) {
+		pulling.Lock()
+		defer pulling.Unlock()
 		row, err, ok := next()
 		if !ok {
 			return nil, io.EOF

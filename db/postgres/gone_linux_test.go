@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"syscall"
 	"testing"
@@ -135,5 +137,24 @@ func TestSecretsOfTheURL(t *testing.T) {
 		} else if got := err.Error(); len(got) < 20 || strings.Contains(got, "hunter2") {
 			t.Errorf("%s: %s", url, got)
 		}
+	}
+}
+
+// A copy whose connection is lost in the middle ends, whatever is being read for it.
+func TestCopyIsCutOff(t *testing.T) {
+	t.Parallel()
+	relay := pgtest.NewRelay(t, template.New(t))
+	s := open(t, relay.URL)
+	_, err := s.Fill(t.Context(), func(_ context.Context, each func(db.Table) error) error {
+		return each(db.Table{Name: "settings", Columns: []string{"name", "value"}, Rows: func(yield func([]any, error) bool) {
+			for n := 0; yield([]any{fmt.Sprint(n), strings.Repeat("x", 1000)}, nil); n++ {
+				if n == 1000 {
+					relay.Cut()
+				}
+			}
+		}})
+	})
+	if err == nil {
+		t.Error("it says that all was copied")
 	}
 }

@@ -252,11 +252,12 @@ func (s *Store) write(ctx context.Context, begin string, f func(ctx context.Cont
 // transact also says whether it came as far as committing: then an error tells nothing of
 // what was done.
 func (s *Store) transact(ctx context.Context, begin string, f func(ctx context.Context, q querier) error) (committing bool, err error) {
-	c, err := s.pool.acquire(ctx, time.Now().Add(migrateTimeout)) // ctx is watched besides
+	c, err := s.pool.acquire(ctx, deadline(ctx, migrateTimeout))
 	if err != nil {
 		return false, err
 	}
-	defer s.pool.release(c) // which closes one that is in a transaction still
+	defer s.pool.release(c)               // which closes one that is in a transaction still
+	_ = c.Conn().SetDeadline(time.Time{}) // ctx is watched instead, and a move has as long as it takes
 	if _, err := c.do(ctx, begin); err != nil {
 		return false, err
 	}
