@@ -65,6 +65,9 @@ func (c *Cache) expected(ctx context.Context, q ...db.Question) (*expected, erro
 	return e, err
 }
 
+// used stands where a question was whose answer was used up: none is like it.
+var used = db.Question{Key: []byte("used")}
+
 // ask answers a question of what is there: else it is db.ErrNotFound.
 func (c *Cache) ask(ctx context.Context, q db.Question) (*db.Answer, error) {
 	e, err := c.expected(ctx, q)
@@ -73,7 +76,7 @@ func (c *Cache) ask(ctx context.Context, q db.Question) (*db.Answer, error) {
 	}
 	var answer *db.Answer
 	if i := e.index(q); i >= 0 {
-		answer, e.questions[i] = &e.answers[i], db.Question{}
+		answer, e.questions[i] = &e.answers[i], used
 	} else {
 		answers, _, err := c.shared.Ask(ctx, []db.Question{q})
 		if err != nil {
