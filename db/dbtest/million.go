@@ -50,7 +50,7 @@ func BenchmarkSessions(b *testing.B, s Store, many int, now time.Time) {
 				b.Run(fmt.Sprintf("%s/%s/descending=%t", f.name, column, descending), func(b *testing.B) {
 					f := f.filter
 					if f.Limit, f.Ordering = 20, []db.Order{order}; f.Now.IsZero() {
-						f.Now = now.Add(-time.Hour) // what the app asks: it first ends what has expired
+						f.Now = now.Add(-time.Hour) // nothing has: "expired" says what it takes when some have, and are not ended yet
 					}
 					total := 0
 					for b.Loop() {

@@ -13,7 +13,7 @@ import (
 // A list of sessions is quick at a million of them as long as it reads no more rows than it
 // shows. So it first counts, by counters where they know; that says whether to fetch all hits
 // and sort them, or to walk along an index in the order of the page. Keys of a page are found
-// in indexes alone, which all end in uuid; then its rows are read.
+// in indexes alone, which end in uuid, but by last use; then its rows are read.
 
 var ( // a test makes them smaller
 	// fewHits is up to how many hits are fetched and sorted.
@@ -25,9 +25,9 @@ var ( // a test makes them smaller
 	farIn = 1000
 )
 
-// sessionOrderings are the columns to sort by, by their names in the API. Those of
-// sessions alone have an index, which ends in uuid, but for last_used: it is used_about that
-// has one, as the schema says.
+// sessionOrderings are the columns to sort by, by their names in the API, and used_about.
+// Those of sessions alone have an index, which ends in uuid, but for last_used: it is
+// used_about that has one, as the schema says.
 var sessionOrderings = map[string]string{
 	"user__username": "u.username", "user": "s.user_id", "last_ip": "s.last_ip", "last_user_agent": "a.string",
 	"last_used": "s.last_used", "used_about": "s.used_about", "expires": "s.expires", "uuid": "s.uuid", "ended": "s.ended",
@@ -62,35 +62,40 @@ type sessionTerms struct {
 	searches bool    // words are searched for
 	scans    bool    // in each address
 	found    []int64 // what fits, when count found it
+	all      bool    // nothing is asked but not to have expired
+	expired  int     // how many of those that fit
 }
 
 // count says how many fit and have not expired, and makes the terms say the latter. Those of
 // agents are counted as they come and go. What is searched for, and is not too much, is found
 // at once.
 func (t *sessionTerms) count(ctx context.Context, q querier, f db.SessionFilter) (total int, err error) {
-	living := db.Conditions{Where: slices.Clip(t.Where), Args: slices.Clip(t.Args)}
-	now := living.Arg(f.Now.UnixMicro())
-	living.Where = append(living.Where, `s.expires > `+now)
+	t.all = len(t.Where) == 0
+	asked, with := t.SQL(), db.Conditions{Args: slices.Clip(t.Args)}
+	now := with.Arg(f.Now.UnixMicro())
+	living := `s.expires > ` + now
 	if t.searches && t.others {
 		limit := fewHits
 		if t.scans {
 			limit = max(fewHits, scanned)
 		}
-		found, err := rows(ctx, q, column[int64], `SELECT s.id FROM sessions s WHERE `+living.SQL()+fmt.Sprintf(` LIMIT %d`, limit+1), living.Args...)
+		found, err := rows(ctx, q, column[int64], `SELECT s.id FROM sessions s WHERE `+asked+` AND `+living+fmt.Sprintf(` LIMIT %d`, limit+1), with.Args...)
 		if err != nil || len(found) <= limit {
-			t.found, t.Conditions = found, living
+			t.found, t.Where, t.Args = found, append(t.Where, living), with.Args
 			return len(found), err
 		}
 	}
-	all := `SELECT count(*) FROM sessions s WHERE `
+	counted := `SELECT count(*) FROM sessions s WHERE `
 	if !t.others {
-		all = `SELECT coalesce(sum(s.sessions), 0) FROM session_counts s WHERE `
+		counted = `SELECT coalesce(sum(s.sessions), 0) FROM session_counts s WHERE `
 	}
-	expired := 0
-	err = q.row(ctx, `SELECT counted::bigint - expired, expired FROM (`+all+t.SQL()+`) c (counted),
-		(SELECT count(*) FROM sessions s WHERE s.expires <= `+now+` AND `+t.SQL()+`) e (expired)`, living.Args...).Scan(&total, &expired)
-	if expired > 0 {
-		t.Conditions = living
+	err = q.row(ctx, `SELECT counted::bigint - expired, expired FROM (`+counted+asked+`) c (counted),
+		(SELECT count(*) FROM sessions s WHERE s.expires <= `+now+` AND `+asked+`) e (expired)`, with.Args...).Scan(&total, &t.expired)
+	if t.expired > 0 {
+		if t.all && t.expired <= fewHits { // without a look into each row; of more PostgreSQL would make no hash
+			living = `s.uuid NOT IN (SELECT uuid FROM sessions WHERE expires <= ` + now + `)`
+		}
+		t.Where, t.Args = append(t.Where, living), with.Args
 	}
 	return total, err
 }
@@ -103,12 +108,16 @@ func (t *sessionTerms) keys(ctx context.Context, q querier, f db.SessionFilter, 
 	if backwards {
 		offset = back
 	}
+	few := fewHits
+	if t.others { // they may all be far along the way
+		few *= 5
+	}
 	// The sessions of one user, agent or address are in their index by uuid.
-	inOrder := ordering[0].Column == "uuid" && f.Kind == nil && t.found == nil
-	if total <= fewHits && !inOrder || t.found != nil && withJoins("", orderSQL(ordering[:1], false)) != "" {
+	inOrder := ordering[0].Column == "uuid" && f.Kind == nil && f.IPs == nil && !t.searches
+	if total <= few && !inOrder || t.found != nil && withJoins("", orderSQL(ordering[:1], false)) != "" {
 		return t.sorted(orderSQL(ordering, backwards), limit, offset), nil
 	}
-	return t.walked(ctx, q, ordering, backwards, limit, offset)
+	return t.walked(ctx, q, f, ordering, backwards, limit, offset)
 }
 
 // sorted sorts all that fit. With ORDER BY and LIMIT they might be waited for, along an index
@@ -123,10 +132,10 @@ func (t *sessionTerms) sorted(order string, limit, offset int) string {
 }
 
 // walked walks along an index until the page is full.
-func (t *sessionTerms) walked(ctx context.Context, q querier, ordering []db.Order, backwards bool, limit, offset int) (string, error) {
+func (t *sessionTerms) walked(ctx context.Context, q querier, f db.SessionFilter, ordering []db.Order, backwards bool, limit, offset int) (string, error) {
 	first, order, rest := ordering[0], orderSQL(ordering, backwards), orderSQL(ordering[1:], backwards)
 	column, from := sessionOrderings[first.Column], "TRUE"
-	if start := sessionStarts[first.Column]; start != "" && len(t.Where) == 0 && offset >= farIn {
+	if start := sessionStarts[first.Column]; start != "" && t.all && offset >= farIn {
 		descending, before, after := "", "<", ">="
 		if first.Descending != backwards {
 			descending, before, after = " DESC", ">", "<="
@@ -135,6 +144,14 @@ func (t *sessionTerms) walked(ctx context.Context, q querier, ordering []db.Orde
 		var passed int
 		if err := q.row(ctx, fmt.Sprintf(start, descending, before), offset).Scan(&value, &passed); err != nil {
 			return "", err
+		}
+		if t.expired > 0 {
+			var expired int
+			query := `SELECT count(*) FROM ` + withJoins(`sessions s`, column) + ` WHERE s.expires <= $1 AND ` + column + before + `$2`
+			if err := q.row(ctx, query, f.Now.UnixMicro(), value).Scan(&expired); err != nil {
+				return "", err
+			}
+			passed -= expired
 		}
 		from, offset = column+after+t.Arg(value), offset-passed
 	}
@@ -149,7 +166,7 @@ func (t *sessionTerms) walked(ctx context.Context, q querier, ordering []db.Orde
 }
 
 // sessionStarts are the queries for where a page of all sessions begins that has $1 before
-// it, by what is first in its order: a value, and how many sessions come before all that
+// it, expired or not, by what is first in its order: a value, and how many sessions come before all that
 // have it. They are told the direction, and what compares as before.
 var sessionStarts = map[string]string{
 	"used_about": `SELECT value::text, (SELECT count(*) FROM sessions WHERE used_about %[2]s value)
