@@ -63,7 +63,7 @@ func Take(dataDir string, log *slog.Logger) (done func() error, err error) {
 		return nil, err
 	}
 	if !alone {
-		return nil, fmt.Errorf("a server runs on %s: stop it first", dataDir)
+		return nil, errors.Join(fmt.Errorf("a server runs on %s: stop it first", dataDir), lock.Close())
 	}
 	return func() error { return errors.Join(lock.Close(), give()) }, nil
 }
